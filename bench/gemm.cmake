@@ -1,0 +1,12 @@
+# rheo-gemm-bench: our products against libxsmm, oneDNN and OpenBLAS; only where their headers are installed (OpenBLAS is found at run time).
+find_path(XSMM_HEADERS libxsmm.h)
+find_path(DNNL_HEADERS oneapi/dnnl/dnnl.h)
+find_library(XSMM_LIBRARY xsmm)
+find_library(XSMM_NOBLAS_LIBRARY xsmmnoblas)
+find_library(DNNL_LIBRARY dnnl)
+if(XSMM_HEADERS AND DNNL_HEADERS AND XSMM_LIBRARY AND XSMM_NOBLAS_LIBRARY AND DNNL_LIBRARY)
+  add_executable(rheo-gemm-bench EXCLUDE_FROM_ALL gemm_bench.c)
+  target_include_directories(rheo-gemm-bench SYSTEM PRIVATE ${XSMM_HEADERS} ${DNNL_HEADERS})
+  target_link_libraries(rheo-gemm-bench PRIVATE rheo_upto_kernel ${XSMM_LIBRARY} ${XSMM_NOBLAS_LIBRARY} ${DNNL_LIBRARY} ${CMAKE_DL_LIBS})
+  set_target_properties(rheo-gemm-bench PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
+endif()

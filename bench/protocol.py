@@ -1,0 +1,82 @@
+"""A worker: a process that reads commands, one a line, and answers each with one line, "ok VALUE" or "error WHY".
+
+  setup JSON         build the problem with "threads" threads; "ok PARAMETERS"
+  weights FILE       take these parameters: raw little-endian float32 in the order of problems.shapes
+  data FILE          take these training rows: raw float32 [n, d]
+  tune SECONDS       a peer may time its variants and keep the fastest of each work; "ok" and, in JSON,
+                     {WORK: [best milliseconds, words]}, where there is something to tune
+  train N            N optimizer steps: "ok WALL CPU", milliseconds of one: on the clock, and of the process's CPU time
+  log_prob N, sample N   N calls on problems.ROWS rows: likewise
+  logp IN OUT        log-densities of the rows in IN (raw float32 [n, d]) to OUT (raw float64 [n])
+  quit
+bench/worker.c speaks the same protocol for rheo, and also answers memory: the training plan's bytes as JSON.
+"""
+import json
+import sys
+import time
+
+
+def timed(call, times):
+    start, busy = time.perf_counter(), time.process_time()
+    for _ in range(times):
+        call()
+    return "%.6f %.6f" % ((time.perf_counter() - start) * 1e3 / times, (time.process_time() - busy) * 1e3 / times)
+
+
+class Model:
+    """What a peer implements; serve() drives it."""
+
+    def setup(self, problem):
+        raise NotImplementedError
+
+    def weights(self, path):
+        raise NotImplementedError
+
+    def data(self, path):
+        raise NotImplementedError
+
+    def healthy(self):
+        """Raises if the state is no longer that of a sound run."""
+
+    def tune(self, seconds):
+        return "{}"
+
+    def train(self):
+        raise NotImplementedError
+
+    def log_prob(self):
+        raise NotImplementedError
+
+    def sample(self):
+        raise NotImplementedError
+
+    def logp(self, source, target):
+        raise NotImplementedError
+
+
+def answer(model, command, rest):
+    if command == "setup":
+        return model.setup(json.loads(rest))
+    if command in ("weights", "data"):
+        return getattr(model, command)(rest)
+    if command == "tune":
+        return model.tune(float(rest))
+    if command in ("train", "log_prob", "sample"):
+        spent = timed(getattr(model, command), int(rest))
+        model.healthy()  # outside the timed part
+        return spent
+    if command == "logp":
+        return model.logp(*rest.split(" "))
+    raise ValueError("unknown command '%s'" % command)
+
+
+def serve(model):
+    for line in sys.stdin:
+        command, _, rest = line.rstrip("\n").partition(" ")
+        if command == "quit":
+            return
+        try:
+            value = answer(model, command, rest)
+            print("ok", "" if value is None else value, flush=True)
+        except Exception as problem:  # the driver prints it and stops
+            print("error", " ".join(("%s: %s" % (type(problem).__name__, problem)).split()), flush=True)

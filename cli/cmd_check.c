@@ -1,0 +1,58 @@
+/* rheo check: is the model what it claims to be? */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cli.h"
+
+static const arg_option options[] = {
+    {.name = "rows", .kind = ARG_COUNT, .value = "N", .least = 1, .most = 1e9, .help = "Look at N rows at most. Default 1000."},
+    {.name = "jacobians",
+     .kind = ARG_COUNT,
+     .value = "N",
+     .most = 1e6,
+     .help = "Hold the log-determinant of N rows against the dense Jacobian. Default 10."},
+    {.name = "seed", .kind = ARG_COUNT, .value = "N", .most = 9e18, .help = "Of the samples, where no DATA is given. Default 0."},
+    {.name = "columns", .kind = ARG_TEXT, .value = "LIST", .help = "Use these columns: names, numbers from 1, ranges (a,b,3-7)."},
+    {.name = "dtype", .kind = ARG_CHOICE, .value = "TYPE", .choices = "f32|f64", .help = "The arithmetic; default: that of the fit."},
+};
+
+static void human(json_t *report) {
+  printf("rows                     %lld\n", count_of(report, "rows"));
+  printf("not finite               %lld\n", count_of(report, "non_finite"));
+  printf("max |x - inverse(f(x))|  %.3g (%.3g standard deviations of its column)\n", real_of(report, "inverse_error"),
+         real_of(report, "inverse_error_relative"));
+  if (count_of(report, "jacobians") > 0) {
+    printf("log|det J| against dense %.3g over %lld rows\n", real_of(report, "log_det_error"), count_of(report, "jacobians"));
+  }
+  printf("log|det J|               %.6g to %.6g\n", real_of(report, "log_det_min"), real_of(report, "log_det_max"));
+  printf("%s\n", json_is_true(json_object_get(report, "ok")) ? "ok" : "NOT ok");
+}
+
+static int run(const cli_args *args) {
+  static const char *const keys[] = {"rows", "jacobians", "seed", "columns", NULL};
+  int code;
+  rh_density *density = open_model(args, &code);
+  if (!density) return code;
+  char *picked = arg_pick(args, keys), *report = NULL;
+  const rh_status status = rh_check_file(density, args->operands > 1 ? args->operand[1] : NULL, picked, &report);
+  free(picked);
+  rh_density_close(density);
+  if (status != RH_OK) return complain_status(status);
+  json_t *read = json_loads(report, 0, NULL);
+  const bool ok = json_is_true(json_object_get(read, "ok"));
+  json_decref(read);
+  code = finish(args, report, human);
+  return ok ? code : complain(EXIT_FAILED, "%s: the check failed; --json has its figures", args->operand[0]);
+}
+
+const cli_command command_check = {
+    .name = "check",
+    .operands = "MODEL [DATA]",
+    .summary = "Check a model: invertibility, log-determinants against dense Jacobians, non-finite rows.",
+    .details = "Exit code 1 where something is wrong.",
+    .options = options,
+    .option_count = sizeof options / sizeof *options,
+    .least_operands = 1,
+    .most_operands = 2,
+    .run = run,
+};

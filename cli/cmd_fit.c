@@ -1,0 +1,201 @@
+/* rheo fit */
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+static const arg_option options[] = {
+    {.name = "output",
+     .letter = 'o',
+     .kind = ARG_TEXT,
+     .value = "MODEL",
+     .help = "The model file to write. Required. A checkpoint is kept beside it (MODEL.ckpt) while the fit runs."},
+    {.name = "val",
+     .kind = ARG_TEXT,
+     .value = "FILE",
+     .help =
+         "Rows for validation: they stop the fit early and choose the parameters that are kept. Without it a part of TRAIN is held out."},
+    {.name = "test",
+     .kind = ARG_TEXT,
+     .value = "FILE",
+     .help = "Rows for the test figure; never used to choose anything. Without it, and without --val, a part of TRAIN is held out."},
+    {.name = "arch",
+     .kind = ARG_TEXT,
+     .value = "NAME",
+     .help = "The architecture: realnvp, nice, or auto (default), which goes by the table's width and size."},
+    {.name = "set",
+     .kind = ARG_PAIR,
+     .value = "KEY=VALUE",
+     .help = "An option of the architecture or of the training, such as hidden=2x128, layers=8, lr=1e-3, batch=512. Values are JSON; "
+             "2x128 means [128,128]. May be repeated."},
+    {.name = "handle",
+     .kind = ARG_CHOICE,
+     .value = "HOW",
+     .choices = "auto|none",
+     .help = "auto (default): constant, duplicated, collinear, discrete, bounded and heavy-tailed columns are reported and handled, as "
+             "part of the model. none: columns are only standardized."},
+    {.name = "epochs", .kind = ARG_COUNT, .value = "N", .least = 1, .most = 1e9, .help = "End after N epochs."},
+    {.name = "steps", .kind = ARG_COUNT, .value = "N", .least = 1, .most = 1e12, .help = "End after N steps."},
+    {.name = "time",
+     .kind = ARG_TIME,
+     .value = "TIME",
+     .least = 0.001,
+     .most = 1e8,
+     .help = "End after this time, such as 90s, 10m or 1h30m. Such a run depends on the machine's speed; runs ended by --epochs or --steps "
+             "give the same bytes again."},
+    {.name = "seed",
+     .kind = ARG_COUNT,
+     .value = "N",
+     .most = 9e18,
+     .help = "Of the initial values, the order of rows, splits and noise. Default 0."},
+    {.name = "dtype", .kind = ARG_CHOICE, .value = "TYPE", .choices = "f32|f64", .help = "The arithmetic: f32 (default) or f64."},
+    {.name = "split",
+     .kind = ARG_TEXT,
+     .value = "A,B,C",
+     .help = "Shares of TRAIN for training, validation and test where these are not given as files. Default 0.8,0.1,0.1."},
+    {.name = "columns",
+     .kind = ARG_TEXT,
+     .value = "LIST",
+     .help = "Use these columns: names, numbers from 1, ranges (a,b,3-7); -c leaves one out."},
+    {.name = "memory",
+     .kind = ARG_CHOICE,
+     .value = "POLICY",
+     .choices = "keep|recompute",
+     .help = "Keep activations for the backward pass (default), or recompute them: less memory, a third more time."},
+    {.name = "resume",
+     .kind = ARG_FLAG,
+     .help =
+         "Go on from MODEL.ckpt if there is one; ends with the bytes of a run that was never stopped. A finished run is left as it is."},
+    {.name = "any-isa",
+     .kind = ARG_FLAG,
+     .help = "With --resume: accept a checkpoint made at another instruction-set level. The bytes will differ."},
+    {.name = "log",
+     .kind = ARG_TEXT,
+     .value = "FILE",
+     .help = "Write one line of JSON an event (start, epoch, skip, rollback, checkpoint, done). With --resume it is appended to."},
+};
+
+static volatile sig_atomic_t stop_asked;
+
+static void on_signal(int number) {
+  (void)number;
+  stop_asked = 1;
+}
+
+/* The first Ctrl-C ends the fit cleanly; the handler goes away with it, so a second one ends the process. */
+static void catch_signals(void) {
+  struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+  sigaction(SIGINT, &action, NULL);
+  sigaction(SIGTERM, &action, NULL);
+}
+
+typedef struct cli_watch {
+  FILE *log;
+  const char *log_path;
+  bool quiet, log_failed;
+} cli_watch;
+
+static int on_event(void *arg, const rh_fit_event *event) {
+  cli_watch *watch = arg;
+  progress_show(event, watch->quiet);
+  if (watch->log && event->log && (fprintf(watch->log, "%s\n", event->log) < 0 || fflush(watch->log))) watch->log_failed = true;
+  return stop_asked;
+}
+
+/* "0.8,0.1,0.1" -> [0.8, 0.1, 0.1]; anything else goes through as it is and is refused by the library. */
+static json_t *split_list(const char *text) {
+  double share[3];
+  int end = 0;
+  if (sscanf(text, "%lf,%lf,%lf%n", &share[0], &share[1], &share[2], &end) != 3 || text[end]) return json_string(text);
+  return json_pack("[f,f,f]", share[0], share[1], share[2]);
+}
+
+static char *fit_options(const cli_args *args) {
+  static const struct { const char *option, *key; } renamed[] = {{"any-isa", "any_isa"}};
+  static const char *const keys[] = {"output", "arch",    "set",    "handle", "epochs",  "steps",   "time", "seed", "dtype",
+                                     "split",  "columns", "memory", "resume", "any-isa", "threads", "isa",  NULL};
+  json_t *picked = json_object();
+  for (int i = 0; keys[i]; i++) {
+    json_t *value = json_object_get(args->given, keys[i]);
+    const char *key = keys[i];
+    for (size_t r = 0; r < sizeof renamed / sizeof *renamed; r++) {
+      if (strcmp(key, renamed[r].option) == 0) key = renamed[r].key;
+    }
+    if (value) json_object_set(picked, key, value);
+  }
+  const char *split = arg_text(args, "split", NULL);
+  if (split) json_object_set_new(picked, "split", split_list(split));
+  char *text = json_dumps(picked, JSON_COMPACT);
+  json_decref(picked);
+  return text;
+}
+
+static void print_figure(const char *name, const json_t *report, const char *stderr_key) {
+  const double value = real_of(report, name), error = real_of(report, stderr_key);
+  if (isnan(value)) return;
+  printf("%-10s %.4f", name, value);
+  if (!isnan(error)) printf(" +- %.4f", error);
+  printf(" nats a row\n");
+}
+
+static void print_list(const json_t *list, const char *before) {
+  size_t i;
+  json_t *item;
+  json_array_foreach(list, i, item) printf("%s%s\n", before, json_string_value(item));
+}
+
+static void human(json_t *report) {
+  print_list(json_object_get(report, "notes"), "");
+  print_list(json_object_get(report, "warnings"), "warning: ");
+  if (*text_of(report, "why")) printf("%s\n", text_of(report, "why"));
+  print_figure("train", report, "");
+  print_figure("val", report, "val_stderr");
+  print_figure("test", report, "test_stderr");
+  const bool already = json_is_true(json_object_get(report, "already_done"));
+  printf("%s %s, %lld parameters, ended by %s after %lld epochs (%lld steps, %lld skipped)", text_of(report, "arch"),
+         text_of(report, "dtype"), count_of(report, "parameters"), text_of(report, "stopped"), count_of(report, "epochs"),
+         count_of(report, "steps"), count_of(report, "skipped_steps"));
+  if (already)
+    printf(": it was finished, and stays as it is\n");
+  else
+    printf(", %.1f s\n", real_of(report, "seconds"));
+}
+
+static int run(const cli_args *args) {
+  const char *output = arg_text(args, "output", NULL);
+  if (!output) return complain(EXIT_USAGE, "fit: where should the model go? give -o MODEL");
+  const bool to_stdout = strcmp(output, "-") == 0;
+  if (to_stdout && args->json) return complain(EXIT_USAGE, "fit: -o - and --json both want standard output: give -o a file");
+  cli_watch watch = {.log_path = arg_text(args, "log", NULL), .quiet = args->quiet};
+  if (watch.log_path && !(watch.log = fopen(watch.log_path, arg_flag(args, "resume") ? "a" : "w"))) {
+    return complain(EXIT_FAILED, "%s: cannot write the log: %s; give another --log", watch.log_path, strerror(errno));
+  }
+  catch_signals();
+  char *fit = fit_options(args), *report = NULL;
+  const rh_status status =
+      rh_fit_files(args->operand[0], arg_text(args, "val", NULL), arg_text(args, "test", NULL), fit, on_event, &watch, NULL, &report);
+  free(fit);
+  progress_end();
+  if (watch.log && fclose(watch.log)) watch.log_failed = true;
+  if (status != RH_OK) return complain_status(status);
+  const int code = finish(args, report, to_stdout ? NULL : human);
+  if (watch.log_failed)
+    return complain(EXIT_FAILED, "%s: the log is not whole: %s is full or gone; the model was saved", watch.log_path, watch.log_path);
+  return code;
+}
+
+const cli_command command_fit = {
+    .name = "fit",
+    .operands = "TRAIN -o MODEL",
+    .summary = "Fit a density to the rows of a table and save it as a model.",
+    .details = "Ctrl-C ends the fit cleanly: the best model so far is saved and the checkpoint stays, so --resume can go on.",
+    .options = options,
+    .option_count = sizeof options / sizeof *options,
+    .least_operands = 1,
+    .most_operands = 1,
+    .run = run,
+};

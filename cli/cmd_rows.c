@@ -1,0 +1,149 @@
+/* rheo score, encode, decode, sample: rows in, rows out. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cli.h"
+
+#define DATA_OPTIONS                                                                                                                    \
+  {.name = "columns",                                                                                                                   \
+   .kind = ARG_TEXT,                                                                                                                    \
+   .value = "LIST",                                                                                                                     \
+   .help =                                                                                                                              \
+       "Use these columns: names, numbers from 1, ranges (a,b,3-7); -c leaves one out. Default: the model's own columns by name where " \
+       "the file has a header, else all."},                                                                                             \
+  {                                                                                                                                     \
+    .name = "dtype", .kind = ARG_CHOICE, .value = "TYPE", .choices = "f32|f64", .help = "The arithmetic; default: that of the fit."     \
+  }
+
+static const arg_option score_options[] = {
+    {.name = "output",
+     .letter = 'o',
+     .kind = ARG_TEXT,
+     .value = "OUT",
+     .help = "Write log p of every row, one a line (or an array, if OUT ends in .npy)."},
+    {.name = "seed", .kind = ARG_COUNT, .value = "N", .most = 9e18, .help = "Of the noise that discrete columns need. Default 0."},
+    {.name = "draws",
+     .kind = ARG_COUNT,
+     .value = "N",
+     .least = 1,
+     .most = 100000,
+     .help = "Draws of that noise a row, averaged. Default 1."},
+    DATA_OPTIONS};
+static const arg_option code_options[] = {
+    {.name = "output",
+     .letter = 'o',
+     .kind = ARG_TEXT,
+     .value = "OUT",
+     .help = "Where the rows go: NPY if OUT ends in .npy, else CSV. Required."},
+    {.name = "seed", .kind = ARG_COUNT, .value = "N", .most = 9e18, .help = "Of the noise that discrete columns need. Default 0."},
+    DATA_OPTIONS};
+static const arg_option sample_options[] = {
+    {.name = "count", .letter = 'n', .kind = ARG_COUNT, .value = "N", .least = 1, .most = 1e12, .help = "How many rows. Required."},
+    {.name = "output",
+     .letter = 'o',
+     .kind = ARG_TEXT,
+     .value = "OUT",
+     .help = "Where the rows go: NPY if OUT ends in .npy, else CSV. Required."},
+    {.name = "seed", .kind = ARG_COUNT, .value = "N", .most = 9e18, .help = "Row i depends on the seed and on i alone. Default 0."},
+    {.name = "temperature",
+     .kind = ARG_REAL,
+     .value = "T",
+     .least = 1e-6,
+     .most = 1e6,
+     .help = "Scale of the base's spread; 1, the default, is the density itself."},
+    {.name = "dtype", .kind = ARG_CHOICE, .value = "TYPE", .choices = "f32|f64", .help = "The arithmetic; default: that of the fit."}};
+
+typedef rh_status file_call(rh_density *density, const char *data, const char *output, const char *options, char **report);
+
+static void score_human(json_t *report) {
+  const long long zero = count_of(report, "zero_density");
+  if (zero > 0)
+    printf("%lld of %lld rows have density 0; the others have a mean of %.6f nats a row\n", zero, count_of(report, "n"),
+           real_of(report, "finite_mean"));
+  else
+    printf("mean log p %.6f +- %.6f nats a row, %lld rows\n", real_of(report, "mean"), real_of(report, "stderr"), count_of(report, "n"));
+  if (json_is_number(json_object_get(report, "bits_per_dim"))) printf("%.4f bits/dim\n", real_of(report, "bits_per_dim"));
+}
+
+static void rows_human(json_t *report) {
+  printf("%lld rows, %lld columns\n", count_of(report, "rows"), count_of(report, "columns"));
+}
+
+/* Where rows go to standard output, words about them go nowhere. */
+static bool to_stdout(const char *output) {
+  return output && output[0] == '-' && !output[1];
+}
+
+static int run_file(const cli_args *args, file_call *call, bool needs_output, void (*human)(json_t *)) {
+  static const char *const keys[] = {"columns", NULL};
+  const char *output = arg_text(args, "output", NULL);
+  if (needs_output && !output)
+    return complain(EXIT_USAGE, "%s: where should the rows go? give -o OUT (- is standard output)", args->command->name);
+  int code;
+  rh_density *density = open_model(args, &code);
+  if (!density) return code;
+  char *options = arg_pick(args, keys), *report = NULL;
+  const rh_status status = call(density, args->operand[1], output, options, &report);
+  free(options);
+  rh_density_close(density);
+  return status == RH_OK ? finish(args, report, to_stdout(output) ? NULL : human) : complain_status(status);
+}
+
+static int run_score(const cli_args *args) {
+  return run_file(args, rh_score_file, false, score_human);
+}
+
+static int run_encode(const cli_args *args) {
+  return run_file(args, rh_encode_file, true, rows_human);
+}
+
+static int run_decode(const cli_args *args) {
+  return run_file(args, rh_decode_file, true, rows_human);
+}
+
+static int run_sample(const cli_args *args) {
+  static const char *const keys[] = {"count", "seed", "temperature", NULL};
+  const char *output = arg_text(args, "output", NULL);
+  if (!json_object_get(args->given, "count")) return complain(EXIT_USAGE, "sample: how many rows? give -n N");
+  if (!output) return complain(EXIT_USAGE, "sample: where should the rows go? give -o OUT (- is standard output)");
+  int code;
+  rh_density *density = open_model(args, &code);
+  if (!density) return code;
+  char *options = arg_pick(args, keys), *report = NULL;
+  const rh_status status = rh_sample_file(density, output, options, &report);
+  free(options);
+  rh_density_close(density);
+  return status == RH_OK ? finish(args, report, to_stdout(output) ? NULL : rows_human) : complain_status(status);
+}
+
+#define OPTIONS(table) .options = table, .option_count = sizeof table / sizeof *table
+const cli_command command_score = {.name = "score",
+                                   .operands = "MODEL DATA",
+                                   .summary = "The log-density of every row of a table; prints the mean and its standard error.",
+                                   .details = "Nats per row, in the units of the file; also bits/dim where the data is discrete.",
+                                   OPTIONS(score_options),
+                                   .least_operands = 2,
+                                   .most_operands = 2,
+                                   .run = run_score};
+const cli_command command_encode = {.name = "encode",
+                                    .operands = "MODEL DATA -o OUT",
+                                    .summary = "Map rows to codes, which are standard normal under the model.",
+                                    OPTIONS(code_options),
+                                    .least_operands = 2,
+                                    .most_operands = 2,
+                                    .run = run_encode};
+const cli_command command_decode = {.name = "decode",
+                                    .operands = "MODEL CODES -o OUT",
+                                    .summary = "Map codes back to rows.",
+                                    OPTIONS(code_options),
+                                    .least_operands = 2,
+                                    .most_operands = 2,
+                                    .run = run_decode};
+const cli_command command_sample = {.name = "sample",
+                                    .operands = "MODEL -n N -o OUT",
+                                    .summary = "Draw rows from the density.",
+                                    OPTIONS(sample_options),
+                                    .least_operands = 1,
+                                    .most_operands = 1,
+                                    .run = run_sample};

@@ -1,0 +1,113 @@
+/* rheo COMMAND: dispatch, and what all commands share. */
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+extern const cli_command command_fit, command_score, command_sample, command_encode, command_decode, command_info, command_check;
+const cli_command *const commands[] = {&command_fit,    &command_score, &command_sample, &command_encode,
+                                       &command_decode, &command_info,  &command_check,  NULL};
+
+const arg_option common_options[] = {
+    {.name = "threads",
+     .kind = ARG_COUNT,
+     .value = "N",
+     .most = 1024,
+     .help = "Compute with N threads; 0, the default, takes every CPU. The results are the same for any N."},
+    {.name = "isa",
+     .kind = ARG_TEXT,
+     .value = "LEVEL",
+     .help = "Use this instruction-set level (ref, base, v3, v4) instead of the machine's best."},
+    {.name = "json", .kind = ARG_FLAG, .help = "Print one JSON object on the last line of standard output."},
+    {.name = "quiet", .letter = 'q', .kind = ARG_FLAG, .help = "Print nothing but errors and what --json asks for."},
+    {.name = "help", .letter = 'h', .kind = ARG_FLAG, .help = "Print this help."},
+};
+const int common_option_count = sizeof common_options / sizeof *common_options;
+
+int complain(int code, const char *format, ...) {
+  progress_end();
+  va_list args;
+  va_start(args, format);
+  fputs("rheo: ", stderr);
+  vfprintf(stderr, format, args);
+  fputc('\n', stderr);
+  va_end(args);
+  return code;
+}
+
+int complain_status(rh_status status) {
+  const char *text = rh_last_error();
+  return complain(status == RH_E_ARGUMENT ? EXIT_USAGE : EXIT_FAILED, "%s", *text ? text : rh_status_text(status));
+}
+
+double real_of(const json_t *object, const char *key) {
+  const json_t *value = json_object_get(object, key);
+  return json_is_number(value) ? json_number_value(value) : NAN;
+}
+
+long long count_of(const json_t *object, const char *key) {
+  return json_integer_value(json_object_get(object, key));
+}
+
+const char *text_of(const json_t *object, const char *key) {
+  const char *text = json_string_value(json_object_get(object, key));
+  return text ? text : "";
+}
+
+int finish(const cli_args *args, char *text, void (*human)(json_t *report)) {
+  json_t *report = text ? json_loads(text, JSON_ALLOW_NUL, NULL) : NULL;
+  if (human && !args->quiet) human(report);
+  if (args->json && text) printf("%s\n", text);
+  rh_text_free(text);
+  json_decref(report);
+  return EXIT_DONE;
+}
+
+rh_density *open_model(const cli_args *args, int *code) {
+  static const char *const keys[] = {"threads", "isa", "dtype", "seed", "draws", NULL};
+  char *options = arg_pick(args, keys);
+  rh_density *density = NULL;
+  const rh_status status = rh_density_open(args->operand[0], options, &density);
+  free(options);
+  *code = status == RH_OK ? EXIT_DONE : complain_status(status);
+  return density;
+}
+
+static const cli_command *find(const char *name) {
+  for (const cli_command *const *at = commands; *at; at++) {
+    if (strcmp((*at)->name, name) == 0) return *at;
+  }
+  return NULL;
+}
+
+static int run(const cli_command *command, int argc, char **argv) {
+  cli_args args;
+  int code = arguments_parse(command, argc, argv, &args);
+  if (code == EXIT_DONE) code = arg_flag(&args, "help") ? print_help(command) : command->run(&args);
+  arguments_free(&args);
+  return code;
+}
+
+static int dispatch(int argc, char **argv) {
+  if (argc < 2) return complain(EXIT_USAGE, "no command; rheo --help lists them");
+  const char *word = argv[1];
+  if (strcmp(word, "--version") == 0) return printf("rheo %s\n", rh_version()), EXIT_DONE;
+  if (strcmp(word, "--man") == 0) return print_man();
+  if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
+    const cli_command *about = argc > 2 ? find(argv[2]) : NULL;
+    return about ? print_help(about) : print_usage();
+  }
+  const cli_command *command = find(word);
+  if (!command) return complain(EXIT_USAGE, "unknown command %.60s; rheo --help lists them", word);
+  return run(command, argc - 2, argv + 2);
+}
+
+int main(int argc, char **argv) {
+  int code = dispatch(argc, argv);
+  if ((fflush(stdout) || ferror(stdout)) && code == EXIT_DONE)
+    code = complain(EXIT_FAILED, "standard output: cannot write all of it: is its disk full?");
+  return code;
+}

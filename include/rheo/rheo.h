@@ -1,0 +1,159 @@
+/* librheo: normalizing flows. The whole public face: this header and status.h, C11 and C++17.
+ *
+ * A density is a fitted flow: it gives the exact log-density of a row, draws samples, and maps rows to codes (standard normal under the
+ * model) and back. Rows are always the RAW rows of the data: preprocessing is part of the density, and so is its share of the likelihood.
+ *
+ * Units      log-densities in nats per row, of the data in its own units.
+ * Arrays     row-major, C order. A row holds the data columns, then the context columns if the density has any.
+ * Options    text: a JSON object such as {"threads": 2, "isa": "v3"}; NULL or "" takes every default. Unknown keys are errors that name
+ *            the nearest known one.
+ * Errors     every call that can fail returns an rh_status, leaves its outputs as they were on failure, and sets the calling thread's
+ *            rh_last_error() to one line that says what, where and what to do. The library never prints, exits, or reads the environment.
+ * Threads    any call may be made from any thread. Calls on one density wait for one another; different densities run side by side.
+ * Bits       the same binary, instruction-set level, options and seed give the same bits for any number of threads, and for a row alone or
+ *            in any batch. */
+#ifndef RHEO_RHEO_H
+#define RHEO_RHEO_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define RH_VERSION_MAJOR 0
+#define RH_VERSION_MINOR 1
+#define RH_VERSION_PATCH 0
+
+RH_API const char *rh_version(void); /* of the library in use, "0.1.0" */
+
+/* The instruction-set levels that this machine runs, worst first: "ref", on x86-64 also "base", "v3", "v4"; NULL past the last. */
+RH_API const char *rh_level(int i);
+
+/* Frees a text that one of these calls gave. NULL is fine. */
+RH_API void rh_text_free(char *text);
+
+/* ---- densities ---- */
+
+typedef struct rh_density rh_density;
+
+/* Reads a model file. Options:
+ *   threads  threads to compute with; 0 = all CPUs of the process (default)
+ *   isa      an instruction-set level; default: the best of this machine
+ *   dtype    "f32" or "f64", the precision of the arithmetic; default: that of the fit
+ *   seed     of the noise that a discrete column's score needs; default 0
+ *   draws    draws of that noise a row, averaged; default 1 */
+RH_API rh_status rh_density_open(const char *path, const char *options, rh_density **density);
+/* The same from the file's bytes; `name` stands in errors. The bytes may go afterwards. */
+RH_API rh_status rh_density_read(const void *bytes, size_t size, const char *name, const char *options, rh_density **density);
+/* Writes the model file: beside, synced, renamed. */
+RH_API rh_status rh_density_save(rh_density *density, const char *path);
+RH_API void rh_density_close(rh_density *density); /* NULL is fine */
+
+RH_API int64_t rh_density_columns(const rh_density *density); /* d: data columns of a row */
+RH_API int64_t rh_density_context(const rh_density *density); /* c: context columns, 0 = none */
+RH_API int64_t rh_density_latent(const rh_density *density);  /* numbers of a code */
+/* What it is, as a JSON object: architecture, columns, parameters, precision, handling of the data, how it was fitted.
+ * plan != 0: also what scoring takes: bytes and operations a row, rows of a block. */
+RH_API rh_status rh_density_info(rh_density *density, int plan, char **json);
+/* How it runs, for people: nodes, bytes and operations a row, rows of a block and why. nodes != 0: every node too. */
+RH_API rh_status rh_density_plan(rh_density *density, int nodes, char **text);
+
+/* log_prob[i] = log p(x[i]) in nats; -inf where the density is 0. x: [rows, d + c]; log_prob: [rows]. */
+RH_API rh_status rh_density_log_prob(rh_density *density, int64_t rows, const double *x, double *log_prob);
+RH_API rh_status rh_density_log_prob_f32(rh_density *density, int64_t rows, const float *x, float *log_prob);
+
+/* Samples number first, first + 1, ...: number i depends on (seed, i) alone. temperature scales the base's spread, 1 = the density itself.
+ * context: [rows, c], NULL when c = 0. x: [rows, d]; log_prob: [rows] or NULL, the log-density at temperature 1. */
+RH_API rh_status rh_density_sample(rh_density *density, uint64_t seed, double temperature, int64_t first, int64_t rows,
+                                   const double *context, double *x, double *log_prob);
+
+/* x: [rows, d + c] -> z: [rows, latent]; ladj: [rows] or NULL, log|det dz/dx|. */
+RH_API rh_status rh_density_encode(rh_density *density, int64_t rows, const double *x, double *z, double *ladj);
+/* z: [rows, latent + c] -> x: [rows, d]; ladj: [rows] or NULL, log|det dx/dz|. */
+RH_API rh_status rh_density_decode(rh_density *density, int64_t rows, const double *z, double *x, double *ladj);
+
+/* ---- whole files: CSV, NPY, NPZ (FILE.npz:NAME), gzip of them; "-" is standard input or output ----
+ * Output: NPY where the name ends in .npy, else CSV; whole or not at all. output may be NULL for score: only the report.
+ * Options of all:  columns    which columns to read: "a,b,3-7" by name or number, "-c" leaves out; default: the model's own by name where
+ *                             the file has a header, else all
+ *                  header     "detect" (default), "yes", "no"
+ *                  separator  ",", ";" or "\t"; default: detected
+ * report: a JSON object; NULL where it is not wanted. */
+
+/* report: rows, mean, stderr, n, finite_mean, zero_density; where the data is discrete also bits_per_dim. */
+RH_API rh_status rh_score_file(rh_density *density, const char *data, const char *output, const char *options, char **report);
+RH_API rh_status rh_encode_file(rh_density *density, const char *data, const char *output, const char *options, char **report);
+RH_API rh_status rh_decode_file(rh_density *density, const char *codes, const char *output, const char *options, char **report);
+/* Options instead: count (rows), seed, temperature. */
+RH_API rh_status rh_sample_file(rh_density *density, const char *output, const char *options, char **report);
+
+/* Is it what it claims to be? data may be NULL: then samples are looked at. Options also: rows, how many rows are looked at (default
+ * 1,000); jacobians, rows whose log-determinant is held against the dense Jacobian (default 10); seed. report: rows, non_finite,
+ * inverse_error (max |x - inverse(forward(x))|), inverse_error_relative (the same in the column's standard deviations), log_det_error (max
+ * difference), log_det_min, log_det_max, ok. */
+RH_API rh_status rh_check_file(rh_density *density, const char *data, const char *options, char **report);
+
+/* ---- fitting ---- */
+
+typedef enum rh_fit_event_kind {
+  RH_FIT_START,
+  RH_FIT_RESUME,
+  RH_FIT_STEP, /* now and then, within an epoch */
+  RH_FIT_EPOCH,
+  RH_FIT_SKIP, /* a step with a non-finite loss or gradient was left out */
+  RH_FIT_ROLLBACK,
+  RH_FIT_CHECKPOINT,
+  RH_FIT_DONE
+} rh_fit_event_kind;
+
+typedef struct rh_fit_event {
+  rh_fit_event_kind kind;
+  int64_t epoch, epochs;                /* epoch counts from 0; epochs 0: open */
+  int64_t step, steps;                  /* steps done; steps 0: open */
+  double fraction;                      /* of the run, 0 to 1 */
+  double loss;                          /* mean negative log-likelihood of this epoch so far, nats; NaN before the first */
+  double val, best_val;                 /* mean log-likelihood of the validation rows; NaN: none yet */
+  double rate, grad_norm;               /* learning rate and gradient norm of the last step */
+  double rows_per_second, elapsed, eta; /* seconds; eta NaN: unknown */
+  int64_t skipped;                      /* steps left out so far */
+  const char *log;                      /* the event as one line of JSON; NULL for RH_FIT_STEP. Lives during the call */
+} rh_fit_event;
+
+/* Called on the thread that fits, about ten times a second. Anything but 0 ends the fit after this step: the best model is kept. */
+typedef int rh_fit_progress(void *arg, const rh_fit_event *event);
+
+/* Rows that the caller keeps. */
+typedef struct rh_block {
+  const void *data; /* [rows, columns] */
+  int64_t rows, columns;
+  int real_bytes; /* 8: double, 4: float */
+} rh_block;
+
+/* Fits a density by maximum likelihood. val and test may be NULL: without val a part of train is held out (option split). Options:
+ *   arch     architecture: "auto" (default) or a name; "set" holds its options and the training's, e.g. {"hidden": [128, 128], "lr": 1e-3}
+ *   set      object of key: value pairs
+ *   handle   "auto" (default): constant, duplicated, collinear, discrete, bounded and heavy-tailed columns are detected and handled;
+ *            "none": only standardized
+ *   epochs, steps, time (seconds)   the end of the run, the first reached
+ *   seed     default 0
+ *   dtype    "f32" (default) or "f64"
+ *   split    [train, validation, test] shares of the training rows for the parts not given, default [0.8, 0.1, 0.1], [0.9, 0.1, 0] with
+ * test output   a model file to write; with it checkpoints are kept beside (output + ".ckpt") resume   true: take up the checkpoint, if
+ * there is one any_isa  true: resume at another instruction-set level memory   "keep" (default) or "recompute": activations threads, isa,
+ * columns, header, separator   as above report: val, test (mean log-likelihood, nats), epochs, steps, seconds, skipped_steps and more.
+ * density and report may be NULL. */
+RH_API rh_status rh_fit_files(const char *train, const char *val, const char *test, const char *options, rh_fit_progress *progress,
+                              void *arg, rh_density **density, char **report);
+RH_API rh_status rh_fit_blocks(const rh_block *train, const rh_block *val, const rh_block *test, const char *options,
+                               rh_fit_progress *progress, void *arg, rh_density **density, char **report);
+/* The architectures, as a JSON object name: one-line summary. */
+RH_API rh_status rh_architectures(char **json);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

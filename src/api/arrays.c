@@ -1,0 +1,134 @@
+/* The face's calls over arrays. */
+#include "api/handle.h"
+#include "base/memory.h"
+
+/* The widths of a call's rows, by the model. */
+typedef struct widths {
+  int64_t data, context, latent;
+} widths;
+
+static widths widths_of(const rh_density *d) {
+  const rh_flow *f = d->model->flow;
+  return (widths){f->columns, f->context, f->latent};
+}
+
+int64_t rh_density_columns(const rh_density *density) {
+  return density ? density->model->flow->columns : 0;
+}
+
+int64_t rh_density_context(const rh_density *density) {
+  return density ? density->model->flow->context : 0;
+}
+
+int64_t rh_density_latent(const rh_density *density) {
+  return density ? density->model->flow->latent : 0;
+}
+
+/* Arguments of a call named `call`: a handle, rows >= 0, arrays where there are rows. */
+static rh_status check(const char *call, const rh_density *density, int64_t rows, const void *in, const void *out) {
+  if (!density) return rh_fail(RH_E_ARGUMENT, "%s: density must not be NULL", call);
+  if (rows < 0) return rh_fail(RH_E_ARGUMENT, "%s: rows must not be negative, not %lld", call, (long long)rows);
+  if (rows > 0 && (!in || !out)) return rh_fail(RH_E_ARGUMENT, "%s: an array is NULL", call);
+  return RH_OK;
+}
+
+static rh_status finite(const char *call, int64_t rows, int64_t columns, const double *x) {
+  for (int64_t i = 0; i < rows * columns; i++) {
+    if (!(x[i] - x[i] == 0)) {
+      return rh_fail(RH_E_DATA, "%s: row %lld, column %lld (from 0): %g is not a finite number", call, (long long)(i / columns),
+                     (long long)(i % columns), x[i]);
+    }
+  }
+  return RH_OK;
+}
+
+rh_status rh_density_log_prob(rh_density *density, int64_t rows, const double *x, double *log_prob) {
+  RH_TRY(check("rh_density_log_prob", density, rows, x, log_prob));
+  const widths w = widths_of(density);
+  RH_TRY(finite("rh_density_log_prob", rows, w.data + w.context, x));
+  const rh_dense_rows dense = {rows, w.data + w.context, x};
+  const rh_rows source = rh_rows_dense(&dense);
+  rh_scorer *scorer;
+  rh_density_lock(density);
+  rh_status status = rh_density_scorer(density, density->options.seed, density->options.temperature, &scorer);
+  if (status == RH_OK) status = rh_score(scorer, &source, 0, rows, log_prob);
+  rh_density_unlock(density);
+  return status;
+}
+
+enum { PIECE = 4096 };
+
+rh_status rh_density_log_prob_f32(rh_density *density, int64_t rows, const float *x, float *log_prob) {
+  RH_TRY(check("rh_density_log_prob_f32", density, rows, x, log_prob));
+  const widths w = widths_of(density);
+  const int64_t columns = w.data + w.context, piece = rows < PIECE ? rows : PIECE;
+  double *wide = rh_alloc_zero((size_t)(piece + 1), (size_t)(columns + 1) * sizeof *wide);
+  if (!wide) return RH_E_MEMORY;
+  double *result = wide + piece * columns;
+  rh_status status = RH_OK;
+  for (int pass = 0; pass < 2 && status == RH_OK; pass++) { /* all rows are looked at before the first result is written */
+    for (int64_t first = 0; first < rows && status == RH_OK; first += piece) {
+      const int64_t n = rows - first < piece ? rows - first : piece;
+      for (int64_t i = 0; i < n * columns; i++) wide[i] = (double)x[first * columns + i];
+      if (pass == 0) {
+        status = finite("rh_density_log_prob_f32", n, columns, wide);
+        continue;
+      }
+      status = rh_density_log_prob(density, n, wide, result);
+      for (int64_t i = 0; i < n && status == RH_OK; i++) log_prob[first + i] = (float)result[i];
+    }
+  }
+  rh_free(wide);
+  return status;
+}
+
+rh_status rh_density_sample(rh_density *density, uint64_t seed, double temperature, int64_t first, int64_t rows, const double *context,
+                            double *x, double *log_prob) {
+  RH_TRY(check("rh_density_sample", density, rows, x, x));
+  const widths w = widths_of(density);
+  if (first < 0) return rh_fail(RH_E_ARGUMENT, "rh_density_sample: first must not be negative, not %lld", (long long)first);
+  if (!(temperature > 0 && temperature <= 1e6)) {
+    return rh_fail(RH_E_ARGUMENT, "rh_density_sample: temperature must be above 0 and at most 1e6, not %g", temperature);
+  }
+  if ((w.context > 0) != (context != NULL) && rows > 0) {
+    return rh_fail(RH_E_ARGUMENT, "rh_density_sample: the model has %lld context columns; context must be %s", (long long)w.context,
+                   w.context ? "given" : "NULL");
+  }
+  if (context) RH_TRY(finite("rh_density_sample", rows, w.context, context));
+  /* Row i of the context belongs to sample first + i: rh_sample numbers both alike. */
+  const rh_dense_rows dense = {first + rows, w.context, context ? context - first * w.context : NULL};
+  const rh_rows source = rh_rows_dense(&dense);
+  rh_scorer *scorer;
+  rh_density_lock(density);
+  rh_status status = rh_density_scorer(density, seed, temperature, &scorer);
+  if (status == RH_OK) status = rh_sample(scorer, context ? &source : NULL, first, rows, x, log_prob);
+  rh_density_unlock(density);
+  return status;
+}
+
+typedef rh_status code_fn(rh_scorer *s, const rh_rows *rows, int64_t first, int64_t n, double *out, double *ladj);
+
+static rh_status code(const char *call, code_fn *fn, rh_density *density, int64_t rows, int64_t columns, const double *in, double *out,
+                      double *ladj) {
+  RH_TRY(finite(call, rows, columns, in));
+  const rh_dense_rows dense = {rows, columns, in};
+  const rh_rows source = rh_rows_dense(&dense);
+  rh_scorer *scorer;
+  rh_density_lock(density);
+  rh_status status = rh_density_scorer(density, density->options.seed, density->options.temperature, &scorer);
+  if (status == RH_OK) status = fn(scorer, &source, 0, rows, out, ladj);
+  rh_density_unlock(density);
+  return status;
+}
+
+rh_status rh_density_encode(rh_density *density, int64_t rows, const double *x, double *z, double *ladj) {
+  RH_TRY(check("rh_density_encode", density, rows, x, z));
+  const widths w = widths_of(density);
+  return code("rh_density_encode", rh_encode, density, rows, w.data + w.context, x, z, ladj);
+}
+
+rh_status rh_density_decode(rh_density *density, int64_t rows, const double *z, double *x, double *ladj) {
+  RH_TRY(check("rh_density_decode", density, rows, z, x));
+  const widths w = widths_of(density);
+  return code("rh_density_decode", rh_decode, density, rows, w.latent + w.context, z, x, ladj);
+}

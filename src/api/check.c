@@ -1,0 +1,198 @@
+/* Is a density what it claims to be? */
+#include <math.h>
+#include <string.h>
+
+#include "api/jacobian.h"
+#include "api/tables.h"
+#include "base/memory.h"
+
+/* What the rows looked at have shown. */
+typedef struct findings {
+  int64_t rows, non_finite, jacobians;
+  double inverse, inverse_relative; /* max |x - inverse(forward(x))|, also in standard deviations of its column */
+  double det, det_least, det_most;  /* max |ladj - dense|, range of ladj */
+} findings;
+
+typedef struct rows_in {
+  int64_t rows, columns, context, latent;
+  double *x;    /* [rows, columns + context] */
+  double *z;    /* [rows, latent + context] */
+  double *back; /* [rows, columns] */
+  double *ladj; /* [rows] */
+  double *sd;   /* [columns] */
+} rows_in;
+
+static void rows_free(rows_in *in) {
+  double *const blocks[] = {in->x, in->z, in->back, in->ladj, in->sd};
+  for (size_t i = 0; i < RH_COUNT_OF(blocks); i++) rh_free(blocks[i]);
+}
+
+static rh_status rows_alloc(rows_in *in, const rh_flow *flow, int64_t rows) {
+  const int64_t d = flow->columns, c = flow->context;
+  *in = (rows_in){.rows = rows, .columns = d, .context = c, .latent = flow->latent};
+  in->x = rh_alloc_zero((size_t)rows, (size_t)(d + c) * sizeof(double));
+  in->z = rh_alloc_zero((size_t)rows, (size_t)(flow->latent + c) * sizeof(double));
+  in->back = rh_alloc_zero((size_t)rows, (size_t)d * sizeof(double));
+  in->ladj = rh_alloc_zero((size_t)rows, sizeof(double));
+  in->sd = rh_alloc_zero((size_t)d, sizeof(double));
+  return in->x && in->z && in->back && in->ladj && in->sd ? RH_OK : RH_E_MEMORY;
+}
+
+/* Rows evenly spread over the table. */
+static rh_status rows_read(rows_in *in, const rh_table *table) {
+  const int64_t all = rh_table_rows(table);
+  int64_t *row = rh_alloc((size_t)in->rows * sizeof *row);
+  if (!row) return RH_E_MEMORY;
+  for (int64_t i = 0; i < in->rows; i++) row[i] = (int64_t)((double)i * (double)all / (double)in->rows);
+  rh_table_get_f64(table, row, 0, in->rows, in->x);
+  rh_free(row);
+  return RH_OK;
+}
+
+static void deviations(rows_in *in) {
+  const int64_t width = in->columns + in->context;
+  for (int64_t j = 0; j < in->columns; j++) {
+    double mean = 0, m2 = 0;
+    for (int64_t i = 0; i < in->rows; i++) {
+      const double x = in->x[i * width + j], d = x - mean;
+      mean += d / (double)(i + 1);
+      m2 += d * (x - mean);
+    }
+    in->sd[j] = sqrt(m2 / (double)in->rows);
+  }
+}
+
+/* x -> z -> x */
+static rh_status there_and_back(rh_density *d, rows_in *in) {
+  const int64_t latent = in->latent, c = in->context, width = in->columns + c;
+  rh_scorer *scorer;
+  RH_TRY(rh_density_scorer(d, d->options.seed, d->options.temperature, &scorer));
+  const rh_dense_rows forth = {in->rows, width, in->x}, back = {in->rows, latent + c, in->z};
+  const rh_rows forth_rows = rh_rows_dense(&forth), back_rows = rh_rows_dense(&back);
+  RH_TRY(rh_encode(scorer, &forth_rows, 0, in->rows, in->z, in->ladj));
+  for (int64_t i = in->rows - 1; i >= 0 && c; i--) { /* make room for the context in every row */
+    memmove(in->z + i * (latent + c), in->z + i * latent, (size_t)latent * sizeof(double));
+    memcpy(in->z + i * (latent + c) + latent, in->x + i * width + in->columns, (size_t)c * sizeof(double));
+  }
+  return rh_decode(scorer, &back_rows, 0, in->rows, in->back, NULL);
+}
+
+static bool row_finite(const rows_in *in, int64_t i) {
+  bool fine = isfinite(in->ladj[i]);
+  for (int64_t j = 0; j < in->latent; j++) fine = fine && isfinite(in->z[i * (in->latent + in->context) + j]);
+  for (int64_t j = 0; j < in->columns; j++) fine = fine && isfinite(in->back[i * in->columns + j]);
+  return fine;
+}
+
+static void compare(const rows_in *in, findings *f) {
+  const int64_t width = in->columns + in->context;
+  *f = (findings){.rows = in->rows, .det_least = INFINITY, .det_most = -INFINITY, .det = NAN};
+  for (int64_t i = 0; i < in->rows; i++) {
+    if (!row_finite(in, i)) {
+      f->non_finite++;
+      continue;
+    }
+    f->det_least = fmin(f->det_least, in->ladj[i]);
+    f->det_most = fmax(f->det_most, in->ladj[i]);
+    for (int64_t j = 0; j < in->columns; j++) {
+      const double error = fabs(in->x[i * width + j] - in->back[i * in->columns + j]);
+      f->inverse = fmax(f->inverse, error);
+      f->inverse_relative = fmax(f->inverse_relative, in->sd[j] > 0 ? error / in->sd[j] : 0);
+    }
+  }
+}
+
+static rh_status against_dense(rh_density *d, const rows_in *in, int64_t most, findings *f) {
+  if (!rh_jacobian_possible(d->model->flow) || most == 0) return RH_OK;
+  const int64_t n = most < in->rows ? most : in->rows;
+  double *dense = rh_alloc((size_t)n * sizeof *dense);
+  if (!dense) return RH_E_MEMORY;
+  const rh_status status = rh_jacobian_log_det(d->model, d->pool, d->options.isa, n, in->x, dense);
+  if (status == RH_OK) {
+    f->jacobians = n;
+    f->det = 0;
+    for (int64_t i = 0; i < n; i++) {
+      const double error = fabs(dense[i] - in->ladj[i]);
+      if (!(error <= f->det)) f->det = isnan(error) ? INFINITY : error;
+    }
+  }
+  rh_free(dense);
+  return status;
+}
+
+/* float32: rounding of a chain of layers; float64: eight digits. In standard deviations, and in nats a column. */
+static bool all_well(const findings *f, int real_bytes, int64_t columns) {
+  const double inverse = real_bytes == 4 ? 1e-2 : 1e-8, det = (real_bytes == 4 ? 1e-3 : 1e-8) * (double)(columns + 10);
+  return f->non_finite == 0 && f->inverse_relative <= inverse && (f->jacobians == 0 || f->det <= det);
+}
+
+static json_t *report_of(const rh_density *d, const findings *f) {
+  const int real_bytes = d->options.real_bytes ? d->options.real_bytes : d->model->values.real_bytes;
+  json_t *o = json_object();
+  json_object_set_new(o, "rows", json_integer(f->rows));
+  json_object_set_new(o, "non_finite", json_integer(f->non_finite));
+  json_object_set_new(o, "inverse_error", rh_json_real(f->inverse));
+  json_object_set_new(o, "inverse_error_relative", rh_json_real(f->inverse_relative));
+  json_object_set_new(o, "jacobians", json_integer(f->jacobians));
+  json_object_set_new(o, "log_det_error", rh_json_real(f->det));
+  json_object_set_new(o, "log_det_min", rh_json_real(f->det_least));
+  json_object_set_new(o, "log_det_max", rh_json_real(f->det_most));
+  json_object_set_new(o, "ok", json_boolean(all_well(f, real_bytes, d->model->flow->columns)));
+  return o;
+}
+
+typedef struct check_options {
+  rh_read_options read;
+  int64_t rows, jacobians;
+  uint64_t seed;
+} check_options;
+
+static rh_status fill_rows(rh_density *d, const rh_table *table, const check_options *o, rows_in *in) {
+  const int64_t rows = table && rh_table_rows(table) < o->rows ? rh_table_rows(table) : o->rows;
+  RH_TRY(rows_alloc(in, d->model->flow, rows));
+  if (table) return rows_read(in, table);
+  if (in->context)
+    return rh_fail(RH_E_ARGUMENT, "check: the model is conditional on %lld columns: give rows of data", (long long)in->context);
+  rh_scorer *scorer;
+  RH_TRY(rh_density_scorer(d, o->seed, 1, &scorer));
+  return rh_sample(scorer, NULL, 0, rows, in->x, NULL);
+}
+
+static rh_status check_rows(rh_density *d, const char *data, const check_options *o, findings *f) {
+  rh_table *table = NULL;
+  if (data) RH_TRY(rh_read_rows(data, &o->read, d->model, &table));
+  rows_in in = {0};
+  rh_status status = fill_rows(d, table, o, &in);
+  if (status == RH_OK) {
+    deviations(&in);
+    status = there_and_back(d, &in);
+  }
+  if (status == RH_OK) {
+    compare(&in, f);
+    status = against_dense(d, &in, o->jacobians, f);
+  }
+  rows_free(&in);
+  rh_table_free(table);
+  return status;
+}
+
+rh_status rh_check_file(rh_density *density, const char *data, const char *options, char **report) {
+  if (!density) return rh_fail(RH_E_ARGUMENT, "rh_check_file: density must not be NULL");
+  json_t *json;
+  RH_TRY(rh_options_parse(options, &json));
+  rh_options o = rh_options_begin(json, "options");
+  check_options chosen;
+  rh_read_options_read(&o, &chosen.read);
+  chosen.rows = rh_options_int(&o, "rows", 1000, 1, 1000000000);
+  chosen.jacobians = rh_options_int(&o, "jacobians", 10, 0, 1000000);
+  chosen.seed = (uint64_t)rh_options_int(&o, "seed", 0, 0, INT64_MAX);
+  rh_status status = rh_options_done(&o) == RH_OK ? RH_OK : RH_E_ARGUMENT;
+  findings found;
+  if (status == RH_OK) {
+    rh_density_lock(density);
+    status = check_rows(density, data, &chosen, &found);
+    rh_density_unlock(density);
+  }
+  json_decref(json);
+  return status == RH_OK ? rh_report_give(report_of(density, &found), report) : status;
+}

@@ -1,0 +1,244 @@
+/* The face's calls over whole files: rows in, rows out, in pieces. */
+#include <math.h>
+#include <string.h>
+
+#include "api/tables.h"
+#include "base/memory.h"
+#include "data/table_write.h"
+#include "train/train.h"
+
+enum { PIECE_ROWS = 1 << 16, PIECE_NUMBERS = 1 << 20, PIECE_LEAST = 256 };
+
+/* One call at work. */
+typedef struct job {
+  rh_density *density;
+  rh_scorer *scorer;
+  rh_rows rows; /* what comes in */
+  rh_table_writer *writer;
+  int64_t width; /* numbers of a row that goes out */
+  int64_t piece; /* rows at a time */
+  double *out;   /* [piece, width] */
+} job;
+
+static int64_t piece_rows(int64_t rows, int64_t width) {
+  int64_t piece = PIECE_NUMBERS / (width + 1);
+  if (piece > PIECE_ROWS) piece = PIECE_ROWS;
+  if (piece < PIECE_LEAST) piece = PIECE_LEAST;
+  return piece < rows ? piece : rows;
+}
+
+static rh_cell cell_of(const rh_density *d) {
+  const int real_bytes = d->options.real_bytes ? d->options.real_bytes : d->model->values.real_bytes;
+  return real_bytes == 4 ? RH_CELL_F4 : RH_CELL_F8;
+}
+
+static rh_status job_open(job *j, const char *output, int64_t rows, int64_t width, const char *const *names) {
+  j->width = width;
+  j->piece = piece_rows(rows, width);
+  j->out = rh_alloc_zero((size_t)j->piece, (size_t)width * sizeof(double));
+  if (!j->out) return RH_E_MEMORY;
+  return output ? rh_table_writer_open(output, rows, width, names, cell_of(j->density), &j->writer) : RH_OK;
+}
+
+/* Ends a job: what has been written is seen only where all went well. */
+static rh_status job_close(job *j, rh_status status) {
+  rh_free(j->out);
+  if (!j->writer) return status;
+  if (status == RH_OK) return rh_table_writer_commit(j->writer);
+  rh_table_writer_discard(j->writer);
+  return status;
+}
+
+static rh_status check(const char *call, const rh_density *density, const char *path, const char *output) {
+  if (!density) return rh_fail(RH_E_ARGUMENT, "%s: density must not be NULL", call);
+  if (!path) return rh_fail(RH_E_ARGUMENT, "%s: the data's path must not be NULL", call);
+  if (!output) return rh_fail(RH_E_ARGUMENT, "%s: the output's path must not be NULL", call);
+  return RH_OK;
+}
+
+/* ---- score ---- */
+
+typedef struct tally {
+  int64_t n, zero;
+  double mean, m2; /* of the finite ones (Welford 1962) */
+} tally;
+
+static void tally_add(tally *t, int64_t n, const double *x) {
+  for (int64_t i = 0; i < n; i++) {
+    if (!isfinite(x[i])) {
+      t->zero++;
+      continue;
+    }
+    const double d = x[i] - t->mean;
+    t->mean += d / (double)++t->n;
+    t->m2 += d * (x[i] - t->mean);
+  }
+}
+
+static json_t *score_report(const rh_flow *flow, const tally *t) {
+  const double n = (double)t->n;
+  json_t *report = json_object();
+  json_object_set_new(report, "n", json_integer(t->n + t->zero));
+  json_object_set_new(report, "mean", t->zero || !t->n ? json_null() : json_real(t->mean));
+  json_object_set_new(report, "stderr", t->zero ? json_null() : rh_json_real(t->n > 1 ? sqrt(t->m2 / (n - 1) / n) : NAN));
+  json_object_set_new(report, "zero_density", json_integer(t->zero));
+  json_object_set_new(report, "finite_mean", rh_json_real(t->n ? t->mean : NAN));
+  /* Every column discrete: log p is that of whole numbers, and bits/dim makes sense. */
+  if (flow->noise > 0 && flow->noise >= flow->columns && !t->zero) {
+    json_object_set_new(report, "bits_per_dim", json_real(-t->mean / (double)flow->columns / log(2.0)));
+  }
+  return report;
+}
+
+static rh_status score_rows(job *j, tally *t) {
+  for (int64_t i = 0; i < j->rows.rows; i += j->piece) {
+    const int64_t n = j->rows.rows - i < j->piece ? j->rows.rows - i : j->piece;
+    RH_TRY(rh_score(j->scorer, &j->rows, i, n, j->out));
+    tally_add(t, n, j->out);
+    if (j->writer) RH_TRY(rh_table_writer_put_f64(j->writer, n, j->out));
+  }
+  return RH_OK;
+}
+
+static rh_status score_table(rh_density *d, const rh_table *table, const char *output, tally *t) {
+  const rh_part part = {.table = table};
+  job j = {.density = d, .rows = rh_rows_of(&part)};
+  rh_status status = rh_density_scorer(d, d->options.seed, d->options.temperature, &j.scorer);
+  static const char *const name[] = {"log_prob"};
+  if (status == RH_OK) status = job_open(&j, output, j.rows.rows, 1, rh_table_names(table) ? name : NULL);
+  if (status == RH_OK) status = score_rows(&j, t);
+  return job_close(&j, status);
+}
+
+/* The options of the calls that read a table. The texts live as long as *json, a new reference. */
+static rh_status table_options(const char *options, json_t **json, rh_read_options *read) {
+  RH_TRY(rh_options_parse(options, json));
+  rh_options o = rh_options_begin(*json, "options");
+  rh_read_options_read(&o, read);
+  if (rh_options_done(&o) == RH_OK) return RH_OK;
+  json_decref(*json);
+  return RH_E_ARGUMENT;
+}
+
+rh_status rh_score_file(rh_density *density, const char *data, const char *output, const char *options, char **report) {
+  RH_TRY(check("rh_score_file", density, data, ""));
+  json_t *json;
+  rh_read_options read;
+  RH_TRY(table_options(options, &json, &read));
+  rh_table *table = NULL;
+  tally t = {0};
+  rh_density_lock(density);
+  rh_status status = rh_read_rows(data, &read, density->model, &table);
+  if (status == RH_OK) status = score_table(density, table, output, &t);
+  rh_density_unlock(density);
+  rh_table_free(table);
+  json_decref(json);
+  return status == RH_OK ? rh_report_give(score_report(density->model->flow, &t), report) : status;
+}
+
+/* ---- encode, decode ---- */
+
+typedef rh_status code_fn(rh_scorer *s, const rh_rows *rows, int64_t first, int64_t n, double *out, double *ladj);
+
+static rh_status code_rows(job *j, code_fn *fn) {
+  for (int64_t i = 0; i < j->rows.rows; i += j->piece) {
+    const int64_t n = j->rows.rows - i < j->piece ? j->rows.rows - i : j->piece;
+    RH_TRY(fn(j->scorer, &j->rows, i, n, j->out, NULL));
+    RH_TRY(rh_table_writer_put_f64(j->writer, n, j->out));
+  }
+  return RH_OK;
+}
+
+/* Rows of `table` through fn to `output`, `width` numbers each. */
+static rh_status code_table(rh_density *d, code_fn *fn, const rh_table *table, const char *output, int64_t width,
+                            const char *const *names) {
+  const rh_part part = {.table = table};
+  job j = {.density = d, .rows = rh_rows_of(&part)};
+  rh_status status = rh_density_scorer(d, d->options.seed, d->options.temperature, &j.scorer);
+  if (status == RH_OK) status = job_open(&j, output, j.rows.rows, width, names);
+  if (status == RH_OK) status = code_rows(&j, fn);
+  return job_close(&j, status);
+}
+
+static rh_status rows_report(int64_t rows, int64_t columns, char **report) {
+  return rh_report_give(json_pack("{s:I, s:I}", "rows", (json_int_t)rows, "columns", (json_int_t)columns), report);
+}
+
+rh_status rh_encode_file(rh_density *density, const char *data, const char *output, const char *options, char **report) {
+  RH_TRY(check("rh_encode_file", density, data, output));
+  json_t *json;
+  rh_read_options read;
+  RH_TRY(table_options(options, &json, &read));
+  rh_table *table = NULL;
+  const int64_t latent = density->model->flow->latent;
+  rh_density_lock(density);
+  rh_status status = rh_read_rows(data, &read, density->model, &table);
+  if (status == RH_OK) status = code_table(density, rh_encode, table, output, latent, NULL);
+  rh_density_unlock(density);
+  if (status == RH_OK) status = rows_report(rh_table_rows(table), latent, report);
+  rh_table_free(table);
+  json_decref(json);
+  return status;
+}
+
+static rh_status decode_table(rh_density *d, const char *path, rh_table *table, const char *output) {
+  const rh_flow *flow = d->model->flow;
+  RH_TRY(rh_match_columns(path, NULL, flow->latent + flow->context, table));
+  const char **names;
+  RH_TRY(rh_column_names(d->model, flow->columns, &names));
+  const rh_status status = code_table(d, rh_decode, table, output, flow->columns, names);
+  rh_free(names);
+  return status;
+}
+
+rh_status rh_decode_file(rh_density *density, const char *codes, const char *output, const char *options, char **report) {
+  RH_TRY(check("rh_decode_file", density, codes, output));
+  json_t *json;
+  rh_read_options read;
+  RH_TRY(table_options(options, &json, &read));
+  rh_table *table = NULL;
+  rh_density_lock(density);
+  rh_status status = rh_read_rows(codes, &read, NULL, &table);
+  if (status == RH_OK) status = decode_table(density, codes, table, output);
+  rh_density_unlock(density);
+  if (status == RH_OK) status = rows_report(rh_table_rows(table), density->model->flow->columns, report);
+  rh_table_free(table);
+  json_decref(json);
+  return status;
+}
+
+/* ---- sample ---- */
+
+static rh_status sample_rows(job *j, int64_t rows) {
+  for (int64_t i = 0; i < rows; i += j->piece) {
+    const int64_t n = rows - i < j->piece ? rows - i : j->piece;
+    RH_TRY(rh_sample(j->scorer, NULL, i, n, j->out, NULL));
+    RH_TRY(rh_table_writer_put_f64(j->writer, n, j->out));
+  }
+  return RH_OK;
+}
+
+rh_status rh_sample_file(rh_density *density, const char *output, const char *options, char **report) {
+  RH_TRY(check("rh_sample_file", density, "", output));
+  json_t *json;
+  RH_TRY(rh_options_parse(options, &json));
+  rh_options o = rh_options_begin(json, "options");
+  const int64_t rows = rh_options_int(&o, "count", 1, 1, (int64_t)1 << 40);
+  const uint64_t seed = (uint64_t)rh_options_int(&o, "seed", 0, 0, INT64_MAX);
+  const double temperature = rh_options_real(&o, "temperature", 1, 1e-6, 1e6);
+  rh_status status = rh_options_done(&o) == RH_OK ? RH_OK : RH_E_ARGUMENT;
+  json_decref(json);
+  if (status != RH_OK) return status;
+  const int64_t columns = density->model->flow->columns;
+  job j = {.density = density};
+  const char **names = NULL;
+  rh_density_lock(density);
+  status = rh_density_scorer(density, seed, temperature, &j.scorer);
+  if (status == RH_OK) status = rh_column_names(density->model, columns, &names);
+  if (status == RH_OK) status = job_open(&j, output, rows, columns, names);
+  if (status == RH_OK) status = sample_rows(&j, rows);
+  status = job_close(&j, status);
+  rh_density_unlock(density);
+  rh_free(names);
+  return status == RH_OK ? rows_report(rows, columns, report) : status;
+}

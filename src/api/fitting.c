@@ -1,0 +1,401 @@
+/* rh_fit_files, rh_fit_blocks: from tables to a fitted density. */
+#include <math.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "api/preprocess.h"
+#include "api/tables.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "data/analyse.h"
+#include "data/split.h"
+#include "train/train.h"
+
+enum { COPIES = 8, SPLIT_LEAST = 20 }; /* values a fit holds: parameters, moments, average, gradient, best, good; rows worth splitting */
+
+typedef struct fit_options {
+  const char *arch, *output;
+  const json_t *set;
+  rh_handle handle;
+  rh_memory memory;
+  bool resume, any_isa;
+  double share[RH_PARTS]; /* negative: not given */
+  rh_compute compute;
+  rh_read_options read;
+  int64_t epochs, steps;
+  double seconds;
+} fit_options;
+
+/* Everything a fit reads and makes. */
+typedef struct fit_job {
+  fit_options o;
+  const char *name[RH_PARTS];
+  rh_table *table[RH_PARTS];
+  rh_split split;
+  rh_part part[RH_PARTS];
+  rh_rows rows[RH_PARTS];
+  bool given[RH_PARTS]; /* there are such rows */
+  rh_recipe recipe;
+  json_t *plan;
+  const char *why; /* static */
+  rh_model *model;
+  rh_fit_progress *progress;
+  void *arg;
+  atomic_int stop;
+} fit_job;
+
+/* ---- options ---- */
+
+static void read_shares(rh_options *o, double share[RH_PARTS]) {
+  const json_t *list = rh_options_json(o, "split");
+  for (int i = 0; i < RH_PARTS; i++) share[i] = -1;
+  if (!list || o->status != RH_OK) return;
+  double sum = 0;
+  bool fine = json_is_array(list) && json_array_size(list) == RH_PARTS;
+  for (int i = 0; i < RH_PARTS && fine; i++) {
+    const json_t *item = json_array_get(list, (size_t)i);
+    share[i] = json_is_number(item) ? json_number_value(item) : -1;
+    fine = share[i] >= 0;
+    sum += share[i];
+  }
+  if (fine && share[0] > 0 && fabs(sum - 1) < 1e-6) return;
+  o->status = rh_fail(RH_E_ARGUMENT,
+                      "options.split: give three shares of the rows that add up to 1, for training, validation and test: 0.8,0.1,0.1");
+}
+
+static rh_status read_options(json_t *json, fit_options *f) {
+  static const char *const handles[] = {"auto", "none", NULL};
+  static const char *const memories[] = {"keep", "recompute", NULL};
+  rh_options o = rh_options_begin(json, "options");
+  *f = (fit_options){.arch = rh_options_text(&o, "arch", "auto")};
+  rh_compute_read(&o, &f->compute);
+  if (f->compute.real_bytes == 0) f->compute.real_bytes = 4;
+  rh_read_options_read(&o, &f->read);
+  f->read.narrow = f->compute.real_bytes == 4;
+  f->output = rh_options_text(&o, "output", NULL);
+  f->set = rh_options_json(&o, "set");
+  f->handle = (rh_handle)rh_options_choice(&o, "handle", RH_HANDLE_AUTO, handles);
+  f->memory = (rh_memory)rh_options_choice(&o, "memory", RH_KEEP, memories);
+  f->resume = rh_options_bool(&o, "resume", false);
+  f->any_isa = rh_options_bool(&o, "any_isa", false);
+  f->epochs = rh_options_int(&o, "epochs", 0, 0, (int64_t)1 << 30);
+  f->steps = rh_options_int(&o, "steps", 0, 0, (int64_t)1 << 40);
+  f->seconds = rh_options_real(&o, "time", 0, 0, 1e9);
+  read_shares(&o, f->share);
+  if (rh_options_done(&o) != RH_OK) return RH_E_ARGUMENT;
+  if (f->set && !json_is_object(f->set)) return rh_fail(RH_E_ARGUMENT, "options.set: give an object of keys and values");
+  if (f->resume && !f->output)
+    return rh_fail(RH_E_ARGUMENT, "options.resume: needs output, the model file whose checkpoint is to be taken up");
+  return RH_OK;
+}
+
+/* The pairs of `set` go to the training if it knows their key, else to the architecture. */
+static rh_status part_set(const json_t *set, const json_t *recipe_keys, json_t **training, json_t **architecture) {
+  *training = json_object();
+  *architecture = json_object();
+  const char *key;
+  json_t *value;
+  int failed = !*training || !*architecture;
+  json_object_foreach((json_t *)(uintptr_t)set, key, value) {
+    failed = failed || json_object_set(json_object_get(recipe_keys, key) ? *training : *architecture, key, value);
+  }
+  return failed ? rh_fail(RH_E_MEMORY, "out of memory reading options") : RH_OK;
+}
+
+/* An unknown key may have been meant for the training, whose keys the architecture cannot name. */
+static rh_status say_training_keys(const json_t *architecture, const json_t *recipe_keys) {
+  const char *names[64], *key;
+  json_t *value;
+  size_t n = 0;
+  json_object_foreach((json_t *)(uintptr_t)recipe_keys, key, value) {
+    if (n < RH_COUNT_OF(names) - 1) names[n++] = key;
+  }
+  names[n] = NULL;
+  if (!strstr(rh_last_error(), "unknown key")) return RH_E_ARGUMENT;
+  json_object_foreach((json_t *)(uintptr_t)architecture, key, value) {
+    const char *near = rh_nearest(key, names);
+    if (near && strstr(rh_last_error(), key)) return rh_fail(RH_E_ARGUMENT, "%s; the training has a key '%s'", rh_last_error(), near);
+  }
+  return RH_E_ARGUMENT;
+}
+
+/* ---- rows ---- */
+
+static rh_status match_part(fit_job *j, int i) {
+  const rh_table *train = j->table[RH_PART_TRAIN];
+  const int64_t width = rh_table_columns(train);
+  const char *const *names = rh_table_names(train);
+  json_t *wanted = names ? json_array() : NULL;
+  for (int64_t c = 0; c < width && wanted; c++) json_array_append_new(wanted, json_string(names[c]));
+  const rh_status status = rh_match_columns(j->name[i], wanted, width, j->table[i]);
+  json_decref(wanted);
+  return status;
+}
+
+/* Parts that no table was given for are held out of the training rows, where there are enough of them. */
+static rh_status hold_out(fit_job *j) {
+  const int64_t rows = rh_table_rows(j->table[RH_PART_TRAIN]);
+  const bool chosen = j->o.share[RH_PART_TRAIN] >= 0, need_val = !j->table[RH_PART_VAL];
+  const bool need_test = !j->table[RH_PART_TEST] && need_val;
+  double val = chosen ? j->o.share[RH_PART_VAL] : 0.1, test = chosen ? j->o.share[RH_PART_TEST] : 0.1;
+  if (!need_val) val = 0;
+  if (!need_test && !chosen) test = 0;
+  if (j->table[RH_PART_TEST]) test = 0;
+  if (!chosen && rows < SPLIT_LEAST) val = test = 0;
+  if (val == 0 && test == 0) return RH_OK;
+  const rh_status status = rh_split_rows(j->table[RH_PART_TRAIN], val, test, j->o.compute.seed, &j->split);
+  return status == RH_OK ? RH_OK : rh_fail_prefix(status, "%s: ", j->name[RH_PART_TRAIN]);
+}
+
+static rh_status arrange_rows(fit_job *j) {
+  RH_TRY(hold_out(j));
+  for (int i = 0; i < RH_PARTS; i++) {
+    const rh_table *table = j->table[i] ? j->table[i] : j->table[RH_PART_TRAIN];
+    const bool held_out = j->split.n[i] > 0;
+    j->part[i] = (rh_part){.table = table, .row = held_out ? j->split.rows[i] : NULL, .n = held_out ? j->split.n[i] : rh_table_rows(table)};
+    j->given[i] = j->table[i] || held_out;
+    if (i > 0 && j->table[i]) RH_TRY(match_part(j, i));
+    j->rows[i] = rh_rows_of(&j->part[i]);
+  }
+  if (j->rows[RH_PART_TRAIN].rows < 2) {
+    return rh_fail(RH_E_DATA, "%s: %lld row to train on: a density needs at least 2, and should have many more", j->name[RH_PART_TRAIN],
+                   (long long)j->rows[RH_PART_TRAIN].rows);
+  }
+  return RH_OK;
+}
+
+/* ---- the model ---- */
+
+static rh_status set_recipe(fit_job *j, const json_t *training) {
+  j->recipe = rh_recipe_default(j->rows[RH_PART_TRAIN].rows, j->rows[RH_PART_TRAIN].columns);
+  j->recipe.seed = j->o.compute.seed;
+  RH_TRY(rh_recipe_set(&j->recipe, training));
+  if (j->o.epochs) j->recipe.epochs = j->o.epochs;
+  if (j->o.steps) j->recipe.steps = j->o.steps;
+  if (j->o.seconds > 0) j->recipe.seconds = j->o.seconds;
+  return RH_OK;
+}
+
+static rh_status make_spec(fit_job *j, const json_t *architecture, const json_t *recipe_keys, json_t **spec) {
+  json_t *parts;
+  RH_TRY(rh_preprocess_parts(j->plan, &parts));
+  const rh_rows *train = &j->rows[RH_PART_TRAIN];
+  const rh_status status = rh_arch_spec(j->o.arch, architecture, train->columns, 0, train->rows, parts, spec, &j->why);
+  json_decref(parts);
+  if (status == RH_E_SPEC) return say_training_keys(architecture, recipe_keys);
+  return status;
+}
+
+static rh_status set_names(fit_job *j) {
+  const char *const *names = rh_table_names(j->table[RH_PART_TRAIN]);
+  if (!names) return RH_OK;
+  json_t *list = json_array();
+  int failed = !list;
+  for (int64_t i = 0; i < rh_table_columns(j->table[RH_PART_TRAIN]); i++)
+    failed = failed || json_array_append_new(list, json_string(names[i]));
+  j->model->columns = list;
+  return failed ? rh_fail(RH_E_MEMORY, "out of memory for the columns' names") : RH_OK;
+}
+
+static rh_status analyse(fit_job *j) {
+  const rh_part *part = &j->part[RH_PART_TRAIN];
+  const rh_status status = rh_analyse(part->table, part->row, part->n, j->o.handle, &j->plan);
+  return status == RH_OK ? RH_OK : rh_fail_prefix(status, "%s: ", j->name[RH_PART_TRAIN]);
+}
+
+static rh_status make_model(fit_job *j) {
+  json_t *keys = rh_recipe_json(&j->recipe), *training = NULL, *architecture = NULL, *spec = NULL;
+  rh_status status = keys ? part_set(j->o.set, keys, &training, &architecture) : RH_E_MEMORY;
+  if (status == RH_OK) status = set_recipe(j, training);
+  if (status == RH_E_SPEC) status = RH_E_ARGUMENT;
+  if (status == RH_OK) status = analyse(j);
+  if (status == RH_OK) status = make_spec(j, architecture, keys, &spec);
+  if (status == RH_OK) status = rh_model_create(spec, j->o.compute.real_bytes, j->o.compute.seed, COPIES, 0, &j->model);
+  if (status == RH_OK) status = set_names(j);
+  if (status == RH_OK) j->model->handling = json_incref(j->plan);
+  json_decref(keys);
+  json_decref(training);
+  json_decref(architecture);
+  json_decref(spec);
+  return status;
+}
+
+/* ---- the run ---- */
+
+/* The face's events are the trainer's, one for one. */
+static const rh_fit_event_kind kind_of[] = {
+    [RH_EVENT_START] = RH_FIT_START,           [RH_EVENT_RESUME] = RH_FIT_RESUME, [RH_EVENT_STEP] = RH_FIT_STEP,
+    [RH_EVENT_EPOCH] = RH_FIT_EPOCH,           [RH_EVENT_SKIP] = RH_FIT_SKIP,     [RH_EVENT_ROLLBACK] = RH_FIT_ROLLBACK,
+    [RH_EVENT_CHECKPOINT] = RH_FIT_CHECKPOINT, [RH_EVENT_DONE] = RH_FIT_DONE,
+};
+
+static void on_progress(void *arg, const rh_progress *p) {
+  fit_job *j = arg;
+  json_t *line = rh_progress_json(p);
+  char *text = line ? rh_json_text(line) : NULL;
+  const rh_fit_event event = {
+      .kind = kind_of[p->event],
+      .epoch = p->epoch,
+      .epochs = p->epochs,
+      .step = p->step,
+      .steps = p->steps,
+      .fraction = p->fraction,
+      .loss = p->loss,
+      .val = p->val,
+      .best_val = p->best_val,
+      .rate = p->rate,
+      .grad_norm = p->grad_norm,
+      .rows_per_second = p->rows_per_second,
+      .elapsed = p->elapsed,
+      .eta = p->eta,
+      .skipped = p->skipped,
+      .log = text,
+  };
+  if (j->progress(j->arg, &event) != 0) atomic_store(&j->stop, 1);
+  free(text);
+  json_decref(line);
+}
+
+static bool regular_or_new(const char *path) {
+  struct stat about;
+  return strcmp(path, "-") != 0 && (stat(path, &about) != 0 || S_ISREG(about.st_mode));
+}
+
+static rh_status train(fit_job *j, rh_fit_report *report) {
+  const rh_train_options options = {
+      .recipe = j->recipe,
+      .threads = j->o.compute.threads,
+      .isa = j->o.compute.isa,
+      .memory = j->o.memory,
+      .output = j->o.output,
+      .checkpoint = j->o.output && !regular_or_new(j->o.output) ? "" : NULL,
+      .resume = j->o.resume,
+      .any_isa = j->o.any_isa,
+      .progress_seconds = 0.1,
+      .progress = j->progress ? on_progress : NULL,
+      .arg = j,
+      .stop = &j->stop,
+  };
+  const rh_rows *rows[RH_PARTS];
+  for (int i = 0; i < RH_PARTS; i++) rows[i] = j->given[i] ? &j->rows[i] : NULL;
+  return rh_train(j->model, rows[RH_PART_TRAIN], rows[RH_PART_VAL], rows[RH_PART_TEST], &options, report);
+}
+
+static json_t *report_of(const fit_job *j, const rh_fit_report *r) {
+  json_t *o = rh_fit_report_json(r);
+  if (!o) return NULL;
+  static const char *const figures[] = {"val", "test"};
+  for (size_t i = 0; i < RH_COUNT_OF(figures); i++) {
+    if (!json_object_get(o, figures[i])) json_object_set_new(o, figures[i], json_null()); /* there were no such rows */
+  }
+  json_object_set_new(o, "arch", json_incref(json_object_get(j->model->flow->spec, "arch")));
+  if (j->why) json_object_set_new(o, "why", json_string(j->why));
+  json_object_set_new(o, "dtype", json_string(j->o.compute.real_bytes == 4 ? "f32" : "f64"));
+  json_object_set_new(o, "columns", json_integer(j->rows[RH_PART_TRAIN].columns));
+  json_object_set(o, "notes", json_object_get(j->plan, "report"));
+  json_object_set(o, "warnings", json_object_get(j->plan, "warnings"));
+  return o;
+}
+
+/* A fit of an hour must not end at a folder that cannot be written to. */
+static rh_status try_output(const char *output) {
+  if (!output || !regular_or_new(output)) return RH_OK;
+  rh_writer *writer;
+  RH_TRY(rh_writer_open(output, &writer));
+  rh_writer_discard(writer);
+  return RH_OK;
+}
+
+/* With the tables in place. */
+static rh_status run_job(fit_job *j, rh_density **density, char **report) {
+  RH_TRY(arrange_rows(j));
+  RH_TRY(make_model(j));
+  rh_fit_report r;
+  RH_TRY(train(j, &r));
+  RH_TRY(rh_report_give(report_of(j, &r), report));
+  if (!density) return RH_OK;
+  rh_model *model = j->model;
+  j->model = NULL;
+  return rh_density_make(model, &j->o.compute, density);
+}
+
+static void job_free(fit_job *j) {
+  rh_model_destroy(j->model);
+  json_decref(j->plan);
+  rh_split_free(&j->split);
+  for (int i = 0; i < RH_PARTS; i++) rh_table_free(j->table[i]);
+}
+
+static rh_status read_files(fit_job *j) {
+  int inputs = 0;
+  for (int i = 0; i < RH_PARTS; i++) inputs += j->name[i] && strcmp(j->name[i], "-") == 0;
+  if (inputs > 1) return rh_fail(RH_E_ARGUMENT, "standard input holds one table: give the others as files");
+  RH_TRY(try_output(j->o.output));
+  for (int i = 0; i < RH_PARTS; i++) {
+    if (j->name[i]) RH_TRY(rh_table_read(j->name[i], &j->o.read, &j->table[i]));
+  }
+  return RH_OK;
+}
+
+rh_status rh_fit_files(const char *train_path, const char *val, const char *test, const char *options, rh_fit_progress *progress, void *arg,
+                       rh_density **density, char **report) {
+  if (!train_path) return rh_fail(RH_E_ARGUMENT, "rh_fit_files: train must not be NULL");
+  json_t *json;
+  RH_TRY(rh_options_parse(options, &json));
+  fit_job j = {.name = {train_path, val, test}, .progress = progress, .arg = arg};
+  rh_status status = read_options(json, &j.o);
+  if (status == RH_OK) status = read_files(&j);
+  if (status == RH_OK) status = run_job(&j, density, report);
+  job_free(&j);
+  json_decref(json);
+  return status;
+}
+
+/* ---- blocks ---- */
+
+static rh_status wrap_block(fit_job *j, int i, const rh_block *block) {
+  const int64_t bytes = block->real_bytes;
+  if (!block->data || block->rows < 1 || block->columns < 1 || (bytes != 4 && bytes != 8)) {
+    return rh_fail(RH_E_ARGUMENT, "rh_fit_blocks: %s: data must not be NULL, rows and columns at least 1, real_bytes 4 or 8", j->name[i]);
+  }
+  const rh_cells cells = {.at = block->data,
+                          .cell = bytes == 4 ? RH_CELL_F4 : RH_CELL_F8,
+                          .n = block->rows,
+                          .d = block->columns,
+                          .row_step = block->columns * bytes,
+                          .column_step = bytes};
+  RH_TRY(rh_table_wrap(&cells, NULL, &j->table[i]));
+  int64_t row, column;
+  double value;
+  if (!rh_table_find_bad(j->table[i], j->o.compute.real_bytes == 4 ? 3.4028234e38 : 0, &row, &column, &value)) return RH_OK;
+  return rh_fail(RH_E_DATA, "%s: row %lld, column %lld (from 1): %g is not a finite number of the fit's precision", j->name[i],
+                 (long long)row + 1, (long long)column + 1, value);
+}
+
+rh_status rh_fit_blocks(const rh_block *train_rows, const rh_block *val, const rh_block *test, const char *options,
+                        rh_fit_progress *progress, void *arg, rh_density **density, char **report) {
+  if (!train_rows) return rh_fail(RH_E_ARGUMENT, "rh_fit_blocks: train must not be NULL");
+  const rh_block *const blocks[RH_PARTS] = {train_rows, val, test};
+  json_t *json;
+  RH_TRY(rh_options_parse(options, &json));
+  fit_job j = {.name = {"train", "val", "test"}, .progress = progress, .arg = arg};
+  rh_status status = read_options(json, &j.o);
+  if (status == RH_OK) status = try_output(j.o.output);
+  for (int i = 0; i < RH_PARTS && status == RH_OK; i++) {
+    if (blocks[i]) status = wrap_block(&j, i, blocks[i]);
+  }
+  if (status == RH_OK) status = run_job(&j, density, report);
+  job_free(&j);
+  json_decref(json);
+  return status;
+}
+
+rh_status rh_architectures(char **json) {
+  if (!json) return rh_fail(RH_E_ARGUMENT, "rh_architectures: json must not be NULL");
+  int n;
+  const rh_arch *const *archs = rh_archs(&n);
+  json_t *o = json_object();
+  for (int i = 0; i < n; i++) json_object_set_new(o, archs[i]->name, json_string(archs[i]->summary));
+  return rh_report_give(o, json);
+}

@@ -1,0 +1,116 @@
+#include "api/tables.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+
+void rh_read_options_read(rh_options *o, rh_read_options *read) {
+  static const char *const headers[] = {"detect", "yes", "no", NULL};
+  static const char *const separators[] = {"detect", ",", ";", "\t", NULL};
+  static const char characters[] = {0, ',', ';', '\t'};
+  *read = (rh_read_options){.columns = rh_options_text(o, "columns", NULL)};
+  read->header = (rh_header)rh_options_choice(o, "header", RH_HEADER_DETECT, headers);
+  read->separator = characters[rh_options_choice(o, "separator", 0, separators)];
+}
+
+/* ---- columns by name ---- */
+
+static int64_t find_name(const char *const *names, int64_t n, const char *name) {
+  for (int64_t i = 0; i < n; i++) {
+    if (strcmp(names[i], name) == 0) return i;
+  }
+  return -1;
+}
+
+enum { LIST_BYTES = 200 };
+
+/* "a, b, c, ..." for an error. */
+static const char *list_names(const json_t *wanted, char text[LIST_BYTES]) {
+  size_t used = 0, i;
+  json_t *name;
+  text[0] = '\0';
+  json_array_foreach(wanted, i, name) {
+    const int n = snprintf(text + used, LIST_BYTES - used, "%s%s", i ? ", " : "", json_string_value(name));
+    if (n < 0 || used + (size_t)n >= LIST_BYTES - 5) {
+      snprintf(text + used, LIST_BYTES - used, ", ...");
+      break;
+    }
+    used += (size_t)n;
+  }
+  return text;
+}
+
+static rh_status wrong_width(const char *name, const json_t *wanted, int64_t width, int64_t columns) {
+  char list[LIST_BYTES];
+  if (!wanted) {
+    return rh_fail(RH_E_SHAPE, "%s: has %lld columns, the model takes %lld: choose them with columns (--columns LIST)", name,
+                   (long long)columns, (long long)width);
+  }
+  return rh_fail(RH_E_SHAPE, "%s: has %lld columns, the model takes %lld (%s): choose them with columns (--columns LIST)", name,
+                 (long long)columns, (long long)width, list_names(wanted, list));
+}
+
+/* index[i] = the table's column of the model's i-th name; *found: how many there are, *missing one that is not there. */
+static void look_up(const json_t *wanted, const char *const *names, int64_t columns, int64_t *index, int64_t *found, const char **missing) {
+  size_t i;
+  json_t *name;
+  *found = 0;
+  *missing = NULL;
+  json_array_foreach(wanted, i, name) {
+    index[i] = find_name(names, columns, json_string_value(name));
+    if (index[i] >= 0)
+      ++*found;
+    else if (!*missing)
+      *missing = json_string_value(name);
+  }
+}
+
+rh_status rh_match_columns(const char *name, const json_t *wanted, int64_t width, rh_table *table) {
+  const int64_t columns = rh_table_columns(table);
+  const char *const *names = rh_table_names(table);
+  if (names && wanted && (int64_t)json_array_size(wanted) == width) {
+    int64_t found;
+    const char *missing;
+    int64_t *index = rh_alloc((size_t)width * sizeof *index);
+    if (!index) return RH_E_MEMORY;
+    look_up(wanted, names, columns, index, &found, &missing);
+    rh_status status = RH_OK;
+    if (found == width) {
+      status = rh_table_select(table, index, width);
+    } else if (found > 0 || columns != width) {
+      status =
+          rh_fail(RH_E_SHAPE, "%s: the model's column '%.64s' is not in the header: rename it there, or choose columns (--columns LIST)",
+                  name, missing);
+    } /* none of the names is known, the width fits: by place */
+    rh_free(index);
+    return status;
+  }
+  return columns == width ? RH_OK : wrong_width(name, wanted, width, columns);
+}
+
+rh_status rh_read_rows(const char *path, const rh_read_options *options, const rh_model *model, rh_table **table) {
+  rh_table *read;
+  RH_TRY(rh_table_read(path, options, &read));
+  if (model) {
+    const int64_t width = model->flow->columns + model->flow->context;
+    /* Columns that the caller chose are taken as they come. */
+    const rh_status status =
+        options->columns && rh_table_columns(read) == width ? RH_OK : rh_match_columns(path, model->columns, width, read);
+    if (status != RH_OK) {
+      rh_table_free(read);
+      return status;
+    }
+  }
+  *table = read;
+  return RH_OK;
+}
+
+rh_status rh_column_names(const rh_model *model, int64_t n, const char ***names) {
+  *names = NULL;
+  if (!model->columns || (int64_t)json_array_size(model->columns) < n) return RH_OK;
+  const char **list = rh_alloc((size_t)n * sizeof *list);
+  if (!list) return RH_E_MEMORY;
+  for (int64_t i = 0; i < n; i++) list[i] = json_string_value(json_array_get(model->columns, (size_t)i));
+  *names = list;
+  return RH_OK;
+}

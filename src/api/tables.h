@@ -1,0 +1,18 @@
+/* Tables as the model wants them: which columns, in which order, of which width. */
+#ifndef RH_API_TABLES_H
+#define RH_API_TABLES_H
+#include "api/handle.h"
+#include "data/table_read.h"
+
+/* Reads a table; with `model`, its columns are chosen and ordered by the model's names where both have names, and its width must be
+ * the model's (data and context). */
+rh_status rh_read_rows(const char *path, const rh_read_options *options, const rh_model *model, rh_table **table) RH_WARN_UNUSED;
+/* The same choice on a table that has been read; `name` stands in errors. Names are those of `wanted`, an array of texts, or NULL. */
+rh_status rh_match_columns(const char *name, const json_t *wanted, int64_t width, rh_table *table) RH_WARN_UNUSED;
+
+/* The options columns, header, separator; failures stick in o. The texts live as long as o's object. */
+void rh_read_options_read(rh_options *o, rh_read_options *read);
+
+/* The names of a model's first `n` columns, as the writer wants them; *names NULL where it has none. Free with rh_free. */
+rh_status rh_column_names(const rh_model *model, int64_t n, const char ***names) RH_WARN_UNUSED;
+#endif

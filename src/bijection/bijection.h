@@ -1,0 +1,49 @@
+/* Bijections: value and log|det J| together, on one row. forward goes from data to latent. One file a bijection, one row in the registry
+ * (bijection/bijections.c), one row in the table of laws (tests/laws/table.c). A surjection is the same type with `exact` false: it reads
+ * noise or changes the width; its "ladj" is the likelihood contribution (a lower bound's term, or exact). */
+#ifndef RH_BIJECTION_BIJECTION_H
+#define RH_BIJECTION_BIJECTION_H
+#include "net/net.h"
+
+typedef struct rh_bijection rh_bijection;
+
+typedef struct rh_bijection_type {
+  const char *type; /* its name in specifications */
+  size_t bytes;     /* of its own struct, which begins with an rh_bijection */
+  /* Fills a cleared struct whose `in` is set, `out` = in, exact: reads its options from `spec` (unknown keys are found afterwards), adds
+   * its leaves. Data-dependent constants (standardize's mean) stand in the spec and become states. After a failure destroy is called. */
+  rh_status (*create)(rh_bijection *b, const rh_build *build, rh_spec *spec);
+  /* x, y: row values; both outputs come as RH_NONE. ladj: [1], row or parameter, or left alone for zero. context: [context] or RH_NONE.
+   * noise: [noise] or RH_NONE. */
+  void (*forward)(const rh_bijection *b, rh_graph *g, rh_val x, rh_val context, rh_val noise, rh_val *y, rh_val *ladj);
+  /* inverse ladj = log|det d x / d y|: minus forward's. A surjection's inverse is deterministic and leaves ladj alone. NULL: no inverse. */
+  void (*inverse)(const rh_bijection *b, rh_graph *g, rh_val y, rh_val context, rh_val *x, rh_val *ladj);
+  /* Data-dependent start: x [rows, in count] in double, in this part's own input space; sets leaves. NULL: none. */
+  rh_status (*warm_up)(const rh_bijection *b, const rh_leaves *leaves, rh_values *values, int64_t rows, const double *x);
+  void (*destroy)(rh_bijection *b); /* what create allocated beside the struct; NULL: nothing */
+  /* Parts of a combinator that are applied one after another, for walking (warm-up, printing); NULL: none. */
+  int64_t (*parts)(const rh_bijection *b, rh_bijection *const **parts);
+} rh_bijection_type;
+
+struct rh_bijection { /* first member of every bijection's own struct */
+  const rh_bijection_type *type;
+  rh_shape in, out;
+  int64_t context; /* width read, 0 = none */
+  int64_t noise;   /* noise numbers a row, uniform in (0, 1); 0 for a bijection */
+  bool exact;      /* no information lost or added: a bijection */
+  json_t *spec;    /* owned: every default written out; NULL for a chain made by rh_chain_of */
+};
+
+rh_status rh_bijection_create(const rh_build *build, const json_t *spec, const char *where, rh_shape in, rh_bijection **out) RH_WARN_UNUSED;
+void rh_bijection_destroy(rh_bijection *b); /* NULL is fine */
+/* *y and *ladj are RH_NONE after an error (of the graph). */
+void rh_forward(const rh_bijection *b, rh_graph *g, rh_val x, rh_val context, rh_val noise, rh_val *y, rh_val *ladj);
+void rh_inverse(const rh_bijection *b, rh_graph *g, rh_val y, rh_val context, rh_val *x, rh_val *ladj);
+int64_t rh_bijection_parts(const rh_bijection *b, rh_bijection *const **parts); /* 0: not a chain */
+const rh_bijection_type *const *rh_bijection_types(int *n);
+
+/* A list of specifications (an array) as one chain; the i-th part's leaves are prefix.i... */
+rh_status rh_chain_create(const rh_build *build, const json_t *list, const char *where, rh_shape in, rh_bijection **out) RH_WARN_UNUSED;
+/* A chain of bijections that exist, which it owns from then on; on failure they stay the caller's. */
+rh_status rh_chain_of(int64_t n, rh_bijection *const *parts, rh_bijection **out) RH_WARN_UNUSED;
+#endif

@@ -1,0 +1,153 @@
+/* Bijections one after another; log-determinants and contributions add up. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "bijection/parts.h"
+#include "graph/ops.h"
+
+enum { PREFIX_BYTES = 256, PARTS = 4096 };
+
+typedef struct chain {
+  rh_bijection b;
+  int64_t n;
+  rh_bijection **part;
+} chain;
+
+/* What follows from the parts. */
+static void settle(chain *c) {
+  for (int64_t i = 0; i < c->n; i++) {
+    const rh_bijection *p = c->part[i];
+    c->b.exact = c->b.exact && p->exact;
+    c->b.noise += p->noise;
+    if (p->context) c->b.context = p->context;
+    c->b.out = p->out;
+  }
+}
+
+static rh_status create_parts(chain *c, const rh_build *build, const json_t *list, const char *where) {
+  if (list && !json_is_array(list)) return rh_fail(RH_E_SPEC, "%s: expected an array of bijections", where);
+  const size_t n = json_array_size(list);
+  if (n > PARTS) return rh_fail(RH_E_SPEC, "%s: %zu parts are too many, there may be %d", where, n, PARTS);
+  c->part = rh_alloc_zero(n + 1, sizeof(rh_bijection *));
+  if (!c->part) return RH_E_MEMORY;
+  rh_shape shape = c->b.in;
+  for (size_t i = 0; i < n; i++) {
+    char inner[RH_WHERE_BYTES], prefix[PREFIX_BYTES];
+    snprintf(inner, sizeof inner, "%s[%zu]", where, i);
+    snprintf(prefix, sizeof prefix, "%s.%zu", build->prefix, i);
+    const rh_build part = {build->leaves, prefix, build->context};
+    RH_TRY(rh_bijection_create(&part, json_array_get(list, i), inner, shape, &c->part[i]));
+    c->n++;
+    shape = c->part[i]->out;
+  }
+  settle(c);
+  return RH_OK;
+}
+
+static rh_status chain_create(rh_bijection *b, const rh_build *build, rh_spec *spec) {
+  chain *c = (chain *)b;
+  char where[RH_WHERE_BYTES];
+  rh_spec_where(spec, "parts", -1, where);
+  RH_TRY(create_parts(c, build, rh_spec_json(spec, "parts"), where));
+  json_t *full = json_array();
+  for (int64_t i = 0; i < c->n; i++)
+    if (json_array_append(full, c->part[i]->spec) != 0) spec->failed = true;
+  rh_spec_set(spec, "parts", full);
+  return rh_spec_status(spec);
+}
+
+static rh_val noise_of(rh_graph *g, rh_val noise, const rh_bijection *part, int64_t *first) {
+  if (!part->noise) return RH_NONE;
+  *first += part->noise;
+  return rh_slice(g, noise, *first - part->noise, part->noise);
+}
+
+/* Terms that are the same for all rows are added up once, not for every row. */
+typedef struct ladj_sum {
+  rh_val row, shared;
+} ladj_sum;
+
+static void sum_add(ladj_sum *s, rh_graph *g, rh_val term) {
+  rh_val *to = rh_is_row(g, term) ? &s->row : &s->shared;
+  *to = rh_add_maybe(g, *to, term);
+}
+
+static void chain_forward(const rh_bijection *b, rh_graph *g, rh_val x, rh_val context, rh_val noise, rh_val *y, rh_val *ladj) {
+  const chain *c = (const chain *)b;
+  ladj_sum sum = {RH_NONE, RH_NONE};
+  int64_t first = 0;
+  *y = x;
+  for (int64_t i = 0; i < c->n && g->status == RH_OK; i++) {
+    rh_val term;
+    x = *y;
+    rh_forward(c->part[i], g, x, context, noise_of(g, noise, c->part[i], &first), y, &term);
+    sum_add(&sum, g, term);
+  }
+  *ladj = rh_add_maybe(g, sum.row, sum.shared);
+}
+
+static void chain_inverse(const rh_bijection *b, rh_graph *g, rh_val y, rh_val context, rh_val *x, rh_val *ladj) {
+  const chain *c = (const chain *)b;
+  ladj_sum sum = {RH_NONE, RH_NONE};
+  *x = y;
+  for (int64_t i = c->n - 1; i >= 0 && g->status == RH_OK; i--) {
+    rh_val term;
+    y = *x;
+    rh_inverse(c->part[i], g, y, context, x, &term);
+    sum_add(&sum, g, term);
+  }
+  *ladj = rh_add_maybe(g, sum.row, sum.shared);
+}
+
+static void chain_destroy(rh_bijection *b) {
+  chain *c = (chain *)b;
+  for (int64_t i = 0; i < c->n; i++) rh_bijection_destroy(c->part[i]);
+  rh_free(c->part);
+}
+
+static int64_t chain_parts(const rh_bijection *b, rh_bijection *const **parts) {
+  const chain *c = (const chain *)b;
+  *parts = c->part;
+  return c->n;
+}
+
+const rh_bijection_type rh_bijection_chain = {.type = "chain",
+                                              .bytes = sizeof(chain),
+                                              .create = chain_create,
+                                              .forward = chain_forward,
+                                              .inverse = chain_inverse,
+                                              .destroy = chain_destroy,
+                                              .parts = chain_parts};
+
+static chain *fresh_chain(rh_shape in) {
+  chain *c = rh_alloc_zero(1, sizeof *c);
+  if (c) c->b = (rh_bijection){.type = &rh_bijection_chain, .in = in, .out = in, .exact = true};
+  return c;
+}
+
+rh_status rh_chain_create(const rh_build *build, const json_t *list, const char *where, rh_shape in, rh_bijection **out) {
+  chain *c = fresh_chain(in);
+  const rh_status status = c ? create_parts(c, build, list, where) : RH_E_MEMORY;
+  if (status != RH_OK) {
+    rh_bijection_destroy(c ? &c->b : NULL);
+    return status;
+  }
+  *out = &c->b;
+  return RH_OK;
+}
+
+rh_status rh_chain_of(int64_t n, rh_bijection *const *parts, rh_bijection **out) {
+  if (n < 1) return rh_fail(RH_E_ARGUMENT, "a chain needs a part");
+  chain *c = fresh_chain(parts[0]->in);
+  if (c) c->part = rh_alloc((size_t)n * sizeof(rh_bijection *));
+  if (!c || !c->part) {
+    rh_bijection_destroy(c ? &c->b : NULL);
+    return RH_E_MEMORY;
+  }
+  memcpy(c->part, parts, (size_t)n * sizeof(rh_bijection *));
+  c->n = n;
+  settle(c);
+  *out = &c->b;
+  return RH_OK;
+}

@@ -1,0 +1,88 @@
+/* Coupling (Dinh et al. 2014, eq. 6-8): some columns are kept; a net reads them (and the context) and gives the parameters of an
+ * elementwise transform of the others. "elementwise" keeps none: its parameters are learned constants, or functions of the context. */
+#include <stdio.h>
+
+#include "bijection/mask.h"
+#include "bijection/parts.h"
+#include "bijection/transform.h"
+
+enum { PREFIX_BYTES = 256 };
+
+typedef struct coupling {
+  rh_bijection b;
+  rh_mask mask;
+  rh_transform *transform;
+  rh_net *net;
+} coupling;
+
+static rh_status create_rest(coupling *c, const rh_build *build, rh_spec *spec) {
+  char where[RH_WHERE_BYTES], prefix[PREFIX_BYTES];
+  rh_spec_where(spec, "transform", -1, where);
+  RH_TRY(rh_transform_create(rh_spec_json(spec, "transform"), where, &c->transform));
+  rh_spec_set(spec, "transform", json_incref(c->transform->spec));
+  rh_spec_where(spec, "net", -1, where);
+  snprintf(prefix, sizeof prefix, "%s.net", build->prefix);
+  const rh_build inner = {build->leaves, prefix, build->context};
+  RH_TRY(rh_net_create(&inner, rh_spec_json(spec, "net"), where, c->mask.kept, c->transform->params * c->mask.changed, &c->net));
+  rh_spec_set(spec, "net", json_incref(c->net->spec));
+  c->b.context = build->context;
+  return rh_spec_status(spec);
+}
+
+static rh_status coupling_create(rh_bijection *b, const rh_build *build, rh_spec *spec) {
+  coupling *c = (coupling *)b;
+  RH_TRY(rh_need_vector(b, spec));
+  RH_TRY(rh_mask_read(&c->mask, spec, rh_columns_of(b)));
+  return create_rest(c, build, spec);
+}
+
+static rh_status elementwise_create(rh_bijection *b, const rh_build *build, rh_spec *spec) {
+  coupling *c = (coupling *)b;
+  RH_TRY(rh_need_vector(b, spec));
+  RH_TRY(rh_mask_all(&c->mask, rh_columns_of(b)));
+  return create_rest(c, build, spec);
+}
+
+/* Both ways: the kept columns pass, so the parameters are the same. The region's values are computed again in the backward pass under
+ * RECOMPUTE: it keeps what enters, D numbers. */
+static void run(const coupling *c, rh_graph *g, rh_val x, rh_val context, bool forward, rh_val *y, rh_val *ladj) {
+  const rh_transform_type *transform = c->transform->type;
+  const bool region = g->scope == 0;
+  rh_val kept, changed, out = RH_NONE, each = RH_NONE;
+  if (region) rh_scope_begin(g);
+  rh_mask_split(&c->mask, g, x, &kept, &changed);
+  const rh_val raw = rh_net_apply(c->net, g, kept, context);
+  (forward ? transform->forward : transform->inverse)(c->transform, g, changed, raw, &out, &each);
+  if (!rh_is_none(each)) *ladj = rh_sum(g, each);
+  *y = rh_mask_join(&c->mask, g, kept, out);
+  if (region) rh_scope_end(g);
+}
+
+static void coupling_forward(const rh_bijection *b, rh_graph *g, rh_val x, rh_val context, rh_val noise, rh_val *y, rh_val *ladj) {
+  (void)noise;
+  run((const coupling *)b, g, x, context, true, y, ladj);
+}
+
+static void coupling_inverse(const rh_bijection *b, rh_graph *g, rh_val y, rh_val context, rh_val *x, rh_val *ladj) {
+  run((const coupling *)b, g, y, context, false, x, ladj);
+}
+
+static void coupling_destroy(rh_bijection *b) {
+  coupling *c = (coupling *)b;
+  rh_mask_free(&c->mask);
+  rh_transform_destroy(c->transform);
+  rh_net_destroy(c->net);
+}
+
+const rh_bijection_type rh_bijection_coupling = {.type = "coupling",
+                                                 .bytes = sizeof(coupling),
+                                                 .create = coupling_create,
+                                                 .forward = coupling_forward,
+                                                 .inverse = coupling_inverse,
+                                                 .destroy = coupling_destroy};
+const rh_bijection_type rh_bijection_elementwise = {.type = "elementwise",
+                                                    .bytes = sizeof(coupling),
+                                                    .create = elementwise_create,
+                                                    .forward = coupling_forward,
+                                                    .inverse = coupling_inverse,
+                                                    .destroy = coupling_destroy};

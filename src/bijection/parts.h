@@ -1,0 +1,26 @@
+/* The bijections there are: each is its file's one symbol; and what several of them need. Private to this floor. */
+#ifndef RH_BIJECTION_PARTS_H
+#define RH_BIJECTION_PARTS_H
+#include "bijection/bijection.h"
+
+extern const rh_bijection_type rh_bijection_standardize, rh_bijection_whiten, rh_bijection_support, rh_bijection_permutation,
+    rh_bijection_actnorm, rh_bijection_lu, rh_bijection_coupling, rh_bijection_elementwise, rh_bijection_chain, rh_bijection_inverse,
+    rh_bijection_dequantize, rh_bijection_drop;
+
+/* Elements of a row; a bijection of vectors refuses other shapes in its create. */
+static inline int64_t rh_columns_of(const rh_bijection *b) {
+  return b->in.dim[0];
+}
+rh_status rh_need_vector(const rh_bijection *b, rh_spec *spec) RH_WARN_UNUSED;
+/* A state of `count` numbers: values, or `fill` when values is NULL. */
+rh_status rh_state_add(const rh_build *build, const char *name, rh_shape shape, double fill, const double *values,
+                       int *leaf) RH_WARN_UNUSED;
+
+/* A table's row of a surjection or of `support`: what is done to one column. */
+typedef struct rh_column_list {
+  const json_t *list; /* borrowed array of objects, each with a "column"; NULL: absent */
+  int64_t n;
+} rh_column_list;
+/* Reads key "columns": an array of objects, each with a different "column" of [0, d) -> index[0..n) (arena). */
+rh_status rh_read_columns(rh_spec *spec, int64_t d, rh_arena *arena, rh_column_list *list, int32_t **index) RH_WARN_UNUSED;
+#endif

@@ -1,0 +1,29 @@
+/* Elementwise transforms with values as parameters: written once, used by every combinator (coupling, elementwise, later autoregressive).
+ * One file a transform (or a family), one row in the table of transforms.c. */
+#ifndef RH_BIJECTION_TRANSFORM_H
+#define RH_BIJECTION_TRANSFORM_H
+#include "net/net.h"
+
+typedef struct rh_transform rh_transform;
+typedef struct rh_transform_type {
+  const char *type;
+  size_t bytes;
+  rh_status (*create)(rh_transform *t, rh_spec *spec); /* sets params; NULL: nothing to read, params as in the table */
+  int64_t params;                                      /* raw parameters a dimension, unless create knows better */
+  /* x: [m]; raw: [params m], row or parameter, laid out as the transform likes (zeros must give the identity or near it) -> y [m], and ladj
+   * a dimension [m] or left RH_NONE for zero. */
+  void (*forward)(const rh_transform *t, rh_graph *g, rh_val x, rh_val raw, rh_val *y, rh_val *ladj);
+  void (*inverse)(const rh_transform *t, rh_graph *g, rh_val y, rh_val raw, rh_val *x, rh_val *ladj);
+} rh_transform_type;
+
+struct rh_transform { /* first member of every transform's own struct */
+  const rh_transform_type *type;
+  int64_t params; /* raw parameters a dimension */
+  json_t *spec;   /* owned: every default written out */
+};
+
+/* spec: a name, or {"type": name, options}; NULL: affine. */
+rh_status rh_transform_create(const json_t *spec, const char *where, rh_transform **t) RH_WARN_UNUSED;
+void rh_transform_destroy(rh_transform *t); /* NULL is fine */
+const rh_transform_type *const *rh_transform_types(int *n);
+#endif

@@ -1,0 +1,102 @@
+/* The elementwise transforms: affine, additive, scale; and what is the same for all of them. */
+#include "bijection/transform.h"
+
+#include "base/memory.h"
+
+/* ---- affine: y = x e^s + t, s = bound(raw) (RealNVP, Dinh et al. 2017, eq. 7, the log-scale bounded smoothly). raw: all s, then all t
+ * ---- */
+typedef struct affine {
+  rh_transform transform;
+  double bound;
+} affine;
+
+static rh_status affine_create(rh_transform *t, rh_spec *spec) {
+  ((affine *)t)->bound = rh_spec_real(spec, "bound", 5, 0.01, 80);
+  return rh_spec_status(spec);
+}
+static rh_val log_scale(const rh_transform *t, rh_graph *g, rh_val raw, int64_t m) {
+  return rh_bound(g, rh_slice(g, raw, 0, m), ((const affine *)t)->bound);
+}
+static void affine_forward(const rh_transform *t, rh_graph *g, rh_val x, rh_val raw, rh_val *y, rh_val *ladj) {
+  const int64_t m = rh_count(g, x);
+  *ladj = log_scale(t, g, raw, m);
+  *y = rh_add(g, rh_mulexp(g, x, *ladj), rh_slice(g, raw, m, m));
+}
+static void affine_inverse(const rh_transform *t, rh_graph *g, rh_val y, rh_val raw, rh_val *x, rh_val *ladj) {
+  const int64_t m = rh_count(g, y);
+  *ladj = rh_neg(g, log_scale(t, g, raw, m));
+  *x = rh_mulexp(g, rh_sub(g, y, rh_slice(g, raw, m, m)), *ladj);
+}
+
+/* ---- additive: y = x + t (NICE, Dinh et al. 2014, eq. 9). raw: t ---- */
+static void additive_forward(const rh_transform *t, rh_graph *g, rh_val x, rh_val raw, rh_val *y, rh_val *ladj) {
+  (void)t, (void)ladj;
+  *y = rh_add(g, x, raw);
+}
+static void additive_inverse(const rh_transform *t, rh_graph *g, rh_val y, rh_val raw, rh_val *x, rh_val *ladj) {
+  (void)t, (void)ladj;
+  *x = rh_sub(g, y, raw);
+}
+
+/* ---- scale: y = x e^s (NICE's last layer, section 3.3). raw: s ---- */
+static void scale_forward(const rh_transform *t, rh_graph *g, rh_val x, rh_val raw, rh_val *y, rh_val *ladj) {
+  *ladj = log_scale(t, g, raw, rh_count(g, x));
+  *y = rh_mulexp(g, x, *ladj);
+}
+static void scale_inverse(const rh_transform *t, rh_graph *g, rh_val y, rh_val raw, rh_val *x, rh_val *ladj) {
+  *ladj = rh_neg(g, log_scale(t, g, raw, rh_count(g, y)));
+  *x = rh_mulexp(g, y, *ladj);
+}
+
+static const rh_transform_type transform_affine = {"affine", sizeof(affine), affine_create, 2, affine_forward, affine_inverse},
+                               transform_additive = {"additive", sizeof(rh_transform), NULL, 1, additive_forward, additive_inverse},
+                               transform_scale = {"scale", sizeof(affine), affine_create, 1, scale_forward, scale_inverse};
+static const rh_transform_type *const types[] = {&transform_affine, &transform_additive, &transform_scale};
+
+/* ---- for all ---- */
+const rh_transform_type *const *rh_transform_types(int *n) {
+  *n = (int)RH_COUNT_OF(types);
+  return types;
+}
+
+static rh_status fill(rh_transform *t, rh_spec *spec) {
+  if (t->type->create) RH_TRY(t->type->create(t, spec));
+  RH_TRY(rh_spec_done(spec));
+  t->spec = rh_spec_take(spec);
+  return RH_OK;
+}
+
+static rh_status create_from(const json_t *object, const char *where, rh_transform **out) {
+  const char *names[RH_COUNT_OF(types) + 1] = {0};
+  for (size_t i = 0; i < RH_COUNT_OF(types); i++) names[i] = types[i]->type;
+  rh_options o = rh_options_begin(object, where);
+  const rh_transform_type *type = types[rh_options_choice(&o, "type", 0, names)];
+  if (o.status != RH_OK) return o.status;
+  rh_transform *t = rh_alloc_zero(1, type->bytes);
+  if (!t) return RH_E_MEMORY;
+  *t = (rh_transform){.type = type, .params = type->params};
+  rh_spec spec = rh_spec_begin(object, where, type->type);
+  const rh_status status = fill(t, &spec);
+  rh_spec_end(&spec);
+  if (status != RH_OK) {
+    rh_transform_destroy(t);
+    return status;
+  }
+  *out = t;
+  return RH_OK;
+}
+
+rh_status rh_transform_create(const json_t *spec, const char *where, rh_transform **t) {
+  if (!json_is_string(spec)) return create_from(spec, where, t);
+  json_t *object = json_pack("{s:O}", "type", spec);
+  if (!object) return rh_fail(RH_E_MEMORY, "%s: out of memory", where);
+  const rh_status status = create_from(object, where, t);
+  json_decref(object);
+  return status;
+}
+
+void rh_transform_destroy(rh_transform *t) {
+  if (!t) return;
+  json_decref(t->spec);
+  rh_free(t);
+}

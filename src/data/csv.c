@@ -1,0 +1,388 @@
+/* Comma-separated values (RFC 4180), with ; and tab as separators too, comments and blank lines. The text lies whole in memory or in a
+ * mapped file; one pass reads it. Numbers are read where they stand; only a cell that is no plain number is looked at twice. */
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "data/number.h"
+#include "data/source.h"
+
+typedef struct cell {
+  const unsigned char *at; /* trimmed, without its quotes */
+  int64_t n;
+  bool quoted;
+} cell;
+
+typedef struct csv {
+  const rh_source *source;
+  const unsigned char *p, *end;
+  unsigned char separator;
+  int64_t line;       /* of p, from 1 */
+  int64_t width;      /* cells of every row */
+  int64_t first_line; /* where that was seen */
+  char **names;       /* array[width] or NULL; blocks of `arena` */
+  rh_arena arena;
+  int64_t *slot; /* array[width]: where a cell goes in the row, -1 nowhere */
+  int64_t d;
+  double *row; /* [d] */
+  double largest;
+} csv;
+
+/* ---- cells ---- */
+
+static bool at_end_of_line(const csv *c) {
+  return c->p == c->end || *c->p == '\n' || *c->p == '\r';
+}
+
+static void skip_spaces(csv *c) {
+  while (c->p < c->end && (*c->p == ' ' || (*c->p == '\t' && c->separator != '\t'))) c->p++;
+}
+
+static void skip_line_end(csv *c) {
+  if (c->p == c->end) return;
+  c->line++;
+  if (*c->p == '\r' && c->p + 1 < c->end && c->p[1] == '\n') c->p++;
+  c->p++;
+}
+
+/* To the next line that is neither blank nor a comment; false at the end of the text. */
+static bool next_row(csv *c) {
+  for (;;) {
+    const unsigned char *start = c->p;
+    skip_spaces(c);
+    if (c->p == c->end) return false;
+    if (!at_end_of_line(c) && *c->p != '#') {
+      c->p = start;
+      return true;
+    }
+    while (!at_end_of_line(c)) c->p++;
+    skip_line_end(c);
+  }
+}
+
+static rh_status read_quoted(csv *c, cell *out) {
+  const int64_t line = c->line;
+  out->quoted = true;
+  out->at = ++c->p;
+  for (;; c->p++) {
+    if (c->p == c->end) {
+      return rh_fail(RH_E_DATA, "%s: line %lld: a quoted cell does not end; close its \"", c->source->name, (long long)line);
+    }
+    if (*c->p == '"') {
+      if (c->p + 1 == c->end || c->p[1] != '"') break;
+      c->p++;
+    }
+    c->line += *c->p == '\n' || (*c->p == '\r' && !(c->p + 1 < c->end && c->p[1] == '\n'));
+  }
+  out->n = c->p++ - out->at;
+  skip_spaces(c);
+  if (at_end_of_line(c) || *c->p == c->separator) return RH_OK;
+  return rh_fail(RH_E_DATA, "%s: line %lld: text after a closing quote; write a \" inside a quoted cell as \"\"", c->source->name,
+                 (long long)c->line);
+}
+
+/* One cell; p ends on the separator or the line's end. */
+static rh_status read_cell(csv *c, cell *out) {
+  *out = (cell){0};
+  skip_spaces(c);
+  if (c->p < c->end && *c->p == '"') return read_quoted(c, out);
+  out->at = c->p;
+  while (!at_end_of_line(c) && *c->p != c->separator) c->p++;
+  out->n = c->p - out->at;
+  while (out->n > 0 && (out->at[out->n - 1] == ' ' || out->at[out->n - 1] == '\t')) out->n--;
+  return RH_OK;
+}
+
+typedef struct cells {
+  cell *cell;
+  int64_t n, room;
+} cells;
+
+/* All cells of the row at p; p ends on the line's end. */
+static rh_status read_cells(csv *c, cells *out) {
+  for (out->n = 0;;) {
+    RH_TRY(rh_grow((void **)&out->cell, &out->room, out->n + 1, sizeof *out->cell));
+    RH_TRY(read_cell(c, &out->cell[out->n++]));
+    if (at_end_of_line(c)) return RH_OK;
+    c->p++; /* the separator */
+  }
+}
+
+static bool is_number(const cell *x, double *value) {
+  const char *start = (const char *)x->at, *end = start + x->n;
+  return x->n > 0 && rh_number_read(start, end, value) == end;
+}
+
+static bool is_text(const cell *x) {
+  double ignored;
+  return x->n > 0 && !is_number(x, &ignored);
+}
+
+/* ---- errors ---- */
+
+static const char *where_is(const csv *c, int64_t line, int64_t j, char text[512]) {
+  char show[RH_SHOW_BYTES];
+  const char *name = c->names ? rh_show((const unsigned char *)c->names[j], (int64_t)strlen(c->names[j]), show) : NULL;
+  snprintf(text, 512, name ? "%.300s: line %lld, column %lld (%s)" : "%.300s: line %lld, column %lld", c->source->name, (long long)line,
+           (long long)j + 1, name);
+  return text;
+}
+
+static rh_status fail_cell(const csv *c, int64_t line, int64_t j, const cell *x) {
+  char where[512], show[RH_SHOW_BYTES];
+  double value;
+  where_is(c, line, j, where);
+  rh_show(x->at, x->n, show);
+  if (x->n == 0) return rh_fail(RH_E_DATA, "%s: the cell is empty; fill it in, remove the row, or leave the column out", where);
+  if (is_number(x, &value)) return rh_fail_value(where, value, show);
+  const char *comma = memchr(x->at, ',', (size_t)x->n) && !x->quoted ? " (a decimal comma? write a point)" : "";
+  return rh_fail(RH_E_DATA, "%s: \"%s\" is not a number%s; correct it, remove the row, or leave the column out", where, show, comma);
+}
+
+/* p is somewhere in a row that has not as many cells as the others. */
+static rh_status fail_ragged(csv *c, const unsigned char *start, int64_t line) {
+  cells row = {0};
+  c->p = start;
+  c->line = line;
+  rh_status status = read_cells(c, &row);
+  if (status == RH_OK) {
+    status = rh_fail(RH_E_DATA, "%s: line %lld: %lld cells, but line %lld has %lld; give every row as many", c->source->name,
+                     (long long)line, (long long)row.n, (long long)c->first_line, (long long)c->width);
+  }
+  rh_free(row.cell);
+  return status;
+}
+
+/* ---- the first lines: separator, header, columns ---- */
+
+static rh_status count_cells(const csv *c, unsigned char separator, int64_t *first, int64_t *second) {
+  csv trial = *c;
+  cells row = {0};
+  trial.separator = separator;
+  *first = *second = 0;
+  rh_status status = read_cells(&trial, &row);
+  *first = row.n;
+  if (status == RH_OK && next_row(&trial)) status = read_cells(&trial, &row);
+  *second = row.n;
+  rh_free(row.cell);
+  return status;
+}
+
+/* The first of tab ; , that cuts the first two rows into the same number of cells, more than one; else the first that cuts the first row.
+ */
+static rh_status detect_separator(csv *c) {
+  static const unsigned char candidates[] = {'\t', ';', ','};
+  unsigned char fallback = ',';
+  c->separator = (unsigned char)c->source->options->separator;
+  if (c->separator) return RH_OK;
+  for (size_t i = RH_COUNT_OF(candidates); i-- > 0;) { /* the last that fits wins, so that tab comes first */
+    int64_t first, second;
+    const rh_status status = count_cells(c, candidates[i], &first, &second);
+    if (status == RH_E_MEMORY) return status;
+    if (status != RH_OK || first < 2) continue;
+    if (first == second) c->separator = candidates[i];
+    fallback = candidates[i];
+  }
+  if (!c->separator) c->separator = fallback;
+  return RH_OK;
+}
+
+static bool is_header(const csv *c, const cells *first, const cells *second) {
+  const rh_header wish = c->source->options->header;
+  bool text = false, number = false, below = second->n == first->n;
+  if (wish != RH_HEADER_DETECT) return wish == RH_HEADER_YES;
+  for (int64_t j = 0; j < first->n; j++) {
+    const bool is = is_text(&first->cell[j]);
+    text = text || is;
+    number = number || (!is && first->cell[j].n > 0);
+    below = below && (!is || is_text(&second->cell[j]));
+  }
+  return text && !(number && below); /* numbers, and texts only above texts: a row of data with a text column */
+}
+
+static rh_status copy_name(csv *c, int64_t line, int64_t j, const cell *x) {
+  char *name = rh_arena_alloc(&c->arena, x->n > 0 ? (size_t)x->n + 1 : 32);
+  if (!name) return RH_E_MEMORY;
+  c->names[j] = name;
+  if (x->n == 0) snprintf(name, 32, "column%lld", (long long)j + 1);
+  int64_t n = 0;
+  for (int64_t i = 0; i < x->n; i++) {
+    name[n++] = (char)x->at[i];
+    i += x->quoted && x->at[i] == '"'; /* doubled */
+  }
+  if (rh_is_utf8(name, n)) return RH_OK;
+  return rh_fail(RH_E_DATA, "%s: line %lld, column %lld: its name is not UTF-8 text; save the file as UTF-8", c->source->name,
+                 (long long)line, (long long)j + 1);
+}
+
+typedef struct named {
+  const char *name;
+  int64_t column;
+} named;
+
+static int by_name(const void *a, const void *b) {
+  const named *x = a, *y = b;
+  const int order = strcmp(x->name, y->name);
+  return order ? order : (x->column > y->column) - (x->column < y->column);
+}
+
+static rh_status check_names(const csv *c, const int64_t *columns, int64_t line) {
+  named *sorted = rh_alloc((size_t)c->d * sizeof *sorted);
+  rh_status status = sorted ? RH_OK : RH_E_MEMORY;
+  for (int64_t k = 0; sorted && k < c->d; k++) sorted[k] = (named){c->names[columns[k]], columns[k]};
+  if (sorted) qsort(sorted, (size_t)c->d, sizeof *sorted, by_name);
+  for (int64_t k = 1; k < c->d && status == RH_OK; k++) {
+    if (strcmp(sorted[k - 1].name, sorted[k].name) != 0) continue;
+    char show[RH_SHOW_BYTES];
+    rh_show((const unsigned char *)sorted[k].name, (int64_t)strlen(sorted[k].name), show);
+    status = rh_fail(RH_E_DATA, "%s: line %lld: columns %lld and %lld are both named \"%s\"; rename one, or leave one out by its number",
+                     c->source->name, (long long)line, (long long)sorted[k - 1].column + 1, (long long)sorted[k].column + 1, show);
+  }
+  rh_free(sorted);
+  return status;
+}
+
+/* slot, d and row from the selection. */
+static rh_status choose_columns(csv *c, int64_t header_line) {
+  int64_t *columns = NULL;
+  rh_status status = RH_OK;
+  c->slot = rh_alloc((size_t)c->width * sizeof *c->slot);
+  if (!c->slot) return RH_E_MEMORY;
+  RH_TRY(rh_columns_parse(c->source->name, c->source->options->columns, (const char *const *)c->names, c->width, &columns, &c->d));
+  for (int64_t j = 0; j < c->width; j++) c->slot[j] = -1;
+  for (int64_t k = 0; k < c->d; k++) c->slot[columns[k]] = k;
+  if (c->names) status = check_names(c, columns, header_line);
+  rh_free(columns);
+  c->row = status == RH_OK ? rh_alloc((size_t)c->d * sizeof *c->row) : NULL;
+  return status != RH_OK ? status : c->row ? RH_OK : RH_E_MEMORY;
+}
+
+/* After this p is at the first row of data. */
+static rh_status read_head(csv *c, cells *first, cells *second) {
+  if (!next_row(c)) return rh_fail(RH_E_DATA, "%s: no rows: only comments or blank lines; a table needs at least one row", c->source->name);
+  RH_TRY(detect_separator(c));
+  const unsigned char *start = c->p;
+  c->first_line = c->line;
+  RH_TRY(read_cells(c, first));
+  c->width = first->n;
+  csv ahead = *c;
+  if (next_row(&ahead)) RH_TRY(read_cells(&ahead, second));
+  if (!is_header(c, first, second)) {
+    c->p = start;
+    c->line = c->first_line;
+    return choose_columns(c, 0);
+  }
+  c->names = rh_arena_alloc(&c->arena, (size_t)c->width * sizeof *c->names);
+  if (!c->names) return RH_E_MEMORY;
+  for (int64_t j = 0; j < c->width; j++) RH_TRY(copy_name(c, c->first_line, j, &first->cell[j]));
+  return choose_columns(c, c->first_line);
+}
+
+/* ---- the rows ---- */
+
+/* A cell that should be a number; p ends on the separator or the line's end. */
+static rh_status read_number(csv *c, int64_t j, double *value) {
+  skip_spaces(c);
+  const unsigned char *start = c->p;
+  const char *after = rh_number_read((const char *)start, (const char *)c->end, value);
+  if (after && fabs(*value) <= c->largest) {
+    c->p = (const unsigned char *)after;
+    skip_spaces(c);
+    if (at_end_of_line(c) || *c->p == c->separator) return RH_OK;
+    c->p = start;
+  }
+  cell x;
+  const int64_t line = c->line;
+  RH_TRY(read_cell(c, &x));
+  if (is_number(&x, value) && fabs(*value) <= c->largest) return RH_OK;
+  return fail_cell(c, line, j, &x);
+}
+
+static rh_status read_row(csv *c) {
+  const unsigned char *start = c->p;
+  const int64_t line = c->line;
+  for (int64_t j = 0; j < c->width; j++) {
+    cell skipped;
+    if (c->slot[j] >= 0) {
+      RH_TRY(read_number(c, j, &c->row[c->slot[j]]));
+    } else {
+      RH_TRY(read_cell(c, &skipped));
+    }
+    if (at_end_of_line(c) != (j + 1 == c->width)) return fail_ragged(c, start, line);
+    if (j + 1 < c->width) c->p++;
+  }
+  skip_line_end(c);
+  return RH_OK;
+}
+
+static rh_status read_rows(csv *c, rh_spool *spool, int64_t *n) {
+  int64_t lines = 1;
+  for (const unsigned char *p = c->p; p < c->end && (p = memchr(p, '\n', (size_t)(c->end - p))); p++) lines++;
+  const int64_t bytes = c->d * (int64_t)sizeof *c->row;
+  RH_TRY(rh_spool_reserve(spool,
+                          lines < INT64_MAX / bytes ? lines * bytes : INT64_MAX)); /* quoted line breaks apart, no more rows than lines */
+  for (*n = 0; next_row(c); ++*n) {
+    RH_TRY(read_row(c));
+    RH_TRY(rh_spool_put(spool, c->row, bytes));
+  }
+  if (*n == 0)
+    return rh_fail(RH_E_DATA, "%s: no rows: only a header on line %lld; a table needs at least one row", c->source->name,
+                   (long long)c->first_line);
+  return rh_spool_done(spool);
+}
+
+static rh_status make_table(const csv *c, rh_spool *spool, int64_t n, rh_table **table) {
+  const char **names = c->names ? rh_alloc((size_t)c->d * sizeof *names) : NULL;
+  if (c->names && !names) return RH_E_MEMORY;
+  for (int64_t j = 0; names && j < c->width; j++) {
+    if (c->slot[j] >= 0) names[c->slot[j]] = c->names[j];
+  }
+  const rh_cells made = {spool->data, RH_CELL_F8, false, n, c->d, c->d * (int64_t)sizeof(double), sizeof(double)};
+  const rh_status status = rh_table_wrap(&made, names, table);
+  rh_free(names);
+  if (status == RH_OK) rh_table_own(*table, NULL, spool);
+  return status;
+}
+
+static rh_status check_encoding(const rh_source *s) {
+  const unsigned char *p = s->data;
+  if (s->size >= 2 && ((p[0] == 0xFF && p[1] == 0xFE) || (p[0] == 0xFE && p[1] == 0xFF))) {
+    return rh_fail(RH_E_DATA, "%s: is UTF-16 text; save it as UTF-8", s->name);
+  }
+  if (memchr(p, 0, s->size < 4096 ? (size_t)s->size : 4096)) {
+    return rh_fail(RH_E_FORMAT, "%s: is neither text nor NPY nor NPZ; give a table as CSV, NPY or NPZ (each may be gzip-compressed)",
+                   s->name);
+  }
+  return RH_OK;
+}
+
+static rh_status read_csv(rh_source *source, rh_table **table) {
+  csv c = {.source = source, .p = source->data, .end = source->data + source->size, .line = 1};
+  cells first = {0}, second = {0};
+  rh_spool spool;
+  int64_t n = 0;
+  RH_TRY(check_encoding(source));
+  c.largest = source->options->narrow ? FLT_MAX : DBL_MAX;
+  if (source->size >= 3 && memcmp(c.p, "\xEF\xBB\xBF", 3) == 0) c.p += 3;
+  rh_source_spool(source, &spool);
+  rh_status status = read_head(&c, &first, &second);
+  if (status == RH_OK) status = read_rows(&c, &spool, &n);
+  if (status == RH_OK) status = make_table(&c, &spool, n, table);
+  rh_spool_close(&spool);
+  rh_free(first.cell);
+  rh_free(second.cell);
+  rh_free(c.slot);
+  rh_free(c.row);
+  rh_arena_free(&c.arena);
+  return status;
+}
+
+static bool sniff(const unsigned char *data, int64_t size) {
+  (void)data;
+  return size > 0;
+}
+
+const rh_format rh_format_csv = {"csv", sniff, read_csv};

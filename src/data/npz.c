@@ -1,0 +1,264 @@
+/* NumPy's archives: a zip file (PKWARE APPNOTE 6.3) whose members are NPY files, stored or deflated. The central directory rules. */
+#include <stdio.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "base/memory.h"
+#include "data/source.h"
+
+enum {
+  END_BYTES = 22,
+  CENTRAL_BYTES = 46,
+  LOCAL_BYTES = 30,
+  END64_BYTES = 56,
+  LOCATOR_BYTES = 20,
+  COMMENT_BYTES = 65535,
+  PEEK_BYTES = 1 << 17
+};
+enum { STORED = 0, DEFLATED = 8, ENCRYPTED = 1 };
+
+typedef struct member {
+  const unsigned char *name; /* not ended by NUL */
+  int name_bytes;            /* without .npy */
+  int method, flags;
+  uint32_t crc;
+  int64_t packed, size, offset; /* offset: of the local header */
+} member;
+
+typedef struct archive {
+  const rh_source *source;
+  member *members;
+  int64_t count, room;
+} archive;
+
+static uint64_t little(const unsigned char *p, int bytes) {
+  uint64_t v = 0;
+  for (int i = 0; i < bytes; i++) v |= (uint64_t)p[i] << 8 * i;
+  return v;
+}
+
+static rh_status damaged(const archive *z, const char *what) {
+  return rh_fail(RH_E_FORMAT, "%s: damaged or cut NPZ archive: %s; fetch or write it again", z->source->name, what);
+}
+
+/* ---- the directory ---- */
+
+/* The end record is the last thing in the file but for a comment. */
+static const unsigned char *find_end(const rh_source *s) {
+  for (int64_t back = END_BYTES; back <= s->size && back <= END_BYTES + COMMENT_BYTES; back++) {
+    const unsigned char *p = s->data + s->size - back;
+    if (little(p, 4) == 0x06054b50 && (int64_t)little(p + 20, 2) == back - END_BYTES) return p;
+  }
+  return NULL;
+}
+
+static rh_status find_directory(const archive *z, uint64_t *count, uint64_t *offset, uint64_t *bytes) {
+  const rh_source *s = z->source;
+  const unsigned char *end = find_end(s);
+  if (!end) return damaged(z, "no end record");
+  *count = little(end + 10, 2);
+  *bytes = little(end + 12, 4);
+  *offset = little(end + 16, 4);
+  const unsigned char *locator = end - LOCATOR_BYTES;
+  if (end - s->data >= LOCATOR_BYTES && little(locator, 4) == 0x07064b50) { /* zip64 */
+    const uint64_t at = little(locator + 8, 8);
+    if ((uint64_t)s->size < END64_BYTES || at > (uint64_t)s->size - END64_BYTES) return damaged(z, "the zip64 record lies outside");
+    const unsigned char *end64 = s->data + at;
+    if (little(end64, 4) != 0x06064b50) return damaged(z, "no zip64 record where one is named");
+    *count = little(end64 + 32, 8);
+    *bytes = little(end64 + 40, 8);
+    *offset = little(end64 + 48, 8);
+  }
+  if (*offset > (uint64_t)s->size || *bytes > (uint64_t)s->size - *offset) return damaged(z, "the directory lies outside");
+  return RH_OK;
+}
+
+/* Fields that do not fit 32 bits stand in an extra field of type 1, in this order. */
+static bool widen(const unsigned char *extra, int64_t left, uint64_t *const fields[3]) {
+  while (left >= 4) {
+    const int64_t type = (int64_t)little(extra, 2), bytes = (int64_t)little(extra + 2, 2);
+    if (bytes > left - 4) return false;
+    if (type == 1) {
+      const unsigned char *p = extra + 4, *end = p + bytes;
+      for (int i = 0; i < 3; i++) {
+        if (*fields[i] != UINT32_MAX) continue;
+        if (end - p < 8) return false;
+        *fields[i] = little(p, 8);
+        p += 8;
+      }
+      return true;
+    }
+    extra += 4 + bytes;
+    left -= 4 + bytes;
+  }
+  return true;
+}
+
+static rh_status read_entry(archive *z, const unsigned char **p, const unsigned char *end) {
+  const unsigned char *e = *p;
+  if (end - e < CENTRAL_BYTES || little(e, 4) != 0x02014b50) return damaged(z, "a directory entry is malformed");
+  const int64_t name = (int64_t)little(e + 28, 2), extra = (int64_t)little(e + 30, 2), comment = (int64_t)little(e + 32, 2);
+  if (end - e - CENTRAL_BYTES < name + extra + comment) return damaged(z, "a directory entry is cut short");
+  uint64_t packed = little(e + 20, 4), size = little(e + 24, 4), offset = little(e + 42, 4);
+  if (!widen(e + CENTRAL_BYTES + name, extra, (uint64_t *const[]){&size, &packed, &offset}))
+    return damaged(z, "a zip64 field is cut short");
+  const uint64_t all = (uint64_t)z->source->size;
+  if (offset > all || packed > all || size >= INT64_MAX) return damaged(z, "a member lies outside");
+  RH_TRY(rh_grow((void **)&z->members, &z->room, z->count + 1, sizeof *z->members));
+  member *m = &z->members[z->count++];
+  *m = (member){.name = e + CENTRAL_BYTES, .name_bytes = (int)name, .flags = (int)little(e + 8, 2), .method = (int)little(e + 10, 2)};
+  m->crc = (uint32_t)little(e + 16, 4);
+  m->packed = (int64_t)packed;
+  m->size = (int64_t)size;
+  m->offset = (int64_t)offset;
+  if (name > 4 && memcmp(m->name + name - 4, ".npy", 4) == 0) m->name_bytes -= 4;
+  *p = e + CENTRAL_BYTES + name + extra + comment;
+  return RH_OK;
+}
+
+static rh_status read_directory(archive *z) {
+  uint64_t count = 0, offset = 0, bytes = 0;
+  RH_TRY(find_directory(z, &count, &offset, &bytes));
+  const unsigned char *p = z->source->data + offset, *end = p + bytes;
+  for (uint64_t i = 0; i < count; i++) RH_TRY(read_entry(z, &p, end));
+  return z->count > 0 ? RH_OK : rh_fail(RH_E_DATA, "%s: the archive holds no arrays", z->source->name);
+}
+
+/* ---- one member ---- */
+
+static rh_status find_content(const archive *z, const member *m, const unsigned char **content) {
+  const rh_source *s = z->source;
+  const unsigned char *local = s->data + m->offset;
+  if (m->flags & ENCRYPTED) return rh_fail(RH_E_UNSUPPORTED, "%s: the archive is encrypted; write it with numpy.savez", s->name);
+  if (m->method != STORED && m->method != DEFLATED) {
+    return rh_fail(RH_E_UNSUPPORTED, "%s: compression method %d is not read; write it with numpy.savez_compressed", s->name, m->method);
+  }
+  if (s->size - m->offset < LOCAL_BYTES || little(local, 4) != 0x04034b50) return damaged(z, "a member has no local header");
+  const int64_t skip = LOCAL_BYTES + (int64_t)little(local + 26, 2) + (int64_t)little(local + 28, 2);
+  if (skip > s->size - m->offset || m->packed > s->size - m->offset - skip) return damaged(z, "a member is cut short");
+  if (m->method == STORED && m->packed != m->size) return damaged(z, "a stored member has two sizes");
+  *content = local + skip;
+  return RH_OK;
+}
+
+static rh_status check_crc(const archive *z, const member *m, const unsigned char *p) {
+  uLong crc = crc32(0, Z_NULL, 0);
+  for (int64_t left = m->size; left > 0;) {
+    const uInt some = left > (1 << 30) ? 1u << 30 : (uInt)left;
+    crc = crc32(crc, p, some);
+    p += some;
+    left -= some;
+  }
+  return crc == m->crc ? RH_OK : damaged(z, "a member's checksum is wrong");
+}
+
+/* What it says to be, from its first bytes alone: its axes, or 0 where it is no NPY file of numbers. Only running out of memory is a
+ * failure. */
+static rh_status peek_axes(const archive *z, const member *m, int *axes) {
+  const unsigned char *content;
+  rh_npy npy = {0};
+  *axes = 0;
+  if (find_content(z, m, &content) != RH_OK) return RH_OK;
+  if (m->method == STORED) {
+    if (rh_npy_parse(z->source->name, content, m->size, false, &npy) == RH_OK) *axes = npy.axes;
+    return RH_OK;
+  }
+  rh_spool head;
+  rh_source_spool(z->source, &head);
+  rh_status status = rh_inflate(z->source->name, content, m->packed, -15, PEEK_BYTES, &head);
+  if (status == RH_OK) status = rh_spool_done(&head);
+  if (status == RH_OK && rh_npy_parse(z->source->name, head.data, head.size, false, &npy) == RH_OK) *axes = npy.axes;
+  rh_spool_close(&head);
+  return status == RH_E_MEMORY ? status : RH_OK;
+}
+
+static const member *by_name(const archive *z, const char *name) {
+  for (int64_t i = 0; i < z->count; i++) {
+    const member *m = &z->members[i];
+    if (strlen(name) == (size_t)m->name_bytes && memcmp(name, m->name, (size_t)m->name_bytes) == 0) return m;
+  }
+  return NULL;
+}
+
+static rh_status fail_choice(const archive *z, const char *what) {
+  char list[256] = "", show[RH_SHOW_BYTES];
+  int used = 0;
+  for (int64_t i = 0; i < z->count && used < 160; i++) {
+    used += snprintf(list + used, sizeof list - (size_t)used, "%s%s", i ? ", " : "",
+                     rh_show(z->members[i].name, z->members[i].name_bytes, show));
+  }
+  return rh_fail(RH_E_DATA, "%s: %s; it holds %s: name one as FILE.npz:NAME", z->source->name, what, list);
+}
+
+/* The only array of so many axes; NULL: there is none. */
+static rh_status choose_only(const archive *z, int axes, const member **chosen) {
+  for (int64_t i = 0; i < z->count; i++) {
+    int found;
+    RH_TRY(peek_axes(z, &z->members[i], &found));
+    if (found != axes) continue;
+    if (*chosen) return fail_choice(z, "several arrays could be the table");
+    *chosen = &z->members[i];
+  }
+  return RH_OK;
+}
+
+static rh_status choose(const archive *z, const member **chosen) {
+  if (z->source->member) {
+    char what[160];
+    *chosen = by_name(z, z->source->member);
+    snprintf(what, sizeof what, "no array is named \"%.100s\"", z->source->member);
+    return *chosen ? RH_OK : fail_choice(z, what);
+  }
+  *chosen = by_name(z, "X");
+  if (!*chosen) *chosen = by_name(z, "x");
+  for (int axes = 2; axes >= 1 && !*chosen; axes--) RH_TRY(choose_only(z, axes, chosen));
+  return *chosen ? RH_OK : fail_choice(z, "no array has 1 or 2 axes");
+}
+
+static rh_status unpack(const archive *z, const member *m, const unsigned char *content, rh_spool *spool) {
+  RH_TRY(rh_spool_reserve(spool, m->size < m->packed * 1100 + 64 ? m->size : 0)); /* deflate cannot pack tighter: more is a lie */
+  RH_TRY(rh_inflate(z->source->name, content, m->packed, -15, m->size + 1, spool));
+  if (spool->size != m->size) return damaged(z, "a member has another size than the directory says");
+  return rh_spool_done(spool);
+}
+
+static rh_status read_member(rh_source *source, const archive *z, const member *m, rh_table **table) {
+  const unsigned char *content;
+  rh_npy npy;
+  RH_TRY(find_content(z, m, &content));
+  if (m->method == STORED) {
+    RH_TRY(check_crc(z, m, content));
+    RH_TRY(rh_npy_parse(source->name, content, m->size, true, &npy));
+    return rh_source_table(source, &npy.cells, table);
+  }
+  rh_spool spool;
+  rh_source_spool(source, &spool);
+  rh_status status = unpack(z, m, content, &spool);
+  if (status == RH_OK) status = check_crc(z, m, spool.data);
+  if (status == RH_OK) status = rh_npy_parse(source->name, spool.data, spool.size, true, &npy);
+  if (status == RH_OK) {
+    rh_source_take(source, &spool);
+    status = rh_source_table(source, &npy.cells, table);
+  }
+  rh_spool_close(&spool);
+  return status;
+}
+
+static bool sniff(const unsigned char *data, int64_t size) {
+  return size >= 4 && (memcmp(data, "PK\3\4", 4) == 0 || memcmp(data, "PK\5\6", 4) == 0);
+}
+
+static rh_status read_npz(rh_source *source, rh_table **table) {
+  archive z = {.source = source};
+  const member *m = NULL;
+  rh_status status = read_directory(&z);
+  if (status == RH_OK) status = choose(&z, &m);
+  if (status == RH_OK) {
+    const member copy = *m; /* the directory's bytes go when the content is unpacked */
+    status = read_member(source, &z, &copy, table);
+  }
+  rh_free(z.members);
+  return status;
+}
+
+const rh_format rh_format_npz = {"npz", sniff, read_npz};

@@ -1,0 +1,12 @@
+/* The architectures there are: each is its file's one symbol. Private to this floor. */
+#ifndef RH_DENSITY_ARCHITECTURES_H
+#define RH_DENSITY_ARCHITECTURES_H
+#include "density/flow.h"
+
+extern const rh_arch rh_arch_realnvp, rh_arch_nice;
+
+enum {
+  RH_ARCH_WIDE = 128, /* columns from which matrices between the couplings cost more than the couplings */
+  RH_ARCH_FEW = 1000  /* rows below which nets are small */
+};
+#endif

@@ -1,0 +1,10 @@
+/* The base distributions there are: each is its file's one symbol. Private to this floor. */
+#ifndef RH_DENSITY_BASE_TYPES_H
+#define RH_DENSITY_BASE_TYPES_H
+#include "density/flow.h"
+
+extern const rh_base_type rh_base_normal, rh_base_full_normal;
+
+/* log p of a standard normal vector u: -(d log 2 pi + sum u^2) / 2, finite as far as the result is (the half goes in before the square). */
+rh_val rh_standard_log_prob(rh_graph *g, rh_val u);
+#endif

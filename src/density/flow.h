@@ -1,0 +1,74 @@
+/* Distributions. A flow (bijection + base) is itself one. A whole model is one flow specification:
+ *   {"arch": "realnvp", "columns": d, "context": c, "preprocess": [bijection and surjection specs], "flow": bijection spec, "base": base
+ * spec} log_prob is that of the RAW row: preprocessing's contributions are included. */
+#ifndef RH_DENSITY_FLOW_H
+#define RH_DENSITY_FLOW_H
+#include "base/threads.h"
+#include "bijection/bijection.h"
+
+typedef struct rh_base rh_base;
+typedef struct rh_base_type {
+  const char *type; /* "normal", "full-normal" */
+  size_t bytes;     /* of its own struct, which begins with an rh_base */
+  /* Fills a cleared struct whose shape is set; noise = its count unless create says otherwise. */
+  rh_status (*create)(rh_base *b, const rh_build *build, rh_spec *spec);
+  rh_val (*log_prob)(const rh_base *b, rh_graph *g, rh_val z, rh_val context); /* [1], row or parameter */
+  /* Pure in noise: uniforms in (0, 1), [noise] -> z. temperature scales the spread around the mean. */
+  rh_val (*sample)(const rh_base *b, rh_graph *g, rh_val noise, rh_val context, double temperature);
+  void (*destroy)(rh_base *b); /* what create allocated beside the struct; NULL: nothing */
+} rh_base_type;
+struct rh_base {
+  const rh_base_type *type;
+  rh_shape shape;
+  int64_t context, noise;
+  json_t *spec; /* owned: every default written out */
+};
+/* spec: NULL or without a type: "normal". */
+rh_status rh_base_create(const rh_build *build, const json_t *spec, const char *where, rh_shape shape, rh_base **out) RH_WARN_UNUSED;
+void rh_base_destroy(rh_base *base); /* NULL is fine */
+rh_val rh_base_log_prob(const rh_base *base, rh_graph *g, rh_val z, rh_val context);
+rh_val rh_base_sample(const rh_base *base, rh_graph *g, rh_val noise, rh_val context, double temperature);
+const rh_base_type *const *rh_base_types(int *n);
+
+typedef struct rh_flow {
+  rh_leaves leaves;
+  json_t *spec;       /* owned: the whole specification, every default written out */
+  int64_t columns;    /* of the raw row */
+  int64_t context;    /* context columns */
+  int64_t noise;      /* uniforms a row that scoring needs (dequantization); 0 = the log-density is exact */
+  int64_t latent;     /* numbers of the latent */
+  rh_bijection *body; /* preprocess + flow as one chain */
+  rh_base *base;
+} rh_flow;
+
+enum { RH_FLOW_COLUMNS = 1 << 24 }; /* columns and context columns at most */
+
+rh_status rh_flow_create(const json_t *spec, rh_flow **flow) RH_WARN_UNUSED;
+void rh_flow_destroy(rh_flow *flow); /* NULL is fine */
+/* Row inputs of each graph, in this order, those of width 0 left out: x (or z, or base noise), context, noise. */
+rh_val rh_flow_log_prob(const rh_flow *f, rh_graph *g, rh_val x, rh_val context, rh_val noise); /* [1], a row value */
+void rh_flow_encode(const rh_flow *f, rh_graph *g, rh_val x, rh_val context, rh_val noise, rh_val *z, rh_val *ladj);
+void rh_flow_decode(const rh_flow *f, rh_graph *g, rh_val z, rh_val context, rh_val *x, rh_val *ladj);
+/* log_prob may be NULL. It is the log-density at x, at temperature 1; with surjections that of the row before it was rounded or rebuilt. */
+void rh_flow_sample(const rh_flow *f, rh_graph *g, rh_val base_noise, rh_val context, double temperature, rh_val *x, rh_val *log_prob);
+/* Data-dependent start of every part, in order, on `rows` raw rows: x [rows, columns], context [rows, context] or NULL. */
+rh_status rh_flow_warm_up(const rh_flow *f, rh_values *values, rh_pool *pool, int64_t rows, const double *x, const double *context,
+                          uint64_t seed) RH_WARN_UNUSED;
+
+/* Architectures (density/arch_*.c, one row each in density/architectures.c): from a few options to a flow specification. */
+typedef struct rh_arch_size {
+  int64_t columns; /* that the flow itself sees, after preprocessing */
+  int64_t context;
+  int64_t rows; /* of the training data, for defaults by size; 0: unknown */
+} rh_arch_size;
+typedef struct rh_arch {
+  const char *name;    /* "realnvp", "nice" */
+  const char *summary; /* one line for the help */
+  /* options: the user's --set pairs as a JSON object or NULL (unknown keys are errors). flow_spec, base_spec: new references. */
+  rh_status (*expand)(const json_t *options, const rh_arch_size *size, json_t **flow_spec, json_t **base_spec);
+} rh_arch;
+const rh_arch *const *rh_archs(int *n);
+/* name "auto" chooses by width and size and says why in *why (static text; why may be NULL). preprocess: array of specs, or NULL. */
+rh_status rh_arch_spec(const char *name, const json_t *options, int64_t columns, int64_t context, int64_t rows, const json_t *preprocess,
+                       json_t **spec, const char **why) RH_WARN_UNUSED;
+#endif

@@ -1,0 +1,144 @@
+/* Data-dependent starts: the rows walk through the chain; a part that wants them sees what the parts before it give. */
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/rng.h"
+#include "density/flow.h"
+#include "graph/plan.h"
+
+typedef struct walk {
+  const rh_flow *flow;
+  rh_values *values;
+  rh_pool *pool;
+  uint64_t seed; /* of the noise */
+  int64_t rows, noise_at;
+  const double *context;
+  double *x;                    /* [rows, width]: what the next part sees */
+  const rh_bijection **pending; /* parts whose effect on x is still to be computed */
+  int64_t n_pending, room;
+} walk;
+
+/* [rows, n] at the plan's precision. */
+static void *narrow(const walk *w, const double *x, int64_t n) {
+  const int real_bytes = w->values->real_bytes;
+  void *out = rh_alloc((size_t)(w->rows * n) * (size_t)real_bytes);
+  for (int64_t i = 0; i < w->rows * n && out; i++) {
+    if (real_bytes == 4) {
+      ((float *)out)[i] = (float)x[i];
+    } else {
+      ((double *)out)[i] = x[i];
+    }
+  }
+  return out;
+}
+
+static void *uniforms(const walk *w, int64_t n) {
+  double *u = rh_alloc((size_t)(w->rows * n + 1) * sizeof *u);
+  if (!u) return NULL;
+  const rh_rng rng = rh_rng_at(w->seed, 0, (uint64_t)w->noise_at, RH_STREAM_NOISE); /* every surjection has noise of its own */
+  rh_rng_uniform(&rng, 0, w->rows * n, u);
+  void *out = narrow(w, u, n);
+  rh_free(u);
+  return out;
+}
+
+static rh_status run_plan(walk *w, const rh_graph *g, rh_val y, rh_dense_input *in, double *out) {
+  const int real_bytes = w->values->real_bytes;
+  const int64_t n = rh_count(g, y);
+  const rh_plan_options options = {.real_bytes = real_bytes, .max_rows = w->rows};
+  rh_plan *plan = NULL;
+  rh_work *work = NULL;
+  void *result = rh_alloc((size_t)(w->rows * n) * (size_t)real_bytes);
+  rh_status status = result ? rh_plan_create(g, 1, &y, 0, NULL, &options, &plan) : RH_E_MEMORY;
+  if (status == RH_OK) status = rh_work_create(plan, rh_pool_threads(w->pool), &work);
+  if (status == RH_OK) {
+    const rh_run_io io = {.values = w->values, .rows = w->rows, .load = rh_load_dense, .arg = in, .row_out = &result};
+    rh_run(plan, work, w->pool, &io);
+    for (int64_t i = 0; i < w->rows * n; i++) out[i] = real_bytes == 4 ? (double)((const float *)result)[i] : ((const double *)result)[i];
+  }
+  rh_work_destroy(work);
+  rh_plan_destroy(plan);
+  rh_free(result);
+  return status;
+}
+
+/* Pending parts, as one graph, from w->x to w->x. */
+static rh_status build(walk *w, rh_graph *g, rh_val *y, int64_t *noise) {
+  const rh_bijection *first = w->pending[0];
+  *noise = 0;
+  for (int64_t i = 0; i < w->n_pending; i++) *noise += w->pending[i]->noise;
+  *y = rh_input(g, first->in);
+  const rh_val context = w->flow->context ? rh_input(g, rh_shape1(w->flow->context)) : RH_NONE;
+  const rh_val all = *noise ? rh_input(g, rh_shape1(*noise)) : RH_NONE;
+  int64_t at = 0;
+  for (int64_t i = 0; i < w->n_pending && g->status == RH_OK; i++) {
+    const rh_bijection *p = w->pending[i];
+    const rh_val x = *y, u = p->noise ? rh_slice(g, all, at, p->noise) : RH_NONE;
+    rh_val ladj;
+    at += p->noise;
+    rh_forward(p, g, x, context, u, y, &ladj);
+  }
+  return rh_graph_status(g);
+}
+
+static rh_status run_graph(walk *w, rh_graph *g) {
+  rh_val y;
+  int64_t noise;
+  RH_TRY(build(w, g, &y, &noise));
+  const int64_t real = w->values->real_bytes, d = rh_shape_count(&w->pending[0]->in), c = w->flow->context, out = rh_count(g, y);
+  rh_dense_input in[3] = {{narrow(w, w->x, d), d * real}};
+  int n = 1;
+  if (c) in[n++] = (rh_dense_input){narrow(w, w->context, c), c * real};
+  if (noise) in[n++] = (rh_dense_input){uniforms(w, noise), noise * real};
+  double *fresh = rh_alloc((size_t)(w->rows * out) * sizeof *fresh);
+  bool fine = fresh;
+  for (int i = 0; i < n; i++) fine = fine && in[i].data;
+  const rh_status status = fine ? run_plan(w, g, y, in, fresh) : RH_E_MEMORY;
+  for (int i = 0; i < n; i++) rh_free((void *)(uintptr_t)in[i].data);
+  if (status != RH_OK) {
+    rh_free(fresh);
+    return status;
+  }
+  rh_free(w->x);
+  w->x = fresh;
+  w->noise_at += noise;
+  w->n_pending = 0;
+  return RH_OK;
+}
+
+static rh_status catch_up(walk *w) {
+  if (!w->n_pending) return RH_OK;
+  rh_graph g;
+  RH_TRY(rh_graph_init(&g, &w->flow->leaves));
+  const rh_status status = run_graph(w, &g);
+  rh_graph_free(&g);
+  return status;
+}
+
+static rh_status visit(walk *w, const rh_bijection *b) {
+  rh_bijection *const *parts;
+  const int64_t n = rh_bijection_parts(b, &parts);
+  for (int64_t i = 0; i < n; i++) RH_TRY(visit(w, parts[i]));
+  if (b->type->parts) return RH_OK;
+  if (b->type->warm_up) {
+    RH_TRY(catch_up(w));
+    RH_TRY(b->type->warm_up(b, &w->flow->leaves, w->values, w->rows, w->x));
+  }
+  RH_TRY(rh_grow((void **)&w->pending, &w->room, w->n_pending + 1, sizeof(rh_bijection *)));
+  w->pending[w->n_pending++] = b;
+  return RH_OK;
+}
+
+rh_status rh_flow_warm_up(const rh_flow *f, rh_values *values, rh_pool *pool, int64_t rows, const double *x, const double *context,
+                          uint64_t seed) {
+  if (rows < 1) return rh_fail(RH_E_ARGUMENT, "a data-dependent start needs at least one row");
+  const size_t bytes = (size_t)(rows * f->columns) * sizeof *x;
+  walk w = {.flow = f, .values = values, .pool = pool, .seed = seed, .rows = rows, .context = context};
+  w.x = rh_alloc(bytes);
+  if (!w.x) return RH_E_MEMORY;
+  memcpy(w.x, x, bytes);
+  const rh_status status = visit(&w, f->body);
+  rh_free(w.x);
+  rh_free(w.pending);
+  return status;
+}

@@ -1,0 +1,75 @@
+/* What an operation is: a row of one table (ops.def lists them, op_*.c define them). To add one: write it in the op_*.c of its family,
+ * add its row to ops.def; everything else (derivation, planning, printing, the tests of its rules) finds it there. */
+#ifndef RH_GRAPH_OPS_H
+#define RH_GRAPH_OPS_H
+#include "graph/graph.h"
+#include "graph/plan.h"
+
+enum { RH_ARITY_MAX = 8 }; /* operands of a rule; concat alone may have more */
+
+/* What a node sees when it runs. rows = 1 for parameter stages. */
+typedef struct rh_run_args {
+  const rh_kernels *k;
+  const rh_node *node;
+  int64_t rows;
+  const void *const *in; /* operand data: row values [rows, count], parameters [count] */
+  const bool *in_row;    /* operand is one per row */
+  const rh_node *const *in_node;
+  void *out;                 /* [rows, count]; sums over rows: [count], to be added to when accumulate */
+  void *scratch;             /* scratch(node) elements a row, and scratch_fixed once */
+  const void *const *packed; /* products: the packed form of a parameter operand, by operand, or NULL */
+  int64_t task, tasks;       /* sums over rows: this piece of the output; elsewhere 0 of 1 */
+  int accumulate;
+  rh_epilogue epilogue;    /* products: what the plan fused behind them */
+  const rh_values *values; /* nodes with bodies: what the bodies' leaves read, what `make` made, and this thread's `open` */
+  const void *made;
+  void *work;
+} rh_run_args;
+
+/* Nodes with bodies, graphs of their own (body.h): a plan makes plans of the bodies once, and holds a workspace of them for each thread. */
+typedef struct rh_op_bodies {
+  /* rows: the most a run of the row stage will have. What is made may point into node, which outlives it; never into the graph. */
+  rh_status (*make)(const rh_node *node, const rh_plan_options *options, int64_t rows, void **made);
+  void (*unmake)(void *made);
+  int64_t (*bytes)(const void *made); /* of one thread's workspace */
+  rh_status (*open)(const void *made, void **work);
+  void (*close)(void *work);
+  void (*report)(void *work, rh_ode_report *sum); /* adds what the runs since the last report counted */
+} rh_op_bodies;
+
+typedef struct rh_op {
+  const char *name;
+  int order; /* how often it may be differentiated; -1: any */
+  /* out[i]: cotangent of operand i from the node's own (RH_NONE: none). Row-shaped for a parameter operand is fine: the caller sums over
+   * rows. NULL: refused. */
+  void (*vjp)(rh_graph *g, rh_val node, rh_val ct, rh_val *out);
+  /* tangent of the node; tangents[i] RH_NONE = zero (not all are). NULL: refused. */
+  rh_val (*jvp)(rh_graph *g, rh_val node, const rh_val *tangents);
+  void (*run)(const rh_run_args *a);                          /* NULL: a source, or done by the plan (reshape) */
+  int64_t (*scratch)(const rh_graph *g, const rh_node *node); /* scratch elements a row; NULL = 0 */
+  int64_t (*flops)(const rh_graph *g, const rh_node *node);   /* multiply-adds count 2; a row; NULL = count */
+  int64_t (*tasks)(const rh_graph *g, const rh_node *node);   /* pieces a sum over rows may be cut into; NULL = 1 */
+  unsigned inplace;                                           /* bit i: the output may lie in operand i's place (same count, elementwise) */
+  unsigned packs;                                             /* bit i: operand i is a parameter matrix read packed */
+  bool reduces;                                               /* a sum over the rows */
+  const rh_op_bodies *bodies;                                 /* NULL: none */
+} rh_op;
+
+#define RH_OP_ENUM(name) RH_OP_##name,
+typedef enum rh_op_id {
+#define OP(name) RH_OP_ENUM(name)
+#include "graph/ops.def"
+#undef OP
+  RH_OP_COUNT
+} rh_op_id;
+#undef RH_OP_ENUM
+
+extern const rh_op *const rh_ops[RH_OP_COUNT];
+const rh_op *rh_op_of(const rh_node *node);
+
+/* Emitting a node: operands are checked to be alive, class and stage follow from them. attr is copied into the arena. */
+rh_val rh_emit(rh_graph *g, rh_op_id op, int arity, const rh_val *in, rh_shape shape, const void *attr, size_t attr_bytes);
+rh_val rh_graph_fail(rh_graph *g, rh_status status, const char *format, ...) RH_PRINTF(3, 4); /* the sticky error; returns RH_NONE */
+bool rh_is_row(const rh_graph *g, rh_val v);
+void rh_shape_text(const rh_shape *shape, char text[64]);
+#endif

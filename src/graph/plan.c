@@ -1,0 +1,260 @@
+/* Making a plan: which nodes live, what is fused, what is packed; then place.c cuts segments and assigns memory. */
+#include <string.h>
+
+#include "graph/plan_parts.h"
+
+static rh_status copy_nodes(rh_plan *p, const rh_graph *g) {
+  p->n = g->n;
+  p->item = rh_arena_alloc(&p->arena, ((size_t)g->n + 1) * sizeof *p->item);
+  if (!p->item) return RH_E_MEMORY;
+  for (int64_t v = 0; v < g->n; v++) {
+    rh_item *it = &p->item[v];
+    *it = (rh_item){.node = *g->node[v],
+                    .op = rh_op_of(g->node[v]),
+                    .root = (int32_t)v,
+                    .segment = -1,
+                    .last_segment = -1,
+                    .last_read = -1,
+                    .scratch = -1,
+                    .packed = -1,
+                    .body = -1};
+    it->count = rh_shape_count(&it->node.shape);
+    const int arity = it->node.arity;
+    if (arity > p->max_arity) p->max_arity = arity;
+    rh_val *in = rh_arena_alloc(&p->arena, ((size_t)arity + 1) * sizeof *in);
+    void *attr = it->node.attr_bytes ? rh_arena_alloc(&p->arena, it->node.attr_bytes) : NULL;
+    it->in_node = rh_arena_alloc(&p->arena, ((size_t)arity + 1) * sizeof *it->in_node);
+    it->in_row = rh_arena_alloc(&p->arena, (size_t)arity + 1);
+    if (!in || !it->in_node || !it->in_row || (it->node.attr_bytes && !attr)) return RH_E_MEMORY;
+    for (int i = 0; i < arity; i++) {
+      in[i] = g->node[v]->in[i];
+      it->in_node[i] = rh_is_none(in[i]) ? NULL : &p->item[in[i].at].node;
+      it->in_row[i] = it->in_node[i] && it->in_node[i]->klass == RH_ROW;
+    }
+    it->node.in = in;
+    if (attr) it->node.attr = memcpy(attr, g->node[v]->attr, it->node.attr_bytes);
+    if (it->node.op == RH_OP_reshape) it->root = p->item[in[0].at].root;
+  }
+  return RH_OK;
+}
+
+static void mark_live(rh_plan *p) {
+  for (int i = 0; i < p->n_row_out; i++) p->item[p->row_out[i]].live = true;
+  for (int i = 0; i < p->n_param_out; i++) p->item[p->param_out[i]].live = true;
+  for (int64_t v = p->n - 1; v >= 0; v--)
+    for (int i = 0; i < p->item[v].node.arity && p->item[v].live; i++)
+      if (!rh_is_none(p->item[v].node.in[i])) p->item[p->item[v].node.in[i].at].live = true;
+}
+
+static rh_status copy_outs(rh_plan *p, int n, const rh_val *outs, bool row, int32_t **list) {
+  *list = rh_arena_alloc(&p->arena, ((size_t)n + 1) * sizeof **list);
+  if (!*list) return RH_E_MEMORY;
+  for (int i = 0; i < n; i++) {
+    if (rh_is_none(outs[i]) || outs[i].at >= p->n) return rh_fail(RH_E_ARGUMENT, "plan: output %d does not exist", i);
+    if ((p->item[outs[i].at].node.klass == RH_ROW) != row)
+      return rh_fail(RH_E_ARGUMENT, "plan: output %d is %s", i, row ? "not one per row" : "one per row");
+    (*list)[i] = outs[i].at;
+  }
+  return RH_OK;
+}
+
+/* Peephole: a relu that alone reads a product becomes the product's epilogue. */
+static rh_status fuse(rh_plan *p) {
+  int32_t *readers = rh_alloc_zero((size_t)p->n + 1, sizeof *readers);
+  if (!readers) return RH_E_MEMORY;
+  for (int64_t v = 0; v < p->n; v++)
+    for (int i = 0; i < p->item[v].node.arity && p->item[v].live; i++)
+      if (!rh_is_none(p->item[v].node.in[i])) readers[p->item[v].node.in[i].at]++;
+  for (int i = 0; i < p->n_row_out; i++) readers[p->row_out[i]]++;
+  for (int i = 0; i < p->n_param_out; i++) readers[p->param_out[i]]++;
+  for (int64_t v = 0; v < p->n; v++) {
+    rh_item *relu = &p->item[v];
+    if (!relu->live || relu->node.op != RH_OP_unary || *(const int *)relu->node.attr != RH_U_RELU)
+      continue; /* attr begins with the function */
+    const int32_t at = relu->node.in[0].at;
+    rh_item *product = &p->item[at];
+    if (product->node.op != RH_OP_linear || product->node.klass != RH_ROW || readers[at] != 1) continue;
+    const rh_node shown = relu->node;
+    relu->node = product->node;
+    relu->node.scope = shown.scope;
+    relu->op = product->op;
+    relu->in_node = product->in_node;
+    relu->in_row = product->in_row;
+    relu->epilogue = RH_EPI_RELU;
+    product->fused = true;
+    product->live = false;
+  }
+  rh_free(readers);
+  return RH_OK;
+}
+
+/* Every parameter matrix that a product reads gets one packed form a direction. */
+static rh_status plan_packs(rh_plan *p) {
+  int64_t capacity = 0, n = 0;
+  rh_packed *list = NULL;
+  for (int64_t v = 0; v < p->n; v++) {
+    rh_item *it = &p->item[v];
+    if (!it->live || !it->op->packs) continue;
+    const bool transposed = *(const bool *)it->node.attr; /* product_attr */
+    const int32_t matrix = p->item[it->node.in[1].at].root;
+    int64_t at = 0;
+    while (at < n && !(list[at].matrix == matrix && list[at].transposed == transposed && it->node.klass == RH_ROW)) at++;
+    if (at == n) {
+      if (rh_grow((void **)&list, &capacity, n + 1, sizeof *list) != RH_OK) {
+        rh_free(list);
+        return RH_E_MEMORY;
+      }
+      const rh_shape *s = &it->in_node[1]->shape;
+      rh_packed q = {matrix, transposed, s->dim[transposed ? 0 : 1], s->dim[transposed ? 1 : 0], p->packed_count, 0};
+      q.count = (p->k->pack_count(q.k, q.n) + 15) / 16 * 16;
+      p->packed_count += q.count;
+      if (it->node.klass == RH_ROW) { /* others are packed when they run */
+        const int64_t panels = (q.n + p->k->panel - 1) / p->k->panel;
+        p->pack_tasks += (panels + RH_PACK_CHUNK - 1) / RH_PACK_CHUNK;
+      }
+      list[n++] = q;
+    }
+    it->packed = (int32_t)at;
+  }
+  p->packed = rh_arena_alloc(&p->arena, ((size_t)n + 1) * sizeof *p->packed);
+  p->pack_task = rh_arena_alloc(&p->arena, ((size_t)p->pack_tasks + 1) * sizeof *p->pack_task);
+  if (!p->packed || !p->pack_task) {
+    rh_free(list);
+    return RH_E_MEMORY;
+  }
+  if (n) memcpy(p->packed, list, (size_t)n * sizeof *list);
+  rh_free(list);
+  p->n_packed = n;
+  int64_t task = 0;
+  bool *used = rh_arena_alloc(&p->arena, (size_t)n + 1);
+  if (!used) return RH_E_MEMORY;
+  for (int64_t v = 0; v < p->n; v++)
+    if (p->item[v].live && p->item[v].packed >= 0 && p->item[v].node.klass == RH_ROW) used[p->item[v].packed] = true;
+  for (int64_t i = 0; i < n; i++) {
+    const int64_t panels = (p->packed[i].n + p->k->panel - 1) / p->k->panel;
+    for (int64_t c = 0; used[i] && c * RH_PACK_CHUNK < panels; c++) p->pack_task[task++] = (rh_task){(int32_t)i, (int32_t)c};
+  }
+  p->pack_tasks = task;
+  return RH_OK;
+}
+
+static rh_status plan_constants(rh_plan *p) {
+  for (int64_t v = 0; v < p->n; v++) {
+    rh_item *it = &p->item[v];
+    if (!it->live || it->node.op != RH_OP_constant) continue;
+    it->place = RH_AT_CONST;
+    it->offset = p->const_count;
+    p->const_count += (it->count + 15) / 16 * 16;
+  }
+  p->constants = rh_alloc_zero((size_t)p->const_count + 16, (size_t)p->k->real_bytes);
+  if (!p->constants) return RH_E_MEMORY;
+  for (int64_t v = 0; v < p->n; v++) {
+    const rh_item *it = &p->item[v];
+    if (it->place != RH_AT_CONST) continue;
+    for (int64_t i = 0; i < it->count; i++) {
+      const double x = ((const double *)it->node.attr)[i];
+      if (p->k->real_bytes == 4) {
+        ((float *)p->constants)[it->offset + i] = (float)x;
+      } else {
+        ((double *)p->constants)[it->offset + i] = x;
+      }
+    }
+  }
+  return RH_OK;
+}
+
+/* Parameter-shaped values: leaves where the model has them, outputs where the caller wants them, the rest in the shared buffer. */
+static rh_status place_params(rh_plan *p, const rh_graph *g) {
+  p->copy_out = rh_arena_alloc(&p->arena, ((size_t)p->n_param_out + 1) * sizeof *p->copy_out);
+  p->before = rh_arena_alloc(&p->arena, ((size_t)p->n + 1) * sizeof *p->before);
+  p->after = rh_arena_alloc(&p->arena, ((size_t)p->n + 1) * sizeof *p->after);
+  if (!p->copy_out || !p->before || !p->after) return RH_E_MEMORY;
+  for (int i = 0; i < p->n_param_out; i++) {
+    rh_item *it = &p->item[p->param_out[i]];
+    const bool own = it->root == p->param_out[i] && it->place == RH_AT_NONE && it->node.arity > 0;
+    p->copy_out[i] = own ? -1 : p->param_out[i];
+    if (own) it->place = RH_AT_OUT, it->offset = i;
+  }
+  for (int64_t v = 0; v < p->n; v++) {
+    rh_item *it = &p->item[v];
+    if (!it->live || it->node.klass == RH_ROW) continue;
+    if (it->node.op == RH_OP_leaf) {
+      const rh_leaf *leaf = &g->leaves->leaf[*(const int *)it->node.attr];
+      it->place = leaf->klass == RH_PARAM ? RH_AT_PARAM : RH_AT_STATE;
+      it->offset = leaf->offset;
+    } else if (it->place == RH_AT_NONE && it->root == v) {
+      it->place = RH_AT_SHARED;
+      it->offset = p->shared_count;
+      p->shared_count += (it->count + 15) / 16 * 16;
+    }
+    if (!it->op->run) continue;
+    if (it->node.stage == RH_BEFORE) p->before[p->n_before++] = (int32_t)v;
+    if (it->node.stage == RH_AFTER) p->after[p->n_after++] = (int32_t)v;
+  }
+  return RH_OK;
+}
+
+static void count_work(rh_plan *p, const rh_graph *g) {
+  for (int64_t v = 0; v < p->n; v++) {
+    const rh_item *it = &p->item[v];
+    if (!it->live || (it->node.stage != RH_EACH_ROW && it->node.stage != RH_REDUCE) || !it->op->run) continue;
+    p->flops_row += (double)(it->op->flops ? it->op->flops(g, &it->node) : it->count);
+  }
+  for (int64_t i = 0; i < p->n_packed; i++) p->weight_bytes += (double)(p->packed[i].k * p->packed[i].n * p->k->real_bytes);
+}
+
+/* Plans of the bodies that nodes run; they know the rows of a block. */
+static rh_status plan_bodies(rh_plan *p, const rh_plan_options *options) {
+  const rh_plan_options inner = {.real_bytes = options->real_bytes, .isa = p->k->isa};
+  p->body = rh_arena_alloc(&p->arena, ((size_t)p->n + 1) * sizeof *p->body);
+  if (!p->body) return RH_E_MEMORY;
+  for (int64_t v = 0; v < p->n; v++) {
+    rh_item *it = &p->item[v];
+    if (!it->live || !it->op->bodies) continue;
+    RH_TRY(it->op->bodies->make(&it->node, &inner, p->block_rows, &it->made));
+    it->body = (int32_t)p->n_bodies;
+    p->body[p->n_bodies++] = (int32_t)v;
+    p->info.work_bytes_thread += it->op->bodies->bytes(it->made);
+  }
+  return RH_OK;
+}
+
+static rh_status create(rh_plan *p, const rh_graph *g, int n_row, const rh_val *row_outs, int n_param, const rh_val *param_outs,
+                        const rh_plan_options *options) {
+  RH_TRY(rh_kernels_get(options->isa, options->real_bytes, &p->k));
+  RH_TRY(copy_nodes(p, g));
+  p->n_row_out = n_row;
+  p->n_param_out = n_param;
+  RH_TRY(copy_outs(p, n_row, row_outs, true, &p->row_out));
+  RH_TRY(copy_outs(p, n_param, param_outs, false, &p->param_out));
+  mark_live(p);
+  RH_TRY(fuse(p));
+  RH_TRY(plan_packs(p));
+  RH_TRY(plan_constants(p));
+  RH_TRY(place_params(p, g));
+  count_work(p, g);
+  RH_TRY(rh_plan_place(p, options));
+  return plan_bodies(p, options);
+}
+
+rh_status rh_plan_create(const rh_graph *g, int n_row, const rh_val *row_outs, int n_param, const rh_val *param_outs,
+                         const rh_plan_options *options, rh_plan **out) {
+  if (g->status != RH_OK) return g->status;
+  rh_plan *p = rh_alloc_zero(1, sizeof *p);
+  if (!p) return RH_E_MEMORY;
+  const rh_status status = create(p, g, n_row, row_outs, n_param, param_outs, options);
+  if (status != RH_OK) {
+    rh_plan_destroy(p);
+    return status;
+  }
+  *out = p;
+  return RH_OK;
+}
+
+void rh_plan_destroy(rh_plan *plan) {
+  if (!plan) return;
+  for (int64_t i = 0; i < plan->n_bodies; i++) plan->item[plan->body[i]].op->bodies->unmake(plan->item[plan->body[i]].made);
+  rh_free(plan->constants);
+  rh_arena_free(&plan->arena);
+  rh_free(plan);
+}

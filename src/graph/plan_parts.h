@@ -1,0 +1,91 @@
+/* Inside of a plan: shared by its making (plan.c), its memory (place.c), its running (run.c) and its printing (print.c). */
+#ifndef RH_GRAPH_PLAN_PARTS_H
+#define RH_GRAPH_PLAN_PARTS_H
+#include "graph/ops.h"
+#include "graph/plan.h"
+
+/* Where a value lies. Offsets count elements: of one row for LOCAL and WIDE, of the buffer elsewhere. */
+typedef enum rh_place {
+  RH_AT_NONE,
+  RH_AT_LOCAL, /* a thread's own block: dies before its segment ends */
+  RH_AT_WIDE,  /* the superblock's: crosses segments, or is read by a sum over rows */
+  RH_AT_PARAM, /* the model's flat buffers */
+  RH_AT_STATE,
+  RH_AT_CONST,  /* the plan's constants */
+  RH_AT_SHARED, /* parameter-shaped intermediate values */
+  RH_AT_OUT,    /* the caller's param_out[offset] */
+  RH_PLACES
+} rh_place;
+
+/* A node as the plan runs it; items are indexed by the graph's node numbers. */
+typedef struct rh_item {
+  rh_node node;
+  const rh_op *op;
+  int64_t count;        /* elements (of one row) */
+  int32_t root;         /* who owns the place: itself, or what a reshape renames */
+  bool live, fused;     /* fused: runs as part of its reader */
+  bool reduced;         /* read by a sum over the rows */
+  int32_t segment;      /* of row items */
+  int32_t last_segment; /* last segment that reads it (roots: with all aliases) */
+  int32_t last_read;    /* last row item that reads it (roots) */
+  rh_place place;
+  int64_t offset;
+  int64_t at_bytes, row_bytes; /* the place in bytes: at_bytes + row * row_bytes from the start of its buffer */
+  int64_t scratch;             /* offset of LOCAL scratch, elements a row; -1: none */
+  int32_t packed;              /* number of the packed matrix of operand 1, -1: none */
+  rh_epilogue epilogue;
+  const rh_node **in_node; /* [arity] */
+  bool *in_row;            /* [arity] */
+  int32_t body;            /* number among nodes with bodies, -1: none */
+  void *made;              /* what rh_op_bodies.make made */
+} rh_item;
+
+typedef struct rh_packed {
+  int32_t matrix; /* item */
+  bool transposed;
+  int64_t k, n, offset, count; /* elements */
+} rh_packed;
+
+typedef struct rh_task {
+  int32_t item;
+  int32_t piece;
+} rh_task;
+
+typedef struct rh_segment {
+  int64_t first, last;           /* row_order[first, last) */
+  int64_t first_task, last_task; /* task[first, last): sums over rows after it */
+} rh_segment;
+
+struct rh_plan {
+  rh_arena arena;
+  const rh_kernels *k;
+  int64_t n; /* items */
+  rh_item *item;
+  int32_t *before, *after, *row_order;
+  int64_t n_before, n_after, n_rows;
+  rh_segment *segment;
+  int64_t segments;
+  rh_task *task;
+  int64_t tasks;
+  rh_packed *packed;
+  int64_t n_packed, packed_count;
+  rh_task *pack_task; /* item: packed matrix; piece: chunk of PACK_CHUNK panels */
+  int64_t pack_tasks;
+  int n_row_out, n_param_out;
+  int32_t *row_out, *param_out;
+  int32_t *copy_out;              /* param outs that no item writes in place: copied at the end; -1 elsewhere */
+  int64_t block_rows, super_rows; /* super_rows 0: nothing wide, any number */
+  int64_t local_count, wide_count, shared_count, const_count;
+  void *constants;
+  int max_arity;
+  int32_t *body; /* items with bodies */
+  int64_t n_bodies;
+  double flops_row, weight_bytes;
+  rh_plan_info info;
+};
+
+enum { RH_PACK_CHUNK = 8 };
+
+/* place.c */
+rh_status rh_plan_place(struct rh_plan *p, const rh_plan_options *options) RH_WARN_UNUSED;
+#endif

@@ -1,0 +1,413 @@
+#include "model/score.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "model/feed.h"
+
+enum { CHUNK_ROWS = 16384, CHUNK_NUMBERS = 1 << 20, CHUNK_LEAST = 512 };
+
+/* A task's plan, what it delivers and where that goes. An output is per row, or a parameters' function (the log-determinant of a linear
+ * flow), or identically zero. */
+typedef enum out_kind { OUT_NONE, OUT_ROW, OUT_SHARED, OUT_ZERO } out_kind;
+typedef struct ready {
+  rh_plan *plan;
+  rh_work *work;
+  rh_feed feed;
+  out_kind kind[2];
+  int64_t width[2]; /* numbers a row of each output, 0: no such output */
+  void *out[2];     /* [chunk, width], or [width] when shared, at the plan's precision */
+  int64_t chunk;
+} ready;
+
+struct rh_scorer {
+  const rh_flow *flow;
+  const rh_values *values; /* what plans read */
+  rh_values cast;          /* a copy at another precision, or empty */
+  rh_pool *pool, *own_pool;
+  rh_scorer_options options;
+  ready ready[RH_TASK_COUNT];
+};
+
+/* ---- the graphs ---- */
+
+typedef struct task_graph {
+  rh_val out[2];
+  int64_t width[2];
+  rh_feed feed;
+} task_graph;
+
+static rh_val input_of(rh_graph *g, int64_t width) {
+  return width ? rh_input(g, rh_shape1(width)) : RH_NONE;
+}
+
+/* Raw rows, with noise keyed by their bytes. */
+static rh_feed data_feed(const rh_scorer *s) {
+  rh_feed feed = rh_feed_of(s->values->real_bytes, s->flow->columns, s->flow->context, s->flow->noise);
+  feed.key = RH_KEY_BYTES;
+  feed.stream = RH_STREAM_NOISE;
+  return feed;
+}
+
+static void graph_log_prob(const rh_scorer *s, rh_graph *g, task_graph *t) {
+  const rh_flow *f = s->flow;
+  const rh_val x = input_of(g, f->columns), context = input_of(g, f->context), noise = input_of(g, f->noise);
+  t->feed = data_feed(s);
+  t->out[0] = rh_flow_log_prob(f, g, x, context, noise);
+  t->width[0] = 1;
+}
+
+static void graph_encode(const rh_scorer *s, rh_graph *g, task_graph *t) {
+  const rh_flow *f = s->flow;
+  const rh_val x = input_of(g, f->columns), context = input_of(g, f->context), noise = input_of(g, f->noise);
+  t->feed = data_feed(s);
+  rh_flow_encode(f, g, x, context, noise, &t->out[0], &t->out[1]);
+  t->width[0] = f->latent;
+  t->width[1] = 1;
+}
+
+static void graph_decode(const rh_scorer *s, rh_graph *g, task_graph *t) {
+  const rh_flow *f = s->flow;
+  const rh_val z = input_of(g, f->latent), context = input_of(g, f->context);
+  t->feed = rh_feed_of(s->values->real_bytes, f->latent, f->context, 0);
+  rh_flow_decode(f, g, z, context, &t->out[0], &t->out[1]);
+  t->width[0] = f->columns;
+  t->width[1] = 1;
+}
+
+static void graph_sample(const rh_scorer *s, rh_graph *g, task_graph *t) {
+  const rh_flow *f = s->flow;
+  const rh_val noise = input_of(g, f->base->noise), context = input_of(g, f->context);
+  t->feed = rh_feed_of(s->values->real_bytes, 0, f->context, f->base->noise);
+  t->feed.part[0] = RH_FEED_NOISE; /* the base's noise stands where x does elsewhere */
+  t->feed.part[1] = RH_FEED_CONTEXT;
+  t->feed.key = RH_KEY_NUMBER;
+  t->feed.stream = RH_STREAM_BASE;
+  rh_flow_sample(f, g, noise, context, s->options.temperature, &t->out[0], &t->out[1]);
+  t->width[0] = f->columns;
+  t->width[1] = 1;
+}
+
+typedef void graph_fn(const rh_scorer *s, rh_graph *g, task_graph *t);
+static graph_fn *const graph_of[RH_TASK_COUNT] = {
+    [RH_TASK_LOG_PROB] = graph_log_prob,
+    [RH_TASK_ENCODE] = graph_encode,
+    [RH_TASK_DECODE] = graph_decode,
+    [RH_TASK_SAMPLE] = graph_sample,
+};
+
+/* ---- plans, made at their first use ---- */
+
+static void ready_free(ready *r) {
+  rh_work_destroy(r->work);
+  rh_plan_destroy(r->plan);
+  rh_free(r->out[0]);
+  rh_free(r->out[1]);
+  *r = (ready){0};
+}
+
+static int64_t chunk_rows(const rh_flow *f) {
+  const int64_t wide = f->columns + f->latent + f->context + f->noise + f->base->noise + 1;
+  const int64_t fit = CHUNK_NUMBERS / wide;
+  return fit > CHUNK_ROWS ? CHUNK_ROWS : fit < CHUNK_LEAST ? CHUNK_LEAST : fit;
+}
+
+static out_kind kind_of(const rh_graph *g, const task_graph *t, int i) {
+  if (!t->width[i]) return OUT_NONE;
+  if (rh_is_none(t->out[i])) return OUT_ZERO;
+  return rh_at(g, t->out[i])->klass == RH_ROW ? OUT_ROW : OUT_SHARED;
+}
+
+static rh_status plan_graph(rh_scorer *s, const rh_graph *g, const task_graph *t, ready *r) {
+  RH_TRY(rh_graph_status(g));
+  rh_val rows[2], shared[2];
+  int n_rows = 0, n_shared = 0;
+  r->chunk = chunk_rows(s->flow);
+  r->feed = t->feed;
+  r->feed.seed = s->options.seed;
+  for (int i = 0; i < 2; i++) {
+    r->kind[i] = kind_of(g, t, i);
+    r->width[i] = t->width[i];
+    if (r->kind[i] == OUT_ROW) rows[n_rows++] = t->out[i];
+    if (r->kind[i] == OUT_SHARED) shared[n_shared++] = t->out[i];
+    if (r->kind[i] == OUT_NONE) continue;
+    const int64_t count = r->kind[i] == OUT_ROW ? r->chunk : 1;
+    r->out[i] = rh_alloc_zero((size_t)(count * t->width[i]), (size_t)s->values->real_bytes);
+    if (!r->out[i]) return RH_E_MEMORY;
+  }
+  const rh_plan_options options = {.real_bytes = s->values->real_bytes, .isa = s->options.isa, .max_rows = r->chunk};
+  RH_TRY(rh_plan_create(g, n_rows, rows, n_shared, shared, &options, &r->plan));
+  return rh_work_create(r->plan, rh_pool_threads(s->pool), &r->work);
+}
+
+static rh_status make_ready(rh_scorer *s, rh_task task) {
+  if (s->ready[task].plan) return RH_OK;
+  ready fresh = {0};
+  task_graph t = {.out = {RH_NONE, RH_NONE}};
+  rh_graph g;
+  RH_TRY(rh_graph_init(&g, &s->flow->leaves));
+  graph_of[task](s, &g, &t);
+  const rh_status status = plan_graph(s, &g, &t, &fresh);
+  rh_graph_free(&g);
+  if (status != RH_OK) {
+    ready_free(&fresh);
+    return status;
+  }
+  s->ready[task] = fresh;
+  return RH_OK;
+}
+
+rh_status rh_scorer_plan(rh_scorer *s, rh_task task, const rh_plan **plan) {
+  RH_TRY(make_ready(s, task));
+  *plan = s->ready[task].plan;
+  return RH_OK;
+}
+
+/* ---- making one ---- */
+
+static rh_status check_options(const rh_scorer_options *o) {
+  if (o->real_bytes != 0 && o->real_bytes != 4 && o->real_bytes != 8)
+    return rh_fail(RH_E_ARGUMENT, "the precision of scoring must be 4 or 8 bytes, not %d", o->real_bytes);
+  if (o->draws < 0 || o->draws > 1000000) return rh_fail(RH_E_ARGUMENT, "draws must be 1 to 1000000, not %lld", (long long)o->draws);
+  if (!(o->temperature >= 0 && o->temperature <= 1e6))
+    return rh_fail(RH_E_ARGUMENT, "the temperature must be above 0 and at most 1e6, not %g", o->temperature);
+  return RH_OK;
+}
+
+static rh_status fill_scorer(rh_scorer *s, const rh_values *values) {
+  if (!s->pool) {
+    RH_TRY(rh_pool_create(s->options.threads, &s->own_pool));
+    s->pool = s->own_pool;
+  }
+  if (s->options.real_bytes != values->real_bytes) {
+    RH_TRY(rh_values_cast(&s->flow->leaves, values, s->options.real_bytes, &s->cast));
+    s->values = &s->cast;
+  }
+  return RH_OK;
+}
+
+rh_status rh_scorer_create(const rh_flow *flow, const rh_values *values, const rh_scorer_options *options, rh_scorer **scorer) {
+  RH_TRY(check_options(options));
+  rh_scorer *s = rh_alloc_zero(1, sizeof *s);
+  if (!s) return RH_E_MEMORY;
+  s->flow = flow;
+  s->values = values;
+  s->options = *options;
+  s->pool = options->pool;
+  if (!s->options.real_bytes) s->options.real_bytes = values->real_bytes;
+  if (s->options.draws == 0 || flow->noise == 0) s->options.draws = 1;
+  if (s->options.temperature == 0) s->options.temperature = 1;
+  const rh_status status = fill_scorer(s, values);
+  if (status != RH_OK) {
+    rh_scorer_destroy(s);
+    return status;
+  }
+  *scorer = s;
+  return RH_OK;
+}
+
+void rh_scorer_destroy(rh_scorer *s) {
+  if (!s) return;
+  for (int i = 0; i < RH_TASK_COUNT; i++) ready_free(&s->ready[i]);
+  rh_values_free(&s->cast);
+  rh_pool_destroy(s->own_pool);
+  rh_free(s);
+}
+
+/* ---- running ---- */
+
+static rh_status check_rows(const rh_rows *rows, int64_t first, int64_t n, int64_t width, const char *what) {
+  if (rows->columns != width)
+    return rh_fail(RH_E_SHAPE, "the %s have %lld columns, the model takes %lld", what, (long long)rows->columns, (long long)width);
+  if (first < 0 || n < 0 || first > rows->rows || n > rows->rows - first)
+    return rh_fail(RH_E_ARGUMENT, "rows %lld to %lld are asked for, the %s have %lld", (long long)first, (long long)(first + n), what,
+                   (long long)rows->rows);
+  return RH_OK;
+}
+
+static double real_at(int real_bytes, const void *data, int64_t i) {
+  return real_bytes == 8 ? ((const double *)data)[i] : (double)((const float *)data)[i];
+}
+
+/* Output i of a finished chunk of n rows -> dst [n, width]. */
+static void deliver(const rh_scorer *s, const ready *r, int i, int64_t n, double *dst) {
+  const int64_t w = r->width[i];
+  if (r->kind[i] == OUT_ROW)
+    for (int64_t j = 0; j < n * w; j++) dst[j] = real_at(s->values->real_bytes, r->out[i], j);
+  else
+    for (int64_t j = 0; j < n * w; j++) dst[j] = real_at(s->values->real_bytes, r->out[i], j % w);
+}
+
+/* One chunk of `n` rows as the plan sees them; results lie in r->out. */
+static void run_chunk(rh_scorer *s, ready *r, int64_t n) {
+  void *row_out[2], *shared_out[2];
+  int n_rows = 0, n_shared = 0;
+  for (int i = 0; i < 2; i++) {
+    if (r->kind[i] == OUT_ROW) row_out[n_rows++] = r->out[i];
+    if (r->kind[i] == OUT_SHARED) shared_out[n_shared++] = r->out[i];
+  }
+  const rh_run_io io = {.values = s->values, .rows = n, .load = rh_feed_load, .arg = &r->feed, .row_out = row_out, .param_out = shared_out};
+  rh_run(r->plan, r->work, s->pool, &io);
+}
+
+/* Rows [first, first + n) through a task, chunk by chunk; a and b [n, width] take its outputs, b may be NULL. */
+static rh_status run_rows(rh_scorer *s, rh_task task, const rh_rows *rows, int64_t first, int64_t n, double *a, double *b) {
+  RH_TRY(make_ready(s, task));
+  ready *r = &s->ready[task];
+  r->feed.rows = rows;
+  r->feed.draws = 1;
+  for (int64_t done = 0; done < n; done += r->chunk) {
+    const int64_t m = n - done < r->chunk ? n - done : r->chunk;
+    r->feed.first = first + done;
+    run_chunk(s, r, m);
+    deliver(s, r, 0, m, a + done * r->width[0]);
+    if (b) deliver(s, r, 1, m, b + done);
+  }
+  r->feed.rows = NULL;
+  return RH_OK;
+}
+
+/* A density is a number or 0: overflow on the way to a latent far outside (inf - inf) counts as 0. */
+static double density(double log_prob) {
+  return isnan(log_prob) ? -INFINITY : log_prob;
+}
+
+/* log of the mean of K importance weights (Burda et al. 2016, eq. 8), draws of one row in order; `log_w` may come in pieces: running
+ * maximum m and sum of exp(w - m). */
+typedef struct log_mean {
+  double max, sum;
+} log_mean;
+
+static void log_mean_add(log_mean *a, double w) {
+  if (w == -INFINITY) return;
+  if (w > a->max) {
+    a->sum = a->sum * exp(a->max - w) + 1;
+    a->max = w;
+  } else {
+    a->sum += exp(w - a->max);
+  }
+}
+
+static rh_status score_draws(rh_scorer *s, const rh_rows *rows, int64_t first, int64_t n, double *log_prob) {
+  RH_TRY(make_ready(s, RH_TASK_LOG_PROB));
+  ready *r = &s->ready[RH_TASK_LOG_PROB];
+  const int64_t draws = s->options.draws, all = n * draws;
+  r->feed.rows = rows;
+  r->feed.draws = draws;
+  log_mean mean = {-INFINITY, 0};
+  r->feed.first = first;
+  for (int64_t done = 0; done < all;) {
+    /* a chunk begins at a row's first draw unless the draws of one row fill several */
+    const int64_t into = done % draws, left = into ? draws - into : all - done;
+    int64_t m = left < r->chunk ? left : r->chunk;
+    if (!into && m > draws) m -= m % draws;
+    r->feed.first = first + done / draws;
+    r->feed.skip = into;
+    run_chunk(s, r, m);
+    for (int64_t j = 0; j < m; j++) {
+      log_mean_add(&mean, density(real_at(s->values->real_bytes, r->out[0], j)));
+      if ((done + j + 1) % draws) continue;
+      log_prob[(done + j) / draws] = mean.sum > 0 ? mean.max + log(mean.sum / (double)draws) : -INFINITY;
+      mean = (log_mean){-INFINITY, 0};
+    }
+    done += m;
+  }
+  r->feed.rows = NULL;
+  r->feed.skip = 0;
+  return RH_OK;
+}
+
+rh_status rh_score(rh_scorer *s, const rh_rows *rows, int64_t first, int64_t n, double *log_prob) {
+  RH_TRY(check_rows(rows, first, n, s->flow->columns + s->flow->context, "rows"));
+  if (s->options.draws > 1) return score_draws(s, rows, first, n, log_prob);
+  RH_TRY(run_rows(s, RH_TASK_LOG_PROB, rows, first, n, log_prob, NULL));
+  for (int64_t i = 0; i < n; i++) log_prob[i] = density(log_prob[i]);
+  return RH_OK;
+}
+
+rh_status rh_encode(rh_scorer *s, const rh_rows *rows, int64_t first, int64_t n, double *z, double *ladj) {
+  RH_TRY(check_rows(rows, first, n, s->flow->columns + s->flow->context, "rows"));
+  return run_rows(s, RH_TASK_ENCODE, rows, first, n, z, ladj);
+}
+
+rh_status rh_decode(rh_scorer *s, const rh_rows *rows, int64_t first, int64_t n, double *x, double *ladj) {
+  RH_TRY(check_rows(rows, first, n, s->flow->latent + s->flow->context, "codes"));
+  return run_rows(s, RH_TASK_DECODE, rows, first, n, x, ladj);
+}
+
+rh_status rh_sample(rh_scorer *s, const rh_rows *context, int64_t first, int64_t n, double *x, double *log_prob) {
+  if (first < 0 || n < 0) return rh_fail(RH_E_ARGUMENT, "%lld samples from number %lld are asked for", (long long)n, (long long)first);
+  if (s->flow->context && !context)
+    return rh_fail(RH_E_ARGUMENT, "the model is conditional on %lld columns: give their values", (long long)s->flow->context);
+  if (s->flow->context) RH_TRY(check_rows(context, first, n, s->flow->context, "conditions"));
+  return run_rows(s, RH_TASK_SAMPLE, context, first, n, x, log_prob);
+}
+
+/* ---- summaries ---- */
+
+typedef struct moments {
+  int64_t n, bad;
+  double mean, m2; /* of the finite ones (Welford 1962) */
+} moments;
+
+static void moments_add(moments *m, int64_t n, const double *x) {
+  for (int64_t i = 0; i < n; i++) {
+    if (!isfinite(x[i])) {
+      m->bad++;
+      continue;
+    }
+    const double d = x[i] - m->mean;
+    m->mean += d / (double)++m->n;
+    m->m2 += d * (x[i] - m->mean);
+  }
+}
+
+static rh_score_sum moments_sum(const moments *m) {
+  const double n = (double)m->n;
+  return (rh_score_sum){
+      .rows = m->n + m->bad,
+      .bad = m->bad,
+      .mean = m->bad ? -INFINITY
+              : m->n ? m->mean
+                     : NAN,
+      .stderr_ = m->n > 1 ? sqrt(m->m2 / (n - 1) / n) : NAN,
+      .finite_mean = m->n ? m->mean : NAN,
+  };
+}
+
+rh_score_sum rh_score_summary(int64_t n, const double *log_prob) {
+  moments m = {0};
+  moments_add(&m, n, log_prob);
+  return moments_sum(&m);
+}
+
+rh_status rh_score_mean(rh_scorer *s, const rh_rows *rows, rh_score_sum *sum) {
+  const int64_t piece = chunk_rows(s->flow);
+  double *log_prob = rh_alloc((size_t)piece * sizeof *log_prob);
+  if (!log_prob) return RH_E_MEMORY;
+  moments m = {0};
+  rh_status status = RH_OK;
+  for (int64_t i = 0; i < rows->rows && status == RH_OK; i += piece) {
+    const int64_t n = rows->rows - i < piece ? rows->rows - i : piece;
+    status = rh_score(s, rows, i, n, log_prob);
+    if (status == RH_OK) moments_add(&m, n, log_prob);
+  }
+  rh_free(log_prob);
+  if (status == RH_OK) *sum = moments_sum(&m);
+  return status;
+}
+
+/* ---- plain arrays as rows ---- */
+
+static void dense_get(const void *arg, int64_t first, int64_t n, const int64_t *row, int64_t column, int64_t columns, double *dst) {
+  const rh_dense_rows *d = arg;
+  for (int64_t i = 0; i < n; i++) {
+    const double *x = d->data + (row ? row[i] : first + i) * d->columns + column;
+    memcpy(dst + i * columns, x, (size_t)columns * sizeof *x);
+  }
+}
+
+rh_rows rh_rows_dense(const rh_dense_rows *dense) {
+  return (rh_rows){.rows = dense->rows, .columns = dense->columns, .get = dense_get, .arg = dense};
+}

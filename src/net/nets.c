@@ -1,0 +1,82 @@
+/* The registry of networks, and what is the same for all of them. */
+#include <string.h>
+
+#include "base/memory.h"
+#include "net/types.h"
+
+static const rh_net_type *const types[] = {&rh_net_mlp, &rh_net_residual, &rh_net_linear, &rh_net_constant};
+
+const rh_net_type *const *rh_net_types(int *n) {
+  *n = (int)RH_COUNT_OF(types);
+  return types;
+}
+
+/* ---- constant: what a conditioner without input is. Leaf prefix.value ---- */
+typedef struct constant {
+  rh_net net;
+  int value;
+} constant;
+
+static rh_status constant_create(rh_net *net, const rh_build *build, rh_spec *spec) {
+  (void)spec;
+  const rh_init zero = {RH_INIT_CONSTANT, 0, NULL};
+  return rh_leaf_add(build->leaves, RH_PARAM, rh_shape1(net->out), zero, false, &((constant *)net)->value, "%s.value", build->prefix);
+}
+static rh_val constant_apply(const rh_net *net, rh_graph *g, rh_val x) {
+  (void)x;
+  return rh_leaf_val(g, ((const constant *)net)->value);
+}
+static bool constant_depends(const rh_net *net, int64_t out, int64_t in) {
+  (void)net, (void)out, (void)in;
+  return false;
+}
+const rh_net_type rh_net_constant = {
+    .type = "constant", .bytes = sizeof(constant), .create = constant_create, .apply = constant_apply, .depends = constant_depends};
+
+/* ---- for all ---- */
+static rh_status find_type(const json_t *spec, const char *where, const rh_net_type **type) {
+  const char *names[RH_COUNT_OF(types) + 1] = {0};
+  for (size_t i = 0; i < RH_COUNT_OF(types); i++) names[i] = types[i]->type;
+  rh_options o = rh_options_begin(spec, where);
+  *type = types[rh_options_choice(&o, "type", 0, names)];
+  return o.status;
+}
+
+static rh_status fill(rh_net *net, const rh_build *build, rh_spec *spec) {
+  RH_TRY(net->type->create(net, build, spec));
+  RH_TRY(rh_spec_done(spec));
+  net->spec = rh_spec_take(spec);
+  return RH_OK;
+}
+
+rh_status rh_net_create(const rh_build *build, const json_t *spec, const char *where, int64_t in, int64_t out, rh_net **net) {
+  const rh_net_type *type = NULL;
+  RH_TRY(find_type(spec, where, &type));
+  if (in + build->context == 0) spec = NULL, type = &rh_net_constant;
+  rh_net *fresh = rh_alloc_zero(1, type->bytes);
+  if (!fresh) return RH_E_MEMORY;
+  *fresh = (rh_net){.type = type, .in = in, .out = out, .context = build->context};
+  rh_spec s = rh_spec_begin(spec, where, type->type);
+  const rh_status status = fill(fresh, build, &s);
+  rh_spec_end(&s);
+  if (status != RH_OK) {
+    rh_net_destroy(fresh);
+    return status;
+  }
+  *net = fresh;
+  return RH_OK;
+}
+
+rh_val rh_net_apply(const rh_net *net, rh_graph *g, rh_val x, rh_val context) {
+  if (g->status != RH_OK) return RH_NONE;
+  const rh_val both[2] = {x, context};
+  const rh_val in = net->in && net->context ? rh_concat(g, 2, both) : net->in ? x : context;
+  return net->type->apply(net, g, in);
+}
+
+void rh_net_destroy(rh_net *net) {
+  if (!net) return;
+  if (net->type->destroy) net->type->destroy(net);
+  json_decref(net->spec);
+  rh_free(net);
+}

@@ -1,0 +1,338 @@
+/* The face from C: arrays and files agree, every argument is checked, errors leave outputs alone, handles may be used from any thread,
+ * and no failed allocation is lost. */
+#define _XOPEN_SOURCE 700 /* mkdtemp */
+#include <math.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+// cmocka last: it wants the headers above
+#include <cmocka.h>
+
+#include "base/memory.h"
+#include "base/options.h"
+#include "base/rng.h"
+#include "rheo/rheo.h"
+
+enum { ROWS = 400, COLUMNS = 3 };
+static char folder[64], model[96];
+static double x[ROWS * COLUMNS];
+static rh_density *shared;
+
+#define SMALL "\"steps\": 20, \"threads\": 1, \"set\": {\"hidden\": [8], \"layers\": 2}"
+#define OK(call)                                          \
+  do {                                                    \
+    if ((call) != RH_OK) fail_msg("%s", rh_last_error()); \
+  } while (0)
+#define REFUSED(status, call)                   \
+  do {                                          \
+    assert_int_equal((call), (status));         \
+    assert_true(strlen(rh_last_error()) > 10);  \
+    assert_null(strchr(rh_last_error(), '\n')); \
+  } while (0)
+
+static int start(void **state) {
+  (void)state;
+  strcpy(folder, "/tmp/rheo-face-XXXXXX");
+  if (!mkdtemp(folder)) return -1;
+  snprintf(model, sizeof model, "%s/model.rheo", folder);
+  const rh_rng rng = rh_rng_at(1, 0, 0, RH_STREAM_TEST);
+  rh_rng_uniform(&rng, 0, ROWS * COLUMNS, x);
+  for (int i = 0; i < ROWS; i++) {
+    double *row = x + i * COLUMNS;
+    for (int j = 0; j < COLUMNS; j++) row[j] = log(row[j] / (1 - row[j]));
+    row[1] += 0.5 * row[0] * row[0];
+    row[2] = 10 + 3 * row[2] + row[1];
+  }
+  const rh_block block = {x, ROWS, COLUMNS, 8};
+  return rh_fit_blocks(&block, NULL, NULL, "{" SMALL "}", NULL, NULL, &shared, NULL) == RH_OK ? 0 : -1;
+}
+
+static int stop(void **state) {
+  (void)state;
+  rh_density_close(shared);
+  unlink(model);
+  return rmdir(folder);
+}
+
+static void versions_and_levels(void **state) {
+  (void)state;
+  char text[32];
+  snprintf(text, sizeof text, "%d.%d.%d", RH_VERSION_MAJOR, RH_VERSION_MINOR, RH_VERSION_PATCH);
+  assert_string_equal(rh_version(), text);
+  assert_string_equal(rh_level(0), "ref");
+  assert_null(rh_level(-1));
+  int n = 0;
+  while (rh_level(n)) n++;
+  assert_in_range(n, 1, 4);
+  char *json = NULL;
+  OK(rh_architectures(&json));
+  assert_non_null(strstr(json, "realnvp"));
+  rh_text_free(json);
+  rh_text_free(NULL);
+}
+
+static void widths(void **state) {
+  (void)state;
+  assert_int_equal(rh_density_columns(shared), COLUMNS);
+  assert_int_equal(rh_density_context(shared), 0);
+  assert_int_equal(rh_density_latent(shared), COLUMNS);
+}
+
+static void save_and_open(void **state) {
+  (void)state;
+  double a[ROWS], b[ROWS];
+  rh_density *again = NULL;
+  OK(rh_density_save(shared, model));
+  OK(rh_density_open(model, "{\"threads\": 2}", &again));
+  OK(rh_density_log_prob(shared, ROWS, x, a));
+  OK(rh_density_log_prob(again, ROWS, x, b));
+  assert_memory_equal(a, b, sizeof a);
+  rh_density_close(again);
+  FILE *file = fopen(model, "rb");
+  static char bytes[1 << 20];
+  const size_t size = fread(bytes, 1, sizeof bytes, file);
+  fclose(file);
+  OK(rh_density_read(bytes, size, "memory", NULL, &again));
+  OK(rh_density_log_prob(again, ROWS, x, b));
+  assert_memory_equal(a, b, sizeof a);
+  rh_density_close(again);
+  again = NULL;
+  REFUSED(RH_E_FORMAT, rh_density_read(bytes, size / 2, "memory", NULL, &again));
+  assert_null(again);
+}
+
+static void floats_are_doubles_narrowed(void **state) {
+  (void)state;
+  static float narrow[ROWS * COLUMNS], log_prob[ROWS];
+  static double wide[ROWS * COLUMNS], expected[ROWS];
+  for (int i = 0; i < ROWS * COLUMNS; i++) wide[i] = (double)(narrow[i] = (float)x[i]);
+  OK(rh_density_log_prob_f32(shared, ROWS, narrow, log_prob));
+  OK(rh_density_log_prob(shared, ROWS, wide, expected));
+  for (int i = 0; i < ROWS; i++) assert_true(log_prob[i] == (float)expected[i]);
+}
+
+/* log p of a sample is that of its row; a row's bits do not depend on its company; codes go there and back. */
+static void samples_and_codes(void **state) {
+  (void)state;
+  double s[100 * COLUMNS], log_prob[100], again[100], z[100 * COLUMNS], back[100 * COLUMNS], forth[100], inverse[100];
+  OK(rh_density_sample(shared, 7, 1, 0, 100, NULL, s, log_prob));
+  OK(rh_density_log_prob(shared, 100, s, again));
+  for (int i = 0; i < 100; i++) assert_true(fabs(log_prob[i] - again[i]) < 1e-3 * (1 + fabs(again[i])));
+  double part[10 * COLUMNS], one;
+  OK(rh_density_sample(shared, 7, 1, 50, 10, NULL, part, NULL));
+  assert_memory_equal(part, s + 50 * COLUMNS, sizeof part);
+  OK(rh_density_log_prob(shared, 1, s + 33 * COLUMNS, &one));
+  assert_true(one == again[33]);
+  OK(rh_density_encode(shared, 100, s, z, forth));
+  OK(rh_density_decode(shared, 100, z, back, inverse));
+  for (int i = 0; i < 100; i++) {
+    assert_true(fabs(forth[i] + inverse[i]) < 1e-3);
+    for (int j = 0; j < COLUMNS; j++) assert_true(fabs(back[i * COLUMNS + j] - s[i * COLUMNS + j]) < 1e-3 * (1 + fabs(s[i * COLUMNS + j])));
+  }
+}
+
+static void arguments_are_checked(void **state) {
+  (void)state;
+  double out = 5, row[COLUMNS] = {0, 0, 0};
+  rh_density *d = NULL;
+  char *text = NULL;
+  const rh_block one = {x, 1, COLUMNS, 8}, odd = {x, 10, COLUMNS, 2}, fine = {x, ROWS, COLUMNS, 8};
+  REFUSED(RH_E_ARGUMENT, rh_density_open(NULL, NULL, &d));
+  REFUSED(RH_E_ARGUMENT, rh_density_open(model, "{\"thread\": 1}", &d));
+  assert_non_null(strstr(rh_last_error(), "threads"));
+  REFUSED(RH_E_ARGUMENT, rh_density_open(model, "{\"threads\": -1}", &d));
+  REFUSED(RH_E_ARGUMENT, rh_density_open(model, "[]", &d));
+  REFUSED(RH_E_ARGUMENT, rh_density_open(model, "{\"isa\": \"v9\"}", &d));
+  REFUSED(RH_E_IO, rh_density_open("/nowhere/model", NULL, &d));
+  assert_null(d);
+  REFUSED(RH_E_ARGUMENT, rh_density_log_prob(NULL, 1, row, &out));
+  REFUSED(RH_E_ARGUMENT, rh_density_log_prob(shared, -1, row, &out));
+  REFUSED(RH_E_ARGUMENT, rh_density_log_prob(shared, 1, NULL, &out));
+  row[1] = NAN;
+  REFUSED(RH_E_DATA, rh_density_log_prob(shared, 1, row, &out));
+  assert_non_null(strstr(rh_last_error(), "column 1"));
+  REFUSED(RH_E_ARGUMENT, rh_density_sample(shared, 0, 0, 0, 1, NULL, row, NULL));
+  REFUSED(RH_E_ARGUMENT, rh_density_sample(shared, 0, 1, -1, 1, NULL, row, NULL));
+  REFUSED(RH_E_ARGUMENT, rh_density_sample(shared, 0, 1, 0, 1, row, row, NULL));
+  REFUSED(RH_E_ARGUMENT, rh_density_info(shared, 0, NULL));
+  REFUSED(RH_E_DATA, rh_fit_blocks(&one, NULL, NULL, "{" SMALL "}", NULL, NULL, &d, &text));
+  REFUSED(RH_E_ARGUMENT, rh_fit_blocks(&odd, NULL, NULL, "{" SMALL "}", NULL, NULL, &d, &text));
+  REFUSED(RH_E_SHAPE, rh_fit_blocks(&fine, &(rh_block){x, 10, 2, 8}, NULL, "{" SMALL "}", NULL, NULL, &d, &text));
+  REFUSED(RH_E_ARGUMENT, rh_fit_blocks(&fine, NULL, NULL, "{\"set\": {\"hiden\": 3}}", NULL, NULL, &d, &text));
+  REFUSED(RH_E_ARGUMENT, rh_fit_blocks(&fine, NULL, NULL, "{\"resume\": true}", NULL, NULL, &d, &text));
+  assert_null(d);
+  assert_null(text);
+  assert_true(out == 5);
+  OK(rh_density_log_prob(shared, 0, NULL, NULL)); /* no rows are fine */
+  rh_density_close(NULL);
+}
+
+/* ---- progress ---- */
+
+static int count_events(void *arg, const rh_fit_event *event) {
+  int *count = arg;
+  count[event->kind]++;
+  if (event->kind == RH_FIT_STEP)
+    assert_null(event->log);
+  else
+    assert_non_null(event->log);
+  return 0;
+}
+
+static int stop_now(void *arg, const rh_fit_event *event) {
+  (void)arg;
+  return event->kind == RH_FIT_EPOCH;
+}
+
+static void progress(void **state) {
+  (void)state;
+  const rh_block block = {x, ROWS, COLUMNS, 8};
+  int count[RH_FIT_DONE + 1] = {0};
+  char *report = NULL;
+  OK(rh_fit_blocks(&block, NULL, NULL, "{\"epochs\": 3, \"set\": {\"hidden\": [8], \"layers\": 2}}", count_events, count, NULL, &report));
+  assert_int_equal(count[RH_FIT_START], 1);
+  assert_int_equal(count[RH_FIT_EPOCH], 3);
+  assert_int_equal(count[RH_FIT_DONE], 1);
+  assert_non_null(strstr(report, "\"epochs\":3"));
+  rh_text_free(report);
+  OK(rh_fit_blocks(&block, NULL, NULL, "{\"epochs\": 100000, \"set\": {\"hidden\": [8], \"layers\": 2, \"patience\": 0}}", stop_now, NULL,
+                   NULL, &report));
+  assert_non_null(strstr(report, "\"stopped\":\"interrupted\""));
+  rh_text_free(report);
+}
+
+/* ---- threads ---- */
+
+static void *score_again_and_again(void *arg) {
+  double *worst = arg, first[ROWS], log_prob[ROWS], s[COLUMNS];
+  if (rh_density_log_prob(shared, ROWS, x, first) != RH_OK) return NULL;
+  *worst = 0;
+  for (int i = 0; i < 20; i++) {
+    if (rh_density_log_prob(shared, ROWS, x, log_prob) != RH_OK ||
+        rh_density_sample(shared, (uint64_t)i, 1, 0, 1, NULL, s, NULL) != RH_OK) {
+      *worst = INFINITY;
+    }
+    for (int j = 0; j < ROWS; j++) *worst = fmax(*worst, fabs(first[j] - log_prob[j]));
+  }
+  return NULL;
+}
+
+static void one_handle_from_many_threads(void **state) {
+  (void)state;
+  enum { THREADS = 4 };
+  pthread_t thread[THREADS];
+  double worst[THREADS];
+  for (int i = 0; i < THREADS; i++) worst[i] = INFINITY;
+  for (int i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&thread[i], NULL, score_again_and_again, &worst[i]), 0);
+  for (int i = 0; i < THREADS; i++) pthread_join(thread[i], NULL);
+  for (int i = 0; i < THREADS; i++) assert_true(worst[i] == 0);
+}
+
+/* ---- failing allocations, one after another ---- */
+
+typedef struct failing {
+  int64_t left, calls;
+} failing;
+
+static int fail_one(void *state) {
+  failing *f = state;
+  f->calls++;
+  return f->left-- == 0;
+}
+
+/* Fails allocation 0, 1, 2, ... of `call` until it needs no more; each failure must be said, and nothing be left in `out`. */
+static void scarce(rh_status (*call)(void **out), void (*drop)(void *out)) {
+  for (int64_t at = 0;; at++) {
+    failing f = {.left = at};
+    void *out = NULL;
+    rh_alloc_set_hook(fail_one, &f);
+    const rh_status status = call(&out);
+    rh_alloc_set_hook(NULL, NULL);
+    if (f.calls <= at) { /* there was nothing left to fail */
+      if (status != RH_OK) fail_msg("%s", rh_last_error());
+      drop(out);
+      assert_true(at > 3);
+      return;
+    }
+    if (status == RH_OK) { /* it can do without */
+      drop(out);
+      continue;
+    }
+    assert_int_equal(status, RH_E_MEMORY);
+    assert_null(out);
+  }
+}
+
+static void drop_density(void *out) {
+  rh_density_close(out);
+}
+
+static void drop_text(void *out) {
+  rh_text_free(out);
+}
+
+static rh_status call_open(void **out) {
+  rh_density *d = NULL;
+  const rh_status status = rh_density_open(model, "{\"threads\": 1}", &d);
+  *out = d;
+  return status;
+}
+
+static rh_status call_fit(void **out) {
+  const rh_block block = {x, 60, COLUMNS, 8};
+  rh_density *d = NULL;
+  const rh_status status =
+      rh_fit_blocks(&block, NULL, NULL, "{\"steps\": 2, \"threads\": 1, \"set\": {\"hidden\": [4], \"layers\": 1}}", NULL, NULL, &d, NULL);
+  *out = d;
+  return status;
+}
+
+static rh_status call_score(void **out) {
+  double log_prob[10];
+  rh_density *d = NULL;
+  const rh_status opened = rh_density_open(model, "{\"threads\": 1}", &d);
+  const rh_status status = opened == RH_OK ? rh_density_log_prob(d, 10, x, log_prob) : opened;
+  rh_density_close(d);
+  (void)out;
+  return status;
+}
+
+static rh_status call_check(void **out) {
+  rh_density *d = NULL;
+  char *report = NULL;
+  const rh_status opened = rh_density_open(model, "{\"threads\": 1}", &d);
+  const rh_status status = opened == RH_OK ? rh_check_file(d, NULL, "{\"rows\": 20}", &report) : opened;
+  rh_density_close(d);
+  *out = report;
+  return status;
+}
+
+static void no_failed_allocation_is_lost(void **state) {
+  (void)state;
+  OK(rh_density_save(shared, model));
+  scarce(call_open, drop_density);
+  scarce(call_score, drop_text);
+  scarce(call_check, drop_text);
+  scarce(call_fit, drop_density);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(versions_and_levels),
+      cmocka_unit_test(widths),
+      cmocka_unit_test(save_and_open),
+      cmocka_unit_test(floats_are_doubles_narrowed),
+      cmocka_unit_test(samples_and_codes),
+      cmocka_unit_test(arguments_are_checked),
+      cmocka_unit_test(progress),
+      cmocka_unit_test(one_handle_from_many_threads),
+      cmocka_unit_test(no_failed_allocation_is_lost),
+  };
+  return cmocka_run_group_tests(tests, start, stop);
+}

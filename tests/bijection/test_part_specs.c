@@ -1,0 +1,217 @@
+/* Specifications of bijections: defaults written out, errors that name what is wrong, every allocation lost once, any width. */
+#include <limits.h>
+
+#include "bijection/part.h"
+
+#define NET "{\"hidden\":[4]}"
+static const struct {
+  const char *spec;
+  int64_t columns;
+} fine[] = {
+    {"{\"type\":\"standardize\"}", 3},
+    {"{\"type\":\"standardize\",\"mean\":1,\"scale\":[1,2,3]}", 3},
+    {"{\"type\":\"whiten\"}", 2},
+    {"{\"type\":\"whiten\",\"mean\":[1,2],\"factor\":[1,0,3,4]}", 2},
+    {"{\"type\":\"support\"}", 2},
+    {"{\"type\":\"support\",\"columns\":[{\"column\":1,\"kind\":\"log\",\"low\":0}]}", 2},
+    {"{\"type\":\"permutation\"}", 4},
+    {"{\"type\":\"permutation\",\"order\":\"random\",\"seed\":7}", 4},
+    {"{\"type\":\"permutation\",\"order\":[1,0]}", 2},
+    {"{\"type\":\"actnorm\"}", 3},
+    {"{\"type\":\"lu\"}", 3},
+    {"{\"type\":\"coupling\"}", 3},
+    {"{\"type\":\"coupling\",\"mask\":\"random\",\"seed\":7,\"net\":" NET "}", 5},
+    {"{\"type\":\"coupling\",\"mask\":[0],\"transform\":\"additive\",\"net\":{\"type\":\"residual\",\"hidden\":3}}", 5},
+    {"{\"type\":\"coupling\"}", 1},
+    {"{\"type\":\"elementwise\"}", 2},
+    {"{\"type\":\"elementwise\",\"transform\":{\"type\":\"scale\",\"bound\":3}}", 2},
+    {"{\"type\":\"chain\"}", 2},
+    {"{\"type\":\"chain\",\"parts\":[{\"type\":\"chain\",\"parts\":[{\"type\":\"lu\"}]},{\"type\":\"coupling\"}]}", 2},
+    {"{\"type\":\"inverse\",\"part\":{\"type\":\"coupling\"}}", 2},
+    {"{\"type\":\"dequantize\"}", 2},
+    {"{\"type\":\"dequantize\",\"columns\":[{\"column\":0,\"levels\":[1,2,4]},{\"column\":1,\"step\":0.1,\"offset\":3}]}", 2},
+    {"{\"type\":\"drop\",\"columns\":[{\"column\":0,\"recipe\":{\"kind\":\"linear\",\"of\":[1],\"weights\":[2]}}]}", 2},
+    {"{\"type\":\"drop\"}", 2},
+};
+
+static void full_specifications_make_the_same(void **state) {
+  (void)state;
+  bool seen[32] = {false};
+  int n;
+  const rh_bijection_type *const *types = rh_bijection_types(&n);
+  for (size_t i = 0; i < RH_COUNT_OF(fine); i++)
+    for (int64_t context = 0; context <= 2; context += 2) {
+      part a = part_make(fine[i].spec, fine[i].columns, context, 4);
+      char *text = rh_json_text(a.b->spec);
+      part b = part_make(text, fine[i].columns, context, 4);
+      if (!json_equal(a.b->spec, b.b->spec))
+        fail_msg("%s: the full specification is not its own full specification: %s", fine[i].spec, text);
+      assert_int_equal(a.leaves.n, b.leaves.n);
+      for (int64_t l = 0; l < a.leaves.n; l++) {
+        assert_string_equal(a.leaves.leaf[l].name, b.leaves.leaf[l].name);
+        assert_int_equal(a.leaves.leaf[l].count, b.leaves.leaf[l].count);
+      }
+      for (int c = 0; c < 2; c++) assert_memory_equal(a.values.flat[c], b.values.flat[c], (size_t)a.leaves.total[c] * 4);
+      for (int t = 0; t < n; t++) seen[t] |= types[t] == a.b->type;
+      rh_free(text);
+      part_free(&a);
+      part_free(&b);
+    }
+  for (int t = 0; t < n; t++)
+    if (!seen[t]) fail_msg("%s is not tried here", types[t]->type);
+}
+
+static void wrong_specifications_are_named(void **state) {
+  (void)state;
+  static const char *const cases[][2] = {
+      {"{}", "flow: no \"type\""},
+      {"[]", "flow: expected an object"},
+      {"{\"type\":\"cuopling\"}", "flow.type: unknown name 'cuopling', did you mean 'coupling'"},
+      {"{\"type\":\"coupling\",\"masc\":1}", "flow: unknown key 'masc', did you mean 'mask'?"},
+      {"{\"type\":\"coupling\",\"mask\":\"hlaf\"}", "flow.mask: unknown name 'hlaf', did you mean 'half'"},
+      {"{\"type\":\"coupling\",\"mask\":[0,1,2]}", "flow.mask: all 3 columns are kept"},
+      {"{\"type\":\"coupling\",\"mask\":[0,0]}", "flow.mask: column 0 comes twice"},
+      {"{\"type\":\"coupling\",\"mask\":[3]}", "flow.mask[0]: 3 is out of range"},
+      {"{\"type\":\"coupling\",\"mask\":[0,1,2,0]}", "flow.mask: 4 numbers are too many"},
+      {"{\"type\":\"coupling\",\"transform\":\"afine\"}", "flow.transform.type: unknown name 'afine', did you mean 'affine'"},
+      {"{\"type\":\"coupling\",\"transform\":{\"type\":\"affine\",\"bound\":-1}}", "flow.transform.bound"},
+      {"{\"type\":\"coupling\",\"transform\":{\"type\":\"additive\",\"bound\":1}}", "flow.transform: unknown key 'bound'"},
+      {"{\"type\":\"coupling\",\"net\":{\"hidden\":[-1]}}", "flow.net.hidden[0]: -1 is out of range"},
+      {"{\"type\":\"elementwise\",\"mask\":\"half\"}", "unknown key 'mask'"},
+      {"{\"type\":\"permutation\",\"order\":[0,1]}", "flow.order: 2 columns, there must be 3"},
+      {"{\"type\":\"permutation\",\"order\":[0,1,1]}", "flow.order: column 1 comes twice"},
+      {"{\"type\":\"lu\",\"bound\":0}", "flow.bound"},
+      {"{\"type\":\"standardize\",\"mean\":[1,2]}", "flow.mean: 2 numbers, there must be 3"},
+      {"{\"type\":\"standardize\",\"scale\":[1,0,1]}", "flow.scale: number 1 must be"},
+      {"{\"type\":\"standardize\",\"scale\":\"wide\"}", "flow.scale: number 0 must be"},
+      {"{\"type\":\"whiten\",\"factor\":[1,2,0,0,1,0,0,0,1]}", "flow.factor: must be lower triangular"},
+      {"{\"type\":\"whiten\",\"factor\":[1,0,0,0,-1,0,0,0,1]}", "flow.factor: the diagonal must be above 0"},
+      {"{\"type\":\"chain\",\"parts\":{}}", "flow.parts: expected an array"},
+      {"{\"type\":\"chain\",\"parts\":[{\"type\":\"lu\"},{\"type\":\"lu\",\"x\":1}]}", "flow.parts[1]: unknown key 'x'"},
+      {"{\"type\":\"chain\",\"parts\":[3]}", "flow.parts[0]: expected an object"},
+      {"{\"type\":\"inverse\"}", "flow.part: no \"type\""},
+      {"{\"type\":\"inverse\",\"part\":{\"type\":\"dequantize\"}}", "cannot be turned round"},
+      {"{\"type\":\"support\",\"columns\":[{\"column\":0,\"kind\":\"log\"}]}", "flow.columns[0]: log needs either \"low\" or \"high\""},
+      {"{\"type\":\"support\",\"columns\":[{\"column\":0,\"low\":1}]}", "flow.columns[0]: logit needs \"low\" and \"high\""},
+      {"{\"type\":\"support\",\"columns\":[{\"column\":0,\"low\":1,\"high\":1}]}", "low below high"},
+      {"{\"type\":\"support\",\"columns\":[{\"column\":3,\"low\":1,\"high\":2}]}", "flow.columns: entry 0: \"column\" must be 0 to 2"},
+      {"{\"type\":\"support\",\"columns\":[{\"column\":0,\"low\":1,\"high\":2},{\"column\":0,\"low\":1,\"high\":2}]}", "comes twice"},
+      {"{\"type\":\"support\",\"columns\":3}", "flow.columns: expected an array"},
+      {"{\"type\":\"dequantize\",\"columns\":[{\"column\":0,\"step\":0}]}", "flow.columns[0].step"},
+      {"{\"type\":\"dequantize\",\"columns\":[{\"column\":0,\"levels\":[2,1]}]}", "flow.columns[0].levels: entry 1"},
+      {"{\"type\":\"dequantize\",\"columns\":[{\"column\":0,\"levels\":[]}]}", "flow.columns[0].levels"},
+      {"{\"type\":\"drop\",\"columns\":[{\"column\":0},{\"column\":1},{\"column\":2}]}", "flow.columns: all 3 columns are dropped"},
+      {"{\"type\":\"drop\",\"columns\":[{\"column\":0,\"recipe\":{\"kind\":\"copy\",\"of\":0}}]}", "must name columns that stay"},
+      {"{\"type\":\"drop\",\"columns\":[{\"column\":0,\"recipe\":{\"kind\":\"linear\",\"of\":[1],\"weights\":[]}}]}", "one length"},
+      {"{\"type\":\"drop\",\"columns\":[{\"column\":0,\"recipe\":{\"kind\":\"linear\",\"of\":[1],\"weights\":[\"x\"]}}]}", "weight 0"},
+      {"{\"type\":\"drop\",\"columns\":[{\"column\":0,\"recipe\":{\"kind\":\"cpoy\"}}]}", "did you mean 'copy'"},
+      {"{\"type\":\"drop\",\"columns\":[{\"column\":0,\"recip\":{}}]}", "did you mean 'recipe'"},
+  };
+  for (size_t i = 0; i < RH_COUNT_OF(cases); i++) {
+    part p;
+    const rh_status status = part_try(&p, cases[i][0], 3, 0);
+    if (status == RH_OK || status == RH_E_MEMORY) fail_msg("%s: %s", cases[i][0], rh_status_text(status));
+    assert_null(p.b);
+    if (!strstr(rh_last_error(), cases[i][1])) fail_msg("%s: '%s' does not say '%s'", cases[i][0], rh_last_error(), cases[i][1]);
+    assert_null(strchr(rh_last_error(), '\n'));
+    rh_leaves_free(&p.leaves);
+  }
+}
+
+/* ---- lost allocations ---- */
+
+static int left = INT_MAX;
+static int fail_at(void *state) {
+  (void)state;
+  return left-- == 0;
+}
+static void *scarce_malloc(size_t bytes) {
+  return fail_at(NULL) ? NULL : malloc(bytes);
+}
+
+static rh_status try_scarce(const json_t *spec, int64_t d, int at) {
+  rh_leaves leaves = {0};
+  const rh_build build = {&leaves, "p", 0};
+  rh_bijection *b = NULL;
+  left = at;
+  rh_alloc_set_hook(fail_at, NULL);
+  json_set_alloc_funcs(scarce_malloc, free);
+  rh_status status = rh_bijection_create(&build, spec, "flow", rh_shape1(d), &b);
+  rh_graph g = {0};
+  if (status == RH_OK) status = rh_graph_init(&g, &leaves);
+  if (status == RH_OK) {
+    rh_val y, ladj;
+    const rh_val x = rh_input(&g, rh_shape1(d)), noise = b->noise ? rh_input(&g, rh_shape1(b->noise)) : RH_NONE;
+    rh_forward(b, &g, x, RH_NONE, noise, &y, &ladj);
+    rh_inverse(b, &g, y, RH_NONE, &y, &ladj);
+    status = rh_graph_status(&g);
+    if (status != RH_OK) assert_true(rh_is_none(y) && rh_is_none(ladj));
+  }
+  rh_alloc_set_hook(NULL, NULL);
+  rh_graph_free(&g);
+  rh_bijection_destroy(b);
+  rh_leaves_free(&leaves);
+  json_set_alloc_funcs(malloc, free);
+  return status;
+}
+
+static void lost_allocations_are_errors(void **state) {
+  (void)state;
+  for (size_t i = 0; i < RH_COUNT_OF(fine); i++) {
+    json_t *json = part_json(fine[i].spec);
+    int n = 0;
+    rh_status status;
+    while ((status = try_scarce(json, fine[i].columns, n)) != RH_OK) {
+      if (status != RH_E_MEMORY) fail_msg("%s, allocation %d: %s", fine[i].spec, n, rh_last_error());
+      assert_true(++n < 2000);
+    }
+    assert_true(n > 2);
+    json_decref(json);
+  }
+}
+
+/* ---- widths ---- */
+
+static void any_width(void **state) {
+  (void)state;
+  static const char *const specs[] = {"{\"type\":\"standardize\"}",
+                                      "{\"type\":\"actnorm\"}",
+                                      "{\"type\":\"permutation\"}",
+                                      "{\"type\":\"coupling\"}",
+                                      "{\"type\":\"coupling\",\"mask\":\"odd\"}",
+                                      "{\"type\":\"elementwise\"}",
+                                      "{\"type\":\"dequantize\"}",
+                                      "{\"type\":\"support\",\"columns\":[{\"column\":0,\"kind\":\"log\",\"low\":-9}]}",
+                                      "{\"type\":\"lu\"}",
+                                      "{\"type\":\"whiten\"}"};
+  static const int64_t widths[] = {1, 2, 10000};
+  for (size_t i = 0; i < RH_COUNT_OF(specs); i++)
+    for (size_t w = 0; w < RH_COUNT_OF(widths); w++) {
+      const int64_t d = widths[w];
+      if (i >= 8 && d > 2) { /* a matrix of that size: refused, in words */
+        part p;
+        assert_int_equal(part_try(&p, specs[i], d, 0), RH_E_SPEC);
+        assert_non_null(strstr(rh_last_error(), "at most 4096 columns"));
+        rh_leaves_free(&p.leaves);
+        continue;
+      }
+      part p = part_make(specs[i], d, 0, 4);
+      double *x = probe_random(2 * d, 1, -2, 2), *y = calloc((size_t)(2 * d), sizeof *y), *back = calloc((size_t)(2 * d), sizeof *y),
+             ladj[2];
+      part_run(&p, true, 2, x, NULL, p.b->noise ? x : NULL, y, ladj, NULL);
+      part_inverse(&p, 2, y, back, ladj);
+      for (int64_t k = 0; k < 2 * d && p.b->exact; k++) assert_true(fabs(back[k] - x[k]) < 1e-5);
+      free(x), free(y), free(back);
+      part_free(&p);
+    }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(full_specifications_make_the_same),
+      cmocka_unit_test(wrong_specifications_are_named),
+      cmocka_unit_test(lost_allocations_are_errors),
+      cmocka_unit_test(any_width),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

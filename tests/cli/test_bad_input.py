@@ -1,0 +1,218 @@
+"""Bad input: one line that says what, where and what to do; the designed exit code; nothing written, nothing overwritten."""
+import io
+import json
+import os
+import struct
+import unittest
+import zipfile
+
+import numpy as np
+
+from command import CommandTest, table, write_csv
+
+
+def npy(x):
+    buffer = io.BytesIO()
+    np.save(buffer, x)
+    return buffer.getvalue()
+
+
+def safetensors(header, data=b"", size=None):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text) if size is None else size) + text + data
+
+
+class BadInput(CommandTest):
+    @classmethod
+    def prepare(cls):
+        cls.x = table(400)
+        write_csv(cls.path("good.csv"), cls.x, ["a", "b", "c"])
+        cls.done("fit", "good.csv", "-o", "model.rheo", "--epochs", 2, "-q")
+        cls.done("score", "model.rheo", "good.csv", "-o", "old.csv", "-q")
+
+    def put(self, name, content):
+        with open(self.path(name), "wb") as file:
+            file.write(content if isinstance(content, bytes) else content.encode())
+        return name
+
+    def fit_refused(self, code, words, name, *more):
+        """A fit over an existing model leaves it as it is."""
+        self.refused(code, words, "fit", name, "-o", "model.rheo", "--epochs", 1, *more)
+
+    def score_refused(self, code, words, name, *more):
+        self.refused(code, words, "score", "model.rheo", name, "-o", "old.csv", *more)
+
+    def both_refused(self, words, name):
+        self.fit_refused(1, words, name)
+        self.score_refused(1, words, name)
+
+    # ---- tables ----
+
+    def test_ragged_rows(self):
+        self.both_refused("ragged.csv|4", self.put("ragged.csv", "a,b,c\n1,2,3\n4,5,6\n7,8\n"))
+        self.both_refused("ragged.csv|3", self.put("ragged.csv", "1,2,3\n4,5,6\n7,8,9,10\n"))
+
+    def test_text_where_a_number_belongs(self):
+        self.both_refused("text.csv|3|2|five", self.put("text.csv", "a,b,c\n1,2,3\n4,five,6\n7,8,9\n"))
+        self.both_refused("text.csv|2", self.put("text.csv", "1,2,3\n4,,6\n7,8,9\n"))
+
+    def test_not_finite(self):
+        for word in ("nan", "inf", "-inf", "1e999"):
+            self.both_refused("nan.csv|3|2", self.put("nan.csv", f"a,b,c\n1,2,3\n4,{word},6\n7,8,9\n"))
+        x = self.x.copy()
+        x[5, 1] = np.nan
+        self.both_refused("nan.npy|6|2|nan", self.put("nan.npy", npy(x)))
+        x[5, 1] = np.inf
+        self.both_refused("nan.npy|6|2|inf", self.put("nan.npy", npy(x)))
+
+    def test_beyond_the_precision(self):
+        x = self.x.copy()
+        x[7, 2] = 1e300
+        self.fit_refused(1, "huge.npy|8|3|float32", self.put("huge.npy", npy(x)))
+
+    def test_empty(self):
+        for content in ("", "\n\n", "# a comment\n", "a,b,c\n"):
+            self.both_refused("empty.csv", self.put("empty.csv", content))
+        self.both_refused("empty.npy", self.put("empty.npy", npy(np.zeros((0, 3)))))
+        self.both_refused("empty.npy", self.put("empty.npy", npy(np.zeros((3, 0)))))
+        self.refused(1, "standard input", "fit", "-", "-o", "model.rheo")
+
+    def test_one_row(self):
+        self.fit_refused(1, "row", self.put("row.csv", "a,b,c\n1,2,3\n"))
+
+    def test_all_constant(self):
+        self.fit_refused(1, "same.csv", self.put("same.csv", "1,2\n" * 50))
+        self.fit_refused(1, "same.csv|constant", self.put("same.csv", "1,2\n" * 10))
+
+    def test_duplicate_headers(self):
+        self.both_refused("twice.csv|a", self.put("twice.csv", "a,a,c\n1,2,3\n4,5,6\n7,8,9\n"))
+
+    def test_wrong_width(self):
+        self.score_refused(1, "wide.npy|4|3", self.put("wide.npy", npy(table(10, 4))))
+        self.score_refused(1, "narrow.npy|2|3", self.put("narrow.npy", npy(table(10, 2))))
+        self.score_refused(1, "names.csv|c", self.put("names.csv", "a,b,d\n1,2,3\n4,5,6\n"))
+        self.fit_refused(1, "wide.npy|4|3", "good.csv", "--val", "wide.npy")
+        self.refused(1, "narrow.npy|2|3", "decode", "model.rheo", "narrow.npy", "-o", "old.csv")
+
+    def test_columns_that_are_not_there(self):
+        self.fit_refused(2, "zz", "good.csv", "--columns", "a,zz")
+        self.fit_refused(2, "9", "good.csv", "--columns", "9")
+
+    def test_hostile_npy(self):
+        good = npy(self.x)
+        for name, content in {
+            "cut": good[: len(good) // 2],
+            "header cut": good[:40],
+            "magic only": good[:6],
+            "version": good[:6] + b"\x09" + good[7:],
+            "objects": good.replace(b"'<f8'", b"'|O8'"),
+            "complex": npy(self.x.astype(complex)),
+            "3-D": npy(np.zeros((2, 3, 4))),
+            "negative": good.replace(b"(400, 3)", b"(-40, 3)"),
+            "overflow": good[:10] + good[10:].replace(b"(400, 3), }    ", b"(4000000000000000000, 3), }", 1),
+            "text": good[:10] + b"x" * (len(good) - 10),
+        }.items():
+            with self.subTest(name):
+                self.both_refused("hostile.npy", self.put("hostile.npy", content))
+
+    def test_hostile_npz(self):
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, x=self.x)
+        good = buffer.getvalue()
+        empty = io.BytesIO()
+        zipfile.ZipFile(empty, "w").close()
+        for name, content in {"cut": good[:-30], "flipped": good[:60] + bytes([good[60] ^ 255]) + good[61:], "no arrays": empty.getvalue()}.items():
+            with self.subTest(name):
+                self.both_refused("hostile.npz", self.put("hostile.npz", content))
+        self.put("good.npz", good)
+        self.both_refused("good.npz|y", "good.npz:y")
+
+    def test_missing_and_unreadable(self):
+        self.both_refused("nowhere.csv|No such file", "nowhere.csv")
+        os.makedirs(self.path("folder"), exist_ok=True)
+        self.both_refused("folder", "folder")
+        self.refused(1, "nowhere.rheo|No such file", "score", "nowhere.rheo", "good.csv")
+        self.refused(1, "nowhere.csv|No such file", "fit", "good.csv", "--val", "nowhere.csv", "-o", "model.rheo")
+
+    # ---- models ----
+
+    def test_hostile_models(self):
+        good = self.bytes_of("model.rheo")
+        size = struct.unpack("<Q", good[:8])[0]
+        header = json.loads(good[8 : 8 + size])
+        data = good[8 + size :]
+
+        def changed(change):
+            copy = json.loads(json.dumps(header))
+            change(copy)
+            return safetensors(copy, data)
+
+        first = next(name for name in header if name != "__metadata__")
+        cases = {
+            "empty": b"",
+            "short": good[:7],
+            "cut": good[: len(good) // 2],
+            "flipped": good[:-9] + bytes([good[-9] ^ 64]) + good[-8:],
+            "header too long": safetensors(b"{}", size=1 << 60),
+            "no metadata": safetensors({}),
+            "not JSON": safetensors(b"{nonsense"),
+            "deep": safetensors(b"[" * 100000),
+            "list": safetensors(b"[]"),
+            "offsets": changed(lambda h: h[first].update(data_offsets=[0, 1 << 62])),
+            "negative shape": changed(lambda h: h[first].update(shape=[-1])),
+            "no tensor": changed(lambda h: h.pop(first)),
+            "spec": changed(lambda h: h["__metadata__"].update(spec="{}")),
+            "huge spec": changed(lambda h: h["__metadata__"].update(spec=h["__metadata__"]["spec"].replace('"columns":3', '"columns":3000000000'))),
+            "version": changed(lambda h: h["__metadata__"].update(rheo="999")),
+            "a table": self.bytes_of("good.csv"),
+            "pickle": b"\x80\x04\x95cos\nsystem\n",
+        }
+        for name, content in cases.items():
+            with self.subTest(name):
+                self.put("hostile.rheo", content)
+                for command in (["score", "hostile.rheo", "good.csv", "-o", "old.csv"], ["sample", "hostile.rheo", "-n", 3, "-o", "old.csv"], ["info", "hostile.rheo"], ["check", "hostile.rheo"]):
+                    self.refused(1, "hostile.rheo", *command)
+
+    # ---- outputs ----
+
+    def test_unwritable_output(self):
+        os.makedirs(self.path("folder"), exist_ok=True)
+        self.refused(1, "nowhere/out.rheo|No such file", "fit", "good.csv", "-o", "nowhere/out.rheo", "--epochs", 1)
+        self.refused(1, "folder", "fit", "good.csv", "-o", "folder", "--epochs", 1)
+        self.refused(1, "nowhere/out.csv|No such file", "score", "model.rheo", "good.csv", "-o", "nowhere/out.csv")
+        self.refused(1, "folder", "sample", "model.rheo", "-n", 3, "-o", "folder")
+        self.refused(1, "nowhere/log|No such file", "fit", "good.csv", "-o", "model.rheo", "--log", "nowhere/log")
+
+    def test_full_standard_output(self):
+        with open("/dev/full", "wb") as full:
+            import subprocess
+            from command import RHEO
+
+            for args in (["sample", "model.rheo", "-n", "100000", "-o", "-"], ["info", "model.rheo"], ["score", "model.rheo", "good.csv", "--json"]):
+                run = subprocess.run([RHEO, *args], stdout=full, stderr=subprocess.PIPE, cwd=self.folder, timeout=60)
+                self.assertEqual(run.returncode, 1, args)
+                self.assertEqual(run.stderr.count(b"\n"), 1, run.stderr)
+                self.assertIn(b"standard output", run.stderr)
+        self.refused(1, "/dev/full", "sample", "model.rheo", "-n", 100000, "-o", "/dev/full")
+
+    # ---- numbers and names ----
+
+    def test_unknown_keys(self):
+        self.fit_refused(2, "hiden|hidden", "good.csv", "--set", "hiden=2x8")
+        self.fit_refused(2, "bacth|batch", "good.csv", "--set", "bacth=8")
+        self.fit_refused(2, "zzzz", "good.csv", "--set", "zzzz=8")
+        self.fit_refused(2, "relnvp|realnvp", "good.csv", "--arch", "relnvp")
+
+    def test_absurd_numbers(self):
+        for pair in ("lr=-1", "lr=1e9", "batch=0", "batch=-5", "batch=1.5", "clip=-1", "patience=-1", "hidden=0", "hidden=[8,-8]", "layers=0", "layers=-3", "lr=fast", "hidden=[]x"):
+            with self.subTest(pair):
+                self.fit_refused(2, pair.split("=")[0], "good.csv", "--set", pair)
+        self.fit_refused(2, "split", "good.csv", "--split", "0.5,0.6,0.7")
+        self.fit_refused(2, "split", "good.csv", "--split", "half")
+
+    def test_too_large_for_memory(self):
+        self.fit_refused(1, "GB", "good.csv", "--set", "hidden=[60000,60000]")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,109 @@
+"""Ctrl-C ends a fit cleanly; kill -9 and --resume give the bytes of a run that was never stopped."""
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+import unittest
+
+import numpy as np
+
+from command import RHEO, CommandTest, table
+
+KILLS = 20
+FIT = ["--epochs", "40", "--seed", "5", "-q", "--set", "hidden=2x64", "--set", "patience=0"]
+
+
+class Interrupt(CommandTest):
+    @classmethod
+    def prepare(cls):
+        np.save(cls.path("x.npy"), table(4000, 5))
+        began = time.monotonic()
+        cls.done("fit", "x.npy", "-o", "whole.rheo", *FIT)
+        cls.whole_seconds = time.monotonic() - began
+        with open(cls.path("whole.rheo"), "rb") as file:
+            cls.whole = file.read()
+
+    def start(self, *args):
+        return subprocess.Popen([RHEO, *map(str, args)], cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+
+    def test_ctrl_c(self):
+        self.done("fit", "x.npy", "-o", "asked.rheo", "--steps", 2, "-q")
+        old = self.bytes_of("asked.rheo")
+        run = self.start("fit", "x.npy", "-o", "asked.rheo", "--epochs", 100000, "--set", "patience=0", "--seed", 5, "-q", "--json")
+        time.sleep(2)
+        run.send_signal(signal.SIGINT)
+        out, error = run.communicate(timeout=30)
+        self.assertEqual((run.returncode, error), (0, b""))
+        report = json.loads(out)
+        self.assertEqual(report["stopped"], "interrupted")
+        self.assertNotEqual(self.bytes_of("asked.rheo"), old)
+        self.assertAlmostEqual(self.report("score", "asked.rheo", "x.npy", "-q")["mean"], report["val"], delta=1.0)
+        self.assertTrue(os.path.exists(self.path("asked.rheo.ckpt")))
+
+    def test_ctrl_c_and_resume(self):
+        run = self.start("fit", "x.npy", "-o", "later.rheo", *FIT)
+        time.sleep(0.4 * self.whole_seconds)
+        run.send_signal(signal.SIGINT)
+        run.communicate(timeout=30)
+        self.assertEqual(run.returncode, 0)
+        self.done("fit", "x.npy", "-o", "later.rheo", *FIT, "--resume")
+        self.assertEqual(self.bytes_of("later.rheo"), self.whole)
+        self.assertFalse(os.path.exists(self.path("later.rheo.ckpt")))
+
+    def test_kill_and_resume(self):
+        places = random.Random(1)
+        killed = 0
+        for i in range(KILLS):
+            share = 0.3 + 0.6 * (i + places.random()) / KILLS
+            run = self.start("fit", "x.npy", "-o", "killed.rheo", *FIT)
+            time.sleep(share * self.whole_seconds)
+            run.kill()
+            run.communicate()
+            killed += run.returncode == -signal.SIGKILL
+            if os.path.exists(self.path("killed.rheo")):  # it was faster than the kill
+                self.assertEqual(self.bytes_of("killed.rheo"), self.whole)
+            threads = 1 + i % 3
+            self.done("fit", "x.npy", "-o", "killed.rheo", *FIT, "--resume", "--threads", threads)
+            self.assertEqual(self.bytes_of("killed.rheo"), self.whole, f"killed at {share:.0%}")
+            self.assertEqual(sorted(n for n in os.listdir(self.folder) if n.startswith("killed")), ["killed.rheo"])
+            os.unlink(self.path("killed.rheo"))
+        self.assertGreaterEqual(killed, KILLS // 2)
+
+    def test_resuming_late_is_short(self):
+        run = self.start("fit", "x.npy", "-o", "late.rheo", *FIT, "--log", "late.jsonl")
+        events = []
+        while run.poll() is None:  # until 80 % of the epochs are done and kept
+            time.sleep(0.01)
+            if os.path.exists(self.path("late.jsonl")):
+                events = [json.loads(line) for line in self.text_of("late.jsonl").split("\n")[:-1]]
+                last = max((e["epoch"] for e in events if e["event"] == "checkpoint"), default=0)
+                if last >= 32:
+                    run.kill()
+                    break
+        run.communicate()
+        began = time.monotonic()
+        self.done("fit", "x.npy", "-o", "late.rheo", *FIT, "--resume")
+        self.assertLess(time.monotonic() - began, 0.4 * self.whole_seconds)
+        self.assertEqual(self.bytes_of("late.rheo"), self.whole)
+
+    def test_resume_without_a_checkpoint_and_when_finished(self):
+        self.done("fit", "x.npy", "-o", "fresh.rheo", *FIT, "--resume")
+        self.assertEqual(self.bytes_of("fresh.rheo"), self.whole)
+        stamp = os.stat(self.path("fresh.rheo")).st_mtime_ns
+        began = time.monotonic()
+        self.assertTrue(self.report("fit", "x.npy", "-o", "fresh.rheo", *FIT, "--resume")["already_done"])
+        self.assertLess(time.monotonic() - began, 0.5 * self.whole_seconds)
+        self.assertEqual(os.stat(self.path("fresh.rheo")).st_mtime_ns, stamp)
+
+    def test_resume_of_another_fit_is_refused(self):
+        run = self.start("fit", "x.npy", "-o", "other.rheo", *FIT)
+        time.sleep(0.5 * self.whole_seconds)
+        run.send_signal(signal.SIGINT)
+        run.communicate(timeout=30)
+        self.refused(2, "other.rheo.ckpt|another fit", "fit", "x.npy", "-o", "other.rheo", "--epochs", 41, "-q", "--resume")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,164 @@
+"""Golden values: models fitted by the command, scored by it, against an independent evaluation of the same files (evaluate.py)."""
+import json
+import math
+import os
+import struct
+import sys
+import unittest
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small products: threads would only wait for each other
+import numpy as np
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "cli"))
+from command import ROOT, CommandTest
+from evaluate import Model
+
+PROTEIN = os.path.join(ROOT, "data", "protein_clean_{}.npy")
+F64, F32 = 1e-11, 5e-5  # of max(1, |log p|)
+ROWS = {"train": 6000, "test": 1500}
+# name, table, options
+FITS = [
+    ("default", "protein", []),
+    ("plain", "protein", ["--handle", "none", "--set", "mask=half", "--set", "permute=reverse", "--set", "activation=tanh", "--set", "bound=2", "--set", "lu=false"]),
+    ("residual", "protein", ["--set", "net=residual", "--set", "hidden=24", "--set", "blocks=3", "--set", "activation=silu", "--set", "layers=4"]),
+    ("masks", "protein", ["--set", "mask=random", "--set", "permute=random", "--set", "actnorm=true", "--set", "base=full-normal", "--set", "activation=gelu", "--set", "hidden=2x32"]),
+    ("nice", "protein", ["--arch", "nice", "--set", "hidden=3x24", "--set", "activation=elu"]),
+    ("nice-residual", "protein", ["--arch", "nice", "--set", "net=residual", "--set", "hidden=16", "--set", "activation=softplus", "--set", "mask=random", "--set", "base=full-normal", "--set", "lu=true"]),
+    ("wild", "wild", ["--set", "hidden=2x32"]),
+    ("wild-nice", "wild", ["--arch", "nice", "--set", "hidden=[16]", "--set", "activation=identity"]),
+    ("column", "column", []),
+]
+# Every part, network, activation, transform and base that these architectures and --handle auto may use.
+PARTS = set(
+    "standardize drop dequantize grid levels support log logit chain permutation actnorm lu coupling elementwise affine additive scale "
+    "constant mlp residual relu silu tanh gelu softplus elu identity normal full-normal".split()
+)
+
+
+def wild(protein):
+    """The protein table with columns of every kind that --handle auto looks for."""
+    rng = np.random.default_rng(5)
+    n = len(protein)
+    levels = np.sqrt([0.0, 2.0, 3.0, 47.0, 60.0])  # on no grid
+    return np.column_stack([
+        protein[:, [0, 3, 9]],
+        rng.poisson(3, n),
+        np.round(rng.normal(0, 2, n) * 4) / 4,
+        levels[rng.integers(0, 5, n)],
+        np.full(n, 4.5),
+        protein[:, 0],
+        0.5 * protein[:, 0] - 2 * protein[:, 3] + 1,
+        np.exp(rng.normal(0, 1.5, n)),
+        1 / (1 + np.exp(-rng.normal(0, 2, n))),
+    ]).astype(np.float64)
+
+
+def difference(got, want):
+    """Largest |got - want| / max(1, |want|)."""
+    return np.max(np.abs(got - want) / np.maximum(1, np.abs(want)))
+
+
+class Golden(CommandTest):
+    @classmethod
+    def prepare(cls):
+        for part in ("train", "test"):
+            protein = np.load(PROTEIN.format(part))[:ROWS[part]]
+            np.save(cls.path(f"protein-{part}.npy"), protein)
+            np.save(cls.path(f"wild-{part}.npy"), wild(protein.astype(np.float64)))
+            np.save(cls.path(f"column-{part}.npy"), protein[:, 4:5])
+        cls.model = {}
+        for name, table, options in FITS:
+            for dtype in ("f64", "f32"):
+                file = f"{name}-{dtype}.rheo"
+                cls.done("fit", f"{table}-train.npy", "-o", file, "--steps", 30, "--threads", 1, "--dtype", dtype, "--seed", 3, "-q", *options)
+                cls.model[name, dtype] = (file, table)
+
+    def score(self, file, table, *more):
+        self.done("score", file, f"{table}-test.npy", "-o", "score.npy", "-q", *more)
+        return np.load(self.path("score.npy")).ravel()
+
+    def test_densities(self):
+        seen, worst = set(), {}
+        for (name, dtype), (file, table) in self.model.items():
+            x, model = np.load(self.path(f"{table}-test.npy")), Model(self.path(file))
+            self.assertEqual(model.dtype, dtype)
+            for arithmetic in ("f64", "f32"):
+                want, got = model.log_prob(x, arithmetic), self.score(file, table, "--dtype", arithmetic)
+                self.assertTrue(np.isfinite(want).all())
+                off = difference(got, want)
+                worst[arithmetic] = max(worst.get(arithmetic, 0), off)
+                self.assertLess(off, F64 if arithmetic == "f64" else F32, f"{name}, fitted in {dtype}, scored in {arithmetic}")
+                self.assertGreater(np.unique(want).size, len(x) // 2)
+            seen |= model.seen
+        self.assertEqual(PARTS - seen, set())
+        print(f"golden: {len(self.model)} models of {len(PARTS)} kinds of parts, {len(x)} rows each; largest difference in float64 {worst['f64']:.1e}, float32 {worst['f32']:.1e}")
+
+    def test_wrong_numbers_are_noticed(self):
+        """Every tensor of the models in turn, times 1.01: the comparison must see it. Tensors that are zero have nothing to scale."""
+        made = killed = 0
+        for (name, dtype), (file, table) in self.model.items():
+            if dtype == "f32":
+                continue
+            x, model = np.load(self.path(f"{table}-test.npy"))[:200], Model(self.path(file))
+            want = model.log_prob(x)
+            for tensor, kept in model.tensors.items():
+                if not kept.any():
+                    continue
+                model.tensors[tensor] = kept * 1.01
+                made += 1
+                killed += difference(model.log_prob(x), want) > F64
+                model.tensors[tensor] = kept
+        print(f"golden: mutants of tensors: {made} made, {killed} killed")
+        self.assertGreater(made, 100)
+        self.assertEqual(made, killed)
+
+
+def write_model(path, spec, tensors):
+    """A model file by hand; no seal, as a file changed on purpose has none."""
+    header, data = {"__metadata__": {"rheo": "1", "dtype": "f64", "spec": json.dumps(spec)}}, b""
+    for name, values in tensors.items():
+        values = np.asarray(values, "<f8")
+        header[name] = {"dtype": "F64", "shape": list(values.shape), "data_offsets": [len(data), len(data) + values.nbytes]}
+        data += values.tobytes()
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text + data)
+
+
+class Textbook(CommandTest):
+    """The affine coupling of two columns with s = 0.5 and t = 1: y = (x1, x2 e^0.5 + 1), log-determinant 0.5."""
+
+    @classmethod
+    def prepare(cls):
+        coupling = {"type": "coupling", "mask": [0], "transform": {"type": "affine", "bound": 5}, "net": {"type": "linear"}}
+        write_model(
+            cls.path("textbook.rheo"),
+            {"columns": 2, "preprocess": [], "flow": {"type": "chain", "parts": [coupling]}, "base": {"type": "normal"}},
+            {"flow.0.net.weight": np.zeros((2, 1)), "flow.0.net.bias": [5 * math.atanh(0.5 / 5), 1]},
+        )
+        cls.x = np.array([[0.3, -1.2], [0, 0], [-2.5, 4], [1, 1]])
+        cls.y = np.column_stack([cls.x[:, 0], cls.x[:, 1] * math.exp(0.5) + 1])
+        np.save(cls.path("x.npy"), cls.x)
+        np.save(cls.path("y.npy"), cls.y)
+
+    def rows(self, command, data):
+        self.done(command, "textbook.rheo", data, "-o", "out.npy", "-q")
+        return np.load(self.path("out.npy"))
+
+    def test_forward(self):
+        np.testing.assert_allclose(self.rows("encode", "x.npy"), self.y, rtol=0, atol=2e-15)
+
+    def test_inverse(self):
+        np.testing.assert_allclose(self.rows("decode", "y.npy"), self.x, rtol=0, atol=2e-15)
+        self.done("encode", "textbook.rheo", "x.npy", "-o", "codes.npy", "-q")
+        np.testing.assert_allclose(self.rows("decode", "codes.npy"), self.x, rtol=0, atol=2e-15)
+
+    def test_log_det(self):
+        normal = -0.5 * (self.y**2).sum(axis=1) - math.log(2 * math.pi)
+        np.testing.assert_allclose(self.rows("score", "x.npy").ravel() - normal, 0.5, rtol=0, atol=2e-14)
+        np.testing.assert_allclose(Model(self.path("textbook.rheo")).log_prob(self.x) - normal, 0.5, rtol=0, atol=2e-14)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,402 @@
+/* The table of distributions: every base, and whole flows of every architecture; what is known of them in plain C; and one made for the
+ * laws. */
+#ifndef RH_TESTS_DISTRIBUTIONS_H
+#define RH_TESTS_DISTRIBUTIONS_H
+#include "density/flow.h"
+#include "laws/mutant.h"
+#include "laws/subject.h"
+
+enum { DISTRIBUTION_WIDTH = 8 };
+#define DISTRIBUTION_SHAKE 0.2
+enum { BASE_LOG_PROB, BASE_SAMPLE, LOG_PROB, SAMPLE, SAMPLE_LOG_PROB, TARGETS };
+static const char *const target_names[TARGETS] = {"base's log_prob", "base's sample", "log_prob", "sample", "log_prob of a sample"};
+
+/* Where a column's values lie: x = t, x = limit + e^t, x = limit + span sigmoid(t); t from `from` to `to` holds all but 1e-9 of the mass.
+ */
+typedef enum axis_kind { LINE, EXP, SIGMOID } axis_kind;
+typedef struct axis {
+  double from, to;
+  axis_kind kind;
+  double limit, span;
+} axis;
+
+/* A new base or architecture adds rows and inherits every law. */
+typedef struct distribution_entry {
+  const char *name;
+  const char *arch;       /* NULL: spec is the whole specification */
+  const char *spec;       /* else the architecture's options */
+  const char *preprocess; /* of an architecture */
+  int columns, context;
+  int points; /* of the grid on each axis; 0: not integrated */
+  axis axis[2];
+} distribution_entry;
+
+#define BASE_ALONE(d, base) "{\"columns\":" d ",\"flow\":{\"type\":\"chain\",\"parts\":[]},\"base\":{" base "}}"
+#define STANDARDIZE_TWO     "{\"type\":\"standardize\",\"mean\":[1,-2],\"scale\":[1.5,0.8]}"
+#define PLAIN                \
+  {                          \
+    {-16, 16, LINE, 0, 0}, { \
+      -16, 16, LINE, 0, 0    \
+    }                        \
+  }
+#define SCALED ",\"init\":\"scaled\""
+
+static const distribution_entry distributions[] = {
+    /* bases */
+    {"normal, 1", NULL, BASE_ALONE("1", "\"type\":\"normal\""), NULL, 1, 0, 1001, PLAIN},
+    {"normal, 2", NULL, BASE_ALONE("2", "\"type\":\"normal\""), NULL, 2, 0, 301, PLAIN},
+    {"normal, 5", NULL, BASE_ALONE("5", ""), NULL, 5, 0, 0, PLAIN},
+    {"learned normal, 1", NULL, BASE_ALONE("1", "\"type\":\"normal\",\"learn\":true"), NULL, 1, 0, 1001, PLAIN},
+    {"learned normal, 2", NULL, BASE_ALONE("2", "\"type\":\"normal\",\"learn\":true"), NULL, 2, 0, 301, PLAIN},
+    {"learned normal, 4", NULL, BASE_ALONE("4", "\"type\":\"normal\",\"learn\":true"), NULL, 4, 0, 0, PLAIN},
+    {"full normal, 1", NULL, BASE_ALONE("1", "\"type\":\"full-normal\""), NULL, 1, 0, 1001, PLAIN},
+    {"full normal, 2", NULL, BASE_ALONE("2", "\"type\":\"full-normal\",\"bound\":0.5"), NULL, 2, 0, 301, PLAIN},
+    {"full normal, 6", NULL, BASE_ALONE("6", "\"type\":\"full-normal\""), NULL, 6, 0, 0, PLAIN},
+    /* one column */
+    {"auto, one column",
+     "auto",
+     "{\"hidden\":[8]}",
+     "[{\"type\":\"standardize\",\"mean\":[3],\"scale\":[2]}]",
+     1,
+     0,
+     1001,
+     {{-20, 30, LINE, 0, 0}}},
+    {"realnvp, one positive column",
+     "realnvp",
+     "{\"layers\":2,\"actnorm\":true}",
+     "[{\"type\":\"support\",\"columns\":[{\"column\":0,\"kind\":\"log\",\"low\":1}]}]",
+     1,
+     0,
+     2001,
+     {{-16, 16, EXP, 1, 0}}},
+    {"nice, one column of (0, 3)",
+     "nice",
+     "{\"layers\":2,\"lu\":true}",
+     "[{\"type\":\"support\",\"columns\":[{\"column\":0,\"kind\":\"logit\",\"low\":0,\"high\":3}]}]",
+     1,
+     0,
+     2001,
+     {{-16, 16, SIGMOID, 0, 3}}},
+    {"realnvp, one column, softplus",
+     "realnvp",
+     "{}",
+     "[{\"type\":\"support\",\"columns\":[{\"column\":0,\"kind\":\"softplus\",\"low\":-2}]}]",
+     1,
+     0,
+     4001,
+     {{-24, 5, EXP, -2, 0}}},
+    {"affine map of a context", NULL,
+     "{\"columns\":1,\"context\":2,\"flow\":{\"type\":\"elementwise\",\"net\":{\"type\":\"mlp\",\"hidden\":[6],\"activation\":"
+     "\"tanh\"" SCALED "}},\"base\":{\"type\":\"normal\",\"learn\":true}}",
+     NULL, 1, 2, 1001, PLAIN},
+    /* two columns */
+    {"realnvp, tanh",
+     "realnvp",
+     "{\"layers\":3,\"hidden\":[8,8],\"activation\":\"tanh\",\"bound\":1}",
+     "[" STANDARDIZE_TWO "]",
+     2,
+     0,
+     801,
+     {{-25, 25, LINE, 0, 0}, {-20, 20, LINE, 0, 0}}},
+    {"realnvp, softplus, full-normal base",
+     "realnvp",
+     "{\"layers\":2,\"hidden\":[8],\"activation\":\"softplus\",\"lu\":false,\"base\":\"full-normal\",\"bound\":1}",
+     NULL,
+     2,
+     0,
+     801,
+     {{-30, 30, LINE, 0, 0}, {-30, 30, LINE, 0, 0}}},
+    {"realnvp, relu, reversed",
+     "realnvp",
+     "{\"layers\":2,\"hidden\":[8],\"mask\":\"half\",\"permute\":\"reverse\",\"bound\":1}",
+     NULL,
+     2,
+     0,
+     1301,
+     {{-18, 9, LINE, 0, 0}, {-18, 9, LINE, 0, 0}}},
+    {"realnvp, residual, actnorm, context",
+     "realnvp",
+     "{\"layers\":2,\"net\":\"residual\",\"hidden\":6,\"activation\":\"silu\",\"actnorm\":true,\"bound\":1}",
+     NULL,
+     2,
+     2,
+     801,
+     {{-20, 20, LINE, 0, 0}, {-20, 20, LINE, 0, 0}}},
+    {"nice, gelu",
+     "nice",
+     "{\"layers\":3,\"hidden\":[8],\"activation\":\"gelu\"" SCALED "}",
+     "[{\"type\":\"whiten\",\"mean\":[1,2],\"factor\":[0.5,0,0.4,2]}]",
+     2,
+     0,
+     801,
+     {{-45, 20, LINE, 0, 0}, {-25, 10, LINE, 0, 0}}},
+    {"nice, elu, random masks, actnorm",
+     "nice",
+     "{\"layers\":4,\"hidden\":[6],\"activation\":\"elu\",\"mask\":\"random\",\"actnorm\":true" SCALED "}",
+     NULL,
+     2,
+     0,
+     801,
+     {{-25, 12, LINE, 0, 0}, {-20, 40, LINE, 0, 0}}},
+    {"realnvp, limited columns",
+     "realnvp",
+     "{\"layers\":2,\"hidden\":[6],\"activation\":\"tanh\",\"bound\":1}",
+     "[{\"type\":\"support\",\"columns\":[{\"column\":0,\"kind\":\"logit\",\"low\":-1,\"high\":2},{\"column\":1,\"kind\":\"log\",\"low\":-"
+     "3}]}]",
+     2,
+     0,
+     601,
+     {{-16, 16, SIGMOID, -1, 3}, {-16, 16, EXP, -3, 0}}},
+    /* wider */
+    {"realnvp of five, residual, context", "realnvp",
+     "{\"layers\":3,\"net\":\"residual\",\"hidden\":7,\"activation\":\"gelu\",\"actnorm\":true,\"bound\":1}",
+     "[{\"type\":\"standardize\",\"mean\":[1,2,3,4,5],\"scale\":[1,2,3,4,5]}]", 5, 2, 0, PLAIN},
+    {"nice of seven, random masks and permutations", "nice",
+     "{\"layers\":4,\"hidden\":[9],\"activation\":\"tanh\",\"mask\":\"random\",\"permute\":\"random\",\"base\":\"full-normal\"" SCALED "}",
+     NULL, 7, 0, 0, PLAIN},
+    /* surjections */
+    {"realnvp, whole numbers", "realnvp", "{\"layers\":2}",
+     "[{\"type\":\"dequantize\"},{\"type\":\"standardize\",\"mean\":[0.5],\"scale\":[3]}]", 1, 0, 0, PLAIN},
+    {"realnvp, levels", "realnvp", "{}", "[{\"type\":\"dequantize\",\"columns\":[{\"column\":0,\"step\":0.5,\"levels\":[-2,0,0.5,3]}]}]", 1,
+     0, 0, PLAIN},
+    {"realnvp, handled columns", "realnvp", "{\"layers\":3,\"hidden\":[8],\"activation\":\"silu\",\"bound\":1}",
+     "[{\"type\":\"drop\",\"columns\":[{\"column\":1,\"recipe\":{\"kind\":\"linear\",\"intercept\":1,\"of\":[0,4],\"weights\":[2,-1]}}]},"
+     "{\"type\":\"dequantize\",\"columns\":[{\"column\":2,\"step\":0.5}]},{\"type\":\"support\",\"columns\":[{\"column\":0,\"kind\":"
+     "\"log\",\"low\":-9}]},"
+     "{\"type\":\"standardize\",\"mean\":[2,0,1,0],\"scale\":[0.5,1,2,1]}]",
+     5, 0, 0, PLAIN},
+};
+enum { DISTRIBUTIONS = sizeof distributions / sizeof *distributions };
+
+/* ---- one made ---- */
+
+typedef struct distribution {
+  const distribution_entry *entry;
+  rh_flow *flow;
+  rh_values values;
+  rh_base_type base_type; /* the instance's own, so that a mutant may change it */
+  subject f;              /* x, context, noise -> log_prob; also z */
+  rh_val z;
+  subject s; /* the base's noise, context -> x, log_prob */
+  subject d; /* z, context -> x, ladj */
+} distribution;
+
+static inline json_t *distribution_json(const char *text) {
+  json_t *json = NULL;
+  if (text) PROBE_OK(rh_json_parse(text, strlen(text), "distribution", &json));
+  return json;
+}
+
+static inline json_t *distribution_spec(const distribution_entry *e) {
+  if (!e->arch) return distribution_json(e->spec);
+  json_t *options = distribution_json(e->spec), *preprocess = distribution_json(e->preprocess), *spec;
+  PROBE_OK(rh_arch_spec(e->arch, options, e->columns, e->context, 5000, preprocess, &spec, NULL));
+  json_decref(options);
+  json_decref(preprocess);
+  return spec;
+}
+
+static inline axis distribution_axis(const distribution_entry *e, int column) {
+  const axis line = {-16, 16, LINE, 0, 0};
+  return column < 2 ? e->axis[column] : line;
+}
+
+static inline double axis_at(const axis *a, double t) {
+  return a->kind == LINE ? t : a->limit + (a->kind == EXP ? exp(t) : a->span / (1 + exp(-t)));
+}
+
+/* dx / dt */
+static inline double axis_slope(const axis *a, double t) {
+  return a->kind == LINE ? 1 : a->kind == EXP ? exp(t) : a->span / (2 + exp(t) + exp(-t));
+}
+
+/* From the middle of every axis. */
+static inline double *distribution_data(const distribution_entry *e, int64_t rows) {
+  double *x = probe_random(rows * e->columns, 11, -2, 2);
+  for (int64_t k = 0; k < rows * e->columns; k++) {
+    const axis a = distribution_axis(e, (int)(k % e->columns));
+    x[k] = axis_at(&a, x[k]);
+  }
+  return x;
+}
+
+/* The same with a context behind the columns, as scoring takes rows. */
+static inline double *distribution_rows(const distribution_entry *e, int64_t rows) {
+  const int64_t width = e->columns + e->context;
+  double *x = distribution_data(e, rows), *both = probe_random(rows * width, 12, -1, 1);
+  for (int64_t r = 0; r < rows; r++) memcpy(both + r * width, x + r * e->columns, (size_t)e->columns * 8);
+  free(x);
+  return both;
+}
+
+static rh_base_type distribution_base;
+
+static inline rh_val distribution_base_log_prob(const rh_base *b, rh_graph *g, rh_val z, rh_val context) {
+  const rh_val v = distribution_base.log_prob(b, g, z, context);
+  return mutant_of(BASE_LOG_PROB, g, v,
+                   mutant_wants_stale(BASE_LOG_PROB) ? distribution_base.log_prob(b, g, mutant_stale(g, z), context) : RH_NONE);
+}
+
+static inline rh_val distribution_base_sample(const rh_base *b, rh_graph *g, rh_val noise, rh_val context, double temperature) {
+  const rh_val v = distribution_base.sample(b, g, noise, context, temperature);
+  return mutant_of(
+      BASE_SAMPLE, g, v,
+      mutant_wants_stale(BASE_SAMPLE) ? distribution_base.sample(b, g, mutant_stale(g, noise), context, temperature) : RH_NONE);
+}
+
+static inline void distribution_forward(distribution *d, rh_memory memory) {
+  subject *s = &d->f;
+  const int64_t noise_n = d->flow->noise;
+  subject_begin(s, d->entry->name, &d->flow->leaves, &d->values);
+  const rh_val x = subject_input(s, d->flow->columns, distribution_data(d->entry, SUBJECT_ROWS));
+  const rh_val context = subject_input(s, d->flow->context, probe_random(SUBJECT_ROWS * d->flow->context, 12, -1, 1));
+  const rh_val noise = subject_input(s, noise_n, probe_random(SUBJECT_ROWS * noise_n, 13, 0.01, 0.99));
+  rh_val ladj;
+  const rh_val v = rh_flow_log_prob(d->flow, &s->g, x, context, noise);
+  subject_out(s,
+              mutant_of(LOG_PROB, &s->g, v,
+                        mutant_wants_stale(LOG_PROB) ? rh_flow_log_prob(d->flow, &s->g, mutant_stale(&s->g, x), context, noise) : RH_NONE));
+  rh_flow_encode(d->flow, &s->g, x, context, noise, &d->z, &ladj);
+  subject_derive(s, memory);
+}
+
+static inline void distribution_backward(distribution *d, double temperature, rh_memory memory) {
+  subject *s = &d->s;
+  rh_val x, log_prob, old_x = RH_NONE, old_log_prob = RH_NONE, ladj;
+  subject_begin(s, d->entry->name, &d->flow->leaves, &d->values);
+  const rh_val noise = subject_input(s, d->flow->base->noise, probe_random(SUBJECT_ROWS * d->flow->base->noise, 14, 1e-6, 1 - 1e-6));
+  rh_val context = subject_input(s, d->flow->context, probe_random(SUBJECT_ROWS * d->flow->context, 12, -1, 1));
+  rh_flow_sample(d->flow, &s->g, noise, context, temperature, &x, &log_prob);
+  if (mutant_wants_stale(SAMPLE) || mutant_wants_stale(SAMPLE_LOG_PROB))
+    rh_flow_sample(d->flow, &s->g, mutant_stale(&s->g, noise), context, temperature, &old_x, &old_log_prob);
+  subject_out(s, mutant_of(SAMPLE, &s->g, x, old_x));
+  subject_out(s, mutant_of(SAMPLE_LOG_PROB, &s->g, log_prob, old_log_prob));
+  subject_derive(s, memory);
+  s = &d->d;
+  subject_begin(s, d->entry->name, &d->flow->leaves, &d->values);
+  const rh_val z = subject_input(s, d->flow->latent, probe_random(SUBJECT_ROWS * d->flow->latent, 15, -3, 3));
+  context = subject_input(s, d->flow->context, probe_random(SUBJECT_ROWS * d->flow->context, 12, -1, 1));
+  rh_flow_decode(d->flow, &s->g, z, context, &x, &ladj);
+  subject_out(s, x);
+  subject_out(s, ladj);
+}
+
+static inline void distribution_begin(distribution *d, const distribution_entry *e, int real_bytes, double temperature, rh_memory memory) {
+  memset(d, 0, sizeof *d);
+  d->entry = e;
+  json_t *spec = distribution_spec(e);
+  PROBE_OK(rh_flow_create(spec, &d->flow));
+  json_decref(spec);
+  PROBE_OK(rh_values_create(&d->flow->leaves, real_bytes, &d->values));
+  rh_values_init(&d->flow->leaves, 5, &d->values);
+  subject_shake(&d->flow->leaves, &d->values, DISTRIBUTION_SHAKE);
+  d->base_type = distribution_base = *d->flow->base->type;
+  d->base_type.log_prob = distribution_base_log_prob, d->base_type.sample = distribution_base_sample;
+  d->flow->base->type = &d->base_type;
+  distribution_forward(d, memory);
+  distribution_backward(d, temperature, memory);
+}
+
+static inline void distribution_end(distribution *d) {
+  subject_end(&d->f);
+  subject_end(&d->s);
+  subject_end(&d->d);
+  rh_values_free(&d->values);
+  rh_flow_destroy(d->flow);
+}
+
+/* ---- bases in plain C ---- */
+
+static inline double distribution_leaf(const distribution *d, const char *name, int64_t i, double fallback) {
+  const int l = rh_leaf_find(&d->flow->leaves, name);
+  return l < 0 ? fallback : rh_values_get(&d->flow->leaves, &d->values, l, i);
+}
+
+/* u = A (z - mean), and log|det A|. */
+static inline double normal_scale(const distribution *d, int64_t i) {
+  return exp(-distribution_leaf(d, "base.log_scale", i, 0));
+}
+static inline double normal_by_hand(const distribution *d, int64_t n, const double *z, double *u) {
+  double sum = 0;
+  for (int64_t i = 0; i < n; i++) {
+    u[i] = (z[i] - distribution_leaf(d, "base.mean", i, 0)) * normal_scale(d, i);
+    sum += log(normal_scale(d, i));
+  }
+  return sum;
+}
+static inline void normal_back_by_hand(const distribution *d, int64_t n, const double *u, double *z) {
+  for (int64_t i = 0; i < n; i++) z[i] = u[i] / normal_scale(d, i) + distribution_leaf(d, "base.mean", i, 0);
+}
+
+static inline double full_entry(const distribution *d, int64_t i, int64_t j) {
+  const double bound = json_number_value(json_object_get(d->flow->base->spec, "bound"));
+  if (i != j) return distribution_leaf(d, "base.lower", i * (i - 1) / 2 + j, NAN);
+  return exp(bound * tanh(distribution_leaf(d, "base.log_diagonal", i, NAN) / bound));
+}
+static inline double full_by_hand(const distribution *d, int64_t n, const double *z, double *u) {
+  double sum = 0;
+  for (int64_t i = 0; i < n; i++) {
+    u[i] = 0;
+    for (int64_t j = 0; j <= i; j++) u[i] += full_entry(d, i, j) * (z[j] - distribution_leaf(d, "base.mean", j, NAN));
+    sum += log(full_entry(d, i, i));
+  }
+  return sum;
+}
+static inline void full_back_by_hand(const distribution *d, int64_t n, const double *u, double *z) {
+  double centred[DISTRIBUTION_WIDTH];
+  for (int64_t i = 0; i < n; i++) {
+    double sum = u[i];
+    for (int64_t j = 0; j < i; j++) sum -= full_entry(d, i, j) * centred[j];
+    centred[i] = sum / full_entry(d, i, i);
+    z[i] = centred[i] + distribution_leaf(d, "base.mean", i, NAN);
+  }
+}
+
+/* Bases that are a map of a standard normal: z -> u and log|det|, and back. */
+static const struct {
+  const char *type;
+  double (*forward)(const distribution *d, int64_t n, const double *z, double *u);
+  void (*back)(const distribution *d, int64_t n, const double *u, double *z);
+} bases_by_hand[] = {{"normal", normal_by_hand, normal_back_by_hand}, {"full-normal", full_by_hand, full_back_by_hand}};
+
+static inline size_t base_by_hand(const char *type) {
+  for (size_t i = 0; i < sizeof bases_by_hand / sizeof *bases_by_hand; i++)
+    if (strcmp(bases_by_hand[i].type, type) == 0) return i;
+  fail_msg("base %s is not written out in tests/laws/distributions.h", type);
+  return 0;
+}
+
+/* z: [latent] -> log p of the base; u [latent]: the standard normal behind it. */
+static inline double base_log_prob(const distribution *d, const double *z, double *u) {
+  const int64_t n = d->flow->latent;
+  double sum = bases_by_hand[base_by_hand(d->flow->base->type->type)].forward(d, n, z, u);
+  for (int64_t i = 0; i < n; i++) sum -= u[i] * u[i] / 2 + 0.91893853320467274178;
+  return sum;
+}
+
+static inline double normal_cdf(double x) {
+  return erfc(-x * 0.70710678118654752440) / 2;
+}
+
+/* By bisection, on the side where the tail keeps its digits. */
+static inline double normal_quantile(double p) {
+  if (p > 0.5) return -normal_quantile(1 - p);
+  double low = -40, high = 0;
+  for (int i = 0; i < 200; i++) {
+    const double middle = (low + high) / 2;
+    if (normal_cdf(middle) < p) {
+      low = middle;
+    } else {
+      high = middle;
+    }
+  }
+  return (low + high) / 2;
+}
+
+/* What the base makes of the uniforms `noise` -> z [latent]. */
+static inline void base_sample(const distribution *d, const double *noise, double temperature, double *z) {
+  double u[DISTRIBUTION_WIDTH];
+  for (int64_t i = 0; i < d->flow->latent; i++) u[i] = temperature * normal_quantile(noise[i]);
+  bases_by_hand[base_by_hand(d->flow->base->type->type)].back(d, d->flow->latent, u, z);
+}
+#endif

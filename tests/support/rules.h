@@ -1,0 +1,297 @@
+/* A case for every derivative rule of every operation, and the check: vjp and jvp against central differences in float64, first and second
+ * order. */
+#ifndef RH_TESTS_RULES_H
+#define RH_TESTS_RULES_H
+#include "support/probe.h"
+
+enum { D = 6, ROWS = 3, LEAVES = 4, TEXT = 300 };
+
+typedef rh_val build_fn(rh_graph *g, rh_val x, const rh_val *w, int arg);
+typedef struct rule_case {
+  const char *name;
+  build_fn *build;
+  int arg;
+  double low, high; /* of the row input */
+} rule_case;
+
+/* Parameters: w[0]: [D], w[1]: [4, D], w[2]: [D, D] (diagonal well off 0), w[3]: [2, 1, 3, 3] */
+static rh_val build_unary(rh_graph *g, rh_val x, const rh_val *w, int f) {
+  return rh_mul(g, rh_unary_val(g, (rh_unary)f, rh_mul(g, x, w[0]), 0.9), x);
+}
+static rh_val build_binary(rh_graph *g, rh_val x, const rh_val *w, int f) {
+  return rh_mul(g, rh_binary_val(g, (rh_binary)f, x, rh_mul(g, w[0], rh_square(g, x)), 2.5), x);
+}
+static rh_val build_binary_param(rh_graph *g, rh_val x, const rh_val *w, int f) {
+  return rh_mul(g, rh_binary_val(g, (rh_binary)f, w[0], x, 2.5), rh_binary_val(g, (rh_binary)f, x, w[0], 2.5));
+}
+static rh_val build_binary_scalar(rh_graph *g, rh_val x, const rh_val *w, int f) {
+  const rh_val s = rh_mulc(g, rh_sum(g, x), 0.2);
+  return rh_mul(g, rh_binary_val(g, (rh_binary)f, s, rh_mul(g, x, w[0]), 2.5),
+                rh_binary_val(g, (rh_binary)f, x, rh_mulc(g, rh_sum(g, w[0]), 0.2), 2.5));
+}
+static rh_val build_moves(rh_graph *g, rh_val x, const rh_val *w, int arg) {
+  static const int32_t twice[8] = {3, 1, -1, 1, 5, 0, 2, 2}, once[D] = {5, 3, 0, -1, 1, 1};
+  (void)arg;
+  const rh_val a = rh_gather(g, rh_mul(g, x, x), rh_shape2(2, 4), twice);
+  const rh_val b = rh_scatter(g, rh_mul(g, x, w[0]), rh_shape1(7), once);
+  const rh_val e = rh_expand_last(g, rh_sum_last(g, a), 4); /* [2, 4] */
+  const rh_val parts[4] = {rh_mul(g, e, a), rh_slice(g, b, 1, 5), w[0], rh_exp(g, rh_reshape(g, b, rh_shape2(7, 1)))};
+  return rh_square(g, rh_concat(g, 4, parts));
+}
+static rh_val build_linear(rh_graph *g, rh_val x, const rh_val *w, int arg) {
+  const rh_val h = rh_tanh(g, rh_linear(g, x, w[1], arg ? rh_slice(g, w[0], 1, 4) : RH_NONE));
+  return rh_mul(g, rh_linear_t(g, h, w[1]), x);
+}
+static rh_val build_linear_lead(rh_graph *g, rh_val x, const rh_val *w, int arg) {
+  (void)arg;
+  const rh_val two = rh_concat(g, 2, (rh_val[]){x, rh_square(g, x)});
+  return rh_tanh(g, rh_linear(g, rh_reshape(g, two, rh_shape2(2, D)), w[1], rh_slice(g, w[0], 0, 4)));
+}
+static rh_val build_relu_chain(rh_graph *g, rh_val x, const rh_val *w, int arg) {
+  (void)arg;
+  return rh_linear_t(g, rh_relu(g, rh_linear(g, x, w[1], rh_slice(g, w[0], 2, 4))), w[1]);
+}
+static rh_val build_matmul(rh_graph *g, rh_val x, const rh_val *w, int arg) {
+  const rh_val a = arg & 1 ? rh_matmul(g, w[2], w[1], true, true) : rh_matmul(g, w[2], w[1], false, true); /* [D, 4] */
+  const rh_val b = arg & 2 ? rh_matmul(g, w[1], a, true, true) : rh_reshape(g, rh_matmul(g, a, w[1], false, false), rh_shape2(D, D));
+  return rh_mul(g, rh_linear(g, x, b, RH_NONE), x);
+}
+static rh_val build_trisolve(rh_graph *g, rh_val x, const rh_val *w, int arg) {
+  return rh_square(g, rh_trisolve(g, rh_square(g, x), w[2], arg & 1, (arg & 2) != 0, (arg & 4) != 0));
+}
+static rh_val build_conv(rh_graph *g, rh_val x, const rh_val *w, int arg) {
+  const rh_val image = rh_reshape(g, rh_concat(g, 2, (rh_val[]){x, rh_square(g, x)}), rh_shape3(1, 3, 4));
+  return rh_square(g, rh_conv2d(g, image, w[3], arg));
+}
+static rh_val build_param_only(rh_graph *g, rh_val x, const rh_val *w, int arg) { /* a log-det of parameters, added to rows */
+  (void)arg;
+  static const int32_t diagonal[D] = {0, 7, 14, 21, 28, 35};
+  const rh_val logdet = rh_sum(g, rh_log(g, rh_abs(g, rh_gather(g, w[2], rh_shape1(D), diagonal))));
+  return rh_add(g, rh_square(g, x), rh_mul(g, logdet, rh_sum(g, rh_trisolve(g, w[0], w[2], true, false, false))));
+}
+/* x's first two numbers are what is captured, the others the xs. */
+static void scan_step(rh_graph *b, void *arg, rh_val carry, rh_val x, rh_val captures, rh_val *next, rh_val *y) {
+  (void)arg;
+  const rh_val h = rh_linear(b, carry, rh_leaf_val(b, 2), rh_leaf_val(b, 0));
+  *next = rh_tanh(b, rh_add(b, rh_mulc(b, h, 0.5), rh_mul(b, x, rh_slice(b, captures, 0, 1))));
+  *y = rh_mul(b, rh_sum(b, rh_mul(b, carry, x)), captures);
+}
+static rh_val build_scan(rh_graph *g, rh_val x, const rh_val *w, int reverse) {
+  rh_val carry, ys;
+  rh_scan(g, 2, reverse, rh_mul(g, x, w[0]), rh_reshape(g, rh_slice(g, rh_square(g, x), 2, 2), rh_shape2(2, 1)), rh_slice(g, x, 0, 2),
+          scan_step, NULL, &carry, &ys);
+  return rh_concat(g, 2, (rh_val[]){rh_mul(g, carry, x), ys});
+}
+static rh_val ode_field(rh_graph *b, void *arg, rh_val y, rh_val t, rh_val captures) {
+  (void)arg;
+  const rh_val h = rh_mulc(b, rh_linear(b, y, rh_leaf_val(b, 2), rh_leaf_val(b, 0)), 0.3);
+  return rh_add(b, rh_sin(b, h), rh_mul(b, rh_mul(b, y, t), rh_sum(b, rh_square(b, captures))));
+}
+static rh_val build_ode(rh_graph *g, rh_val x, const rh_val *w, int back) {
+  const rh_ode_options options = {.method = RH_ODE_DP54, .rtol = 1e-12, .atol = 1e-13, .max_steps = 1000};
+  return rh_mul(g, rh_ode(g, rh_mul(g, x, w[0]), rh_slice(g, x, 0, 2), back ? 0.6 : 0, back ? 0 : 0.6, &options, ode_field, NULL), x);
+}
+#define UNARY_CASE(name, id)         {"unary " #id, build_unary, RH_U_##name, 0.2, 0.8},
+#define BINARY_CASE(name, id)        {"binary " #id, build_binary, RH_B_##name, 0.3, 1.1},
+#define BINARY_PARAM_CASE(name, id)  {"binary with a parameter " #id, build_binary_param, RH_B_##name, 0.3, 1.1},
+#define BINARY_SCALAR_CASE(name, id) {"binary with one number " #id, build_binary_scalar, RH_B_##name, 0.3, 1.1},
+static const rule_case cases[] = {
+    RH_UNARY_LIST(UNARY_CASE) /* both sides of every kink */
+    {"unary abs", build_unary, RH_U_ABS, -0.9, 0.9},
+    {"unary relu", build_unary, RH_U_RELU, -0.9, 0.9},
+    {"unary elu", build_unary, RH_U_ELU, -0.9, 0.9},
+    {"unary maxc", build_unary, RH_U_MAXC, 0.5, 2.5},
+    {"unary minc", build_unary, RH_U_MINC, 0.5, 2.5},
+    {"binary gate", build_binary, RH_B_GATE, -1.1, 1.1},
+    {"binary gate", build_binary_param, RH_B_GATE, -1.1, 1.1},
+    {"binary max", build_binary, RH_B_MAX, 0.6, 2.8},
+    {"binary min", build_binary, RH_B_MIN, 0.6, 2.8},
+    RH_BINARY_LIST(BINARY_CASE) RH_BINARY_LIST(BINARY_PARAM_CASE) RH_BINARY_LIST(BINARY_SCALAR_CASE){"moves", build_moves, 0, -1, 1},
+    {"linear", build_linear, 0, -1, 1},
+    {"linear with bias", build_linear, 1, -1, 1},
+    {"linear over leading dimensions", build_linear_lead, 0, -1, 1},
+    {"linear + relu", build_relu_chain, 0, -1, 1},
+    {"matmul nn", build_matmul, 0, -1, 1},
+    {"matmul tn", build_matmul, 1, -1, 1},
+    {"matmul nt", build_matmul, 2, -1, 1},
+    {"matmul tt", build_matmul, 3, -1, 1},
+    {"trisolve lower", build_trisolve, 1, -1, 1},
+    {"trisolve upper", build_trisolve, 0, -1, 1},
+    {"trisolve lower unit", build_trisolve, 3, -1, 1},
+    {"trisolve upper unit", build_trisolve, 2, -1, 1},
+    {"trisolve lower transposed", build_trisolve, 5, -1, 1},
+    {"trisolve upper transposed", build_trisolve, 4, -1, 1},
+    {"trisolve lower unit transposed", build_trisolve, 7, -1, 1},
+    {"conv2d", build_conv, 0, -1, 1},
+    {"conv2d padded", build_conv, 1, -1, 1},
+    {"parameters alone", build_param_only, 0, -1, 1},
+    {"scan", build_scan, 0, -1, 1},
+    {"scan in reverse", build_scan, 1, -1, 1},
+    {"ode", build_ode, 0, -1, 1},
+    {"ode backwards", build_ode, 1, -1, 1},
+};
+
+typedef struct setup {
+  rh_leaves leaves;
+  rh_values values;
+  rh_graph g;
+  rh_val x, w[LEAVES], y, loss; /* loss: [1] a row */
+  rh_val first[1 + LEAVES];     /* gradients of sum over rows of loss; first[0] one per row */
+  rh_val of[2], tangent[2];     /* jvp of y and of first[0] along fixed directions, one per row */
+  rh_val second_of;             /* [1] a row: a fixed functional of first[0] */
+  rh_val second[1 + LEAVES];
+  double *input;
+  bool rows_only; /* parameters read by a body have no tangents */
+} setup;
+
+static void weigh(rh_graph *g, rh_val v, uint64_t which, rh_val *out) {
+  double *w = probe_random(rh_count(g, v), which, 0.5, 1.5);
+  *out = rh_sum(g, rh_mul(g, v, rh_const_values(g, rh_at(g, v)->shape, w)));
+  free(w);
+}
+
+static void begin(setup *s, const rule_case *c, rh_memory memory) {
+  *s = (setup){.rows_only = c->build == build_scan || c->build == build_ode};
+  const rh_shape shapes[LEAVES] = {rh_shape1(D), rh_shape2(4, D), rh_shape2(D, D), rh_shape4(2, 1, 3, 3)};
+  for (int i = 0; i < LEAVES; i++) {
+    double *init = probe_random(rh_shape_count(&shapes[i]), 100 + (uint64_t)i, i ? -0.6 : 0.4, 0.9);
+    for (int j = 0; i == 2 && j < D; j++) init[j * D + j] += j % 2 ? 1.7 : -2.2;
+    int leaf;
+    PROBE_OK(rh_leaf_add(&s->leaves, RH_PARAM, shapes[i], (rh_init){RH_INIT_VALUES, 0, init}, false, &leaf, "w%d", i));
+    free(init);
+  }
+  PROBE_OK(rh_values_create(&s->leaves, 8, &s->values));
+  rh_values_init(&s->leaves, 1, &s->values);
+  rh_graph *g = &s->g;
+  PROBE_OK(rh_graph_init(g, &s->leaves));
+  s->x = rh_input(g, rh_shape1(D));
+  rh_val wrt[1 + LEAVES] = {s->x};
+  for (int i = 0; i < LEAVES; i++) wrt[1 + i] = s->w[i] = rh_leaf_val(g, i);
+  rh_scope_begin(g);
+  s->y = c->build(g, s->x, s->w, c->arg);
+  rh_scope_end(g);
+  PROBE_OK(g->status);
+  weigh(g, s->y, 7, &s->loss);
+  PROBE_OK(rh_vjp(g, 1, &s->loss, NULL, 1 + LEAVES, wrt, s->first, memory));
+  rh_val direction[1 + LEAVES];
+  for (int i = 0; i < 1 + LEAVES; i++) {
+    double *t = probe_random(rh_count(g, wrt[i]), 200 + (uint64_t)i, -1, 1);
+    direction[i] = rh_const_values(g, rh_at(g, wrt[i])->shape, t);
+    free(t);
+  }
+  s->of[0] = s->y;
+  s->of[1] = s->first[0];
+  PROBE_OK(rh_jvp(g, s->rows_only ? 1 : 1 + LEAVES, wrt, direction, rh_is_none(s->of[1]) ? 1 : 2, s->of, s->tangent));
+  if (!rh_is_none(s->first[0])) {
+    weigh(g, s->first[0], 9, &s->second_of);
+    PROBE_OK(rh_vjp(g, 1, &s->second_of, NULL, 1 + LEAVES, wrt, s->second, memory));
+  }
+  s->input = probe_random(ROWS * D, 5, c->low, c->high);
+}
+
+static void end(setup *s) {
+  free(s->input);
+  rh_graph_free(&s->g);
+  rh_values_free(&s->values);
+  rh_leaves_free(&s->leaves);
+}
+
+/* Sum over rows of a [1] row value. */
+static double total(const setup *s, rh_val v) {
+  double out[ROWS];
+  probe p = {.g = &s->g,
+             .values = &s->values,
+             .real_bytes = 8,
+             .isa = "ref",
+             .rows = ROWS,
+             .input = {s->input},
+             .n_row = 1,
+             .row_val = {v},
+             .row_out = {out}};
+  probe_run(&p);
+  return out[0] + out[1] + out[2];
+}
+
+/* Where the k-th number of the input (which = 0) or of a parameter lies. */
+static double *number(setup *s, int which, int64_t k) {
+  return which ? (double *)rh_values_at(&s->leaves, &s->values, which - 1) + k : s->input + k;
+}
+
+static double difference(setup *s, rh_val of, int which, int64_t k) {
+  const double h = 1e-5;
+  double *at = number(s, which, k), kept = *at, f[4];
+  for (int i = 0; i < 4; i++) { /* fourth order */
+    static const double step[4] = {1, -1, 2, -2};
+    *at = kept + step[i] * h * 20;
+    f[i] = total(s, of);
+  }
+  *at = kept;
+  return (8 * (f[0] - f[1]) - (f[2] - f[3])) / (12 * h * 20);
+}
+
+static bool check_gradients(setup *s, const char *name, int order, rh_val of, const rh_val *grads, char *text) {
+  for (int which = 0; which < 1 + LEAVES; which++) {
+    const int64_t n = which ? s->leaves.leaf[which - 1].count : ROWS * D;
+    double got[64] = {0};
+    probe p = {.g = &s->g, .values = &s->values, .real_bytes = 8, .isa = "ref", .rows = ROWS, .input = {s->input}};
+    if (!rh_is_none(grads[which])) {
+      if (which) {
+        p.n_param = 1, p.param_val[0] = grads[which], p.param_out[0] = got;
+      } else {
+        p.n_row = 1, p.row_val[0] = grads[which], p.row_out[0] = got;
+      }
+      probe_run(&p);
+    }
+    for (int64_t k = 0; k < n; k++) {
+      const double want = difference(s, of, which, k);
+      if (fabs(got[k] - want) <= 1e-6 * fmax(1, fabs(want))) continue;
+      snprintf(text, TEXT, "%s: order %d, operand %d, number %lld: %.10g, differences give %.10g", name, order, which, (long long)k, got[k],
+               want);
+      return false;
+    }
+  }
+  return true;
+}
+
+static bool check_tangent(setup *s, const char *name, rh_val value, rh_val tangent, char *text) {
+  const int64_t n = rh_count(&s->g, value);
+  double *got = calloc((size_t)(ROWS * n), sizeof *got), *up = calloc((size_t)(ROWS * n), sizeof *up),
+         *down = calloc((size_t)(ROWS * n), sizeof *down);
+  probe p = {.g = &s->g, .values = &s->values, .real_bytes = 8, .isa = "ref", .rows = ROWS, .input = {s->input}, .n_row = 1};
+  p.row_val[0] = tangent, p.row_out[0] = got;
+  if (!rh_is_none(tangent)) probe_run(&p);
+  p.row_val[0] = value;
+  const double h = 1e-5;
+  for (int side = 0; side < 2; side++) {
+    for (int which = 0; which < (s->rows_only ? 1 : 1 + LEAVES); which++) {
+      const int64_t m = which ? s->leaves.leaf[which - 1].count : D;
+      double *t = probe_random(m, 200 + (uint64_t)which, -1, 1);
+      for (int64_t k = 0; k < (which ? m : ROWS * D); k++) *number(s, which, k) += (side ? -2 : 1) * h * t[k % m];
+      free(t);
+    }
+    p.row_out[0] = side ? down : up;
+    probe_run(&p);
+  }
+  bool fine = true;
+  for (int64_t k = 0; k < ROWS * n && fine; k++) {
+    const double want = (up[k] - down[k]) / (2 * h);
+    fine = fabs(got[k] - want) <= 1e-6 * fmax(1, fabs(want));
+    if (!fine) snprintf(text, TEXT, "%s: jvp, number %lld: %.10g, differences give %.10g", name, (long long)k, got[k], want);
+  }
+  free(got), free(up), free(down);
+  return fine;
+}
+
+/* All of a case: first order, second order, forward derivative. false: text says what differs. `changes` (may be NULL) counts what the
+ * mutant under test changed: a graph without any need not be looked at. */
+static inline bool check_case(const rule_case *c, const int64_t *changes, char *text) {
+  setup s;
+  begin(&s, c, RH_KEEP);
+  const bool fine = (changes && !*changes) || (check_gradients(&s, c->name, 1, s.loss, s.first, text) &&
+                                               (rh_is_none(s.first[0]) || check_gradients(&s, c->name, 2, s.second_of, s.second, text)) &&
+                                               check_tangent(&s, c->name, s.of[0], s.tangent[0], text) &&
+                                               (rh_is_none(s.of[1]) || check_tangent(&s, "gradient's", s.of[1], s.tangent[1], text)));
+  end(&s);
+  return fine;
+}
+#endif
