@@ -1,4 +1,4 @@
-#define _XOPEN_SOURCE 700 /* realpath */
+#define _DEFAULT_SOURCE /* realpath, flock */
 #include "base/file.h"
 
 #include <errno.h>
@@ -9,13 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/memory.h"
-#include "base/rng.h"
 
 enum { BUFFER_BYTES = 1 << 16, READ_BYTES = 1 << 16, ERROR_BYTES = 1024, NAME_TRIES = 100 };
 
@@ -111,22 +110,48 @@ static rh_status stuck(const rh_writer *writer) {
   return writer->status == RH_OK ? RH_OK : rh_fail(writer->status, "%s", writer->error);
 }
 
-/* A new file of a name nobody has: the umask decides its mode (mkstemp would make it private). */
+/* Whether the lock of an open file could be had, and the file still has that name. */
+static bool owned(int fd, const char *name) {
+  struct stat opened, named;
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0) return false;
+  return fstat(fd, &opened) == 0 && lstat(name, &named) == 0 && opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+}
+
+/* Removes what a killed writer left; a living one holds the lock of its file. */
+static void remove_stale(const char *name) {
+  const int fd = open(name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  if (fd < 0) return;
+  struct stat info;
+  if (owned(fd, name) && fstat(fd, &info) == 0 && S_ISREG(info.st_mode)) unlink(name);
+  close(fd);
+}
+
+enum { SUFFIX_BYTES = sizeof ".rheo-part99" };
+
+static void name_beside(char *name, size_t bytes, const char *target, int attempt) {
+  if (attempt == 0) {
+    snprintf(name, bytes, "%s.rheo-part", target);
+  } else {
+    snprintf(name, bytes, "%s.rheo-part%d", target, attempt);
+  }
+}
+
+/* A new file under the first name that no living writer has; the umask decides its mode (mkstemp would make it private). */
 static rh_status create_beside(rh_writer *writer) {
-  static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789";
-  const size_t length = strlen(writer->target) + sizeof ".tmpXXXXXX";
-  writer->beside = rh_alloc(length);
+  const size_t bytes = strlen(writer->target) + SUFFIX_BYTES;
+  writer->beside = rh_alloc(bytes);
   if (!writer->beside) return RH_E_MEMORY;
+  errno = 0;
   for (int attempt = 0; attempt < NAME_TRIES; attempt++) {
-    struct timespec now = {0};
-    clock_gettime(CLOCK_REALTIME, &now);
-    const int64_t parts[4] = {now.tv_sec, now.tv_nsec, getpid(), attempt};
-    uint64_t hash = rh_hash64(parts, sizeof parts);
-    snprintf(writer->beside, length, "%s.tmpXXXXXX", writer->target);
-    for (size_t i = 0; i < 6; i++, hash /= sizeof letters - 1) writer->beside[length - 7 + i] = letters[hash % (sizeof letters - 1)];
+    name_beside(writer->beside, bytes, writer->target, attempt);
+    remove_stale(writer->beside);
     writer->fd = open(writer->beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (writer->fd >= 0) return RH_OK;
-    if (errno != EEXIST) break;
+    if (writer->fd < 0 && errno != EEXIST) break;
+    if (writer->fd < 0) continue;
+    if (owned(writer->fd, writer->beside)) return RH_OK;
+    close(writer->fd); /* another writer took it for a dead one's, between the two calls */
+    writer->fd = -1;
+    errno = EEXIST;
   }
   const int code = errno;
   rh_free(writer->beside); /* not ours to remove */
@@ -268,5 +293,10 @@ bool rh_file_exists(const char *path) {
 }
 
 rh_status rh_file_remove(const char *path) {
+  char beside[PATH_MAX + SUFFIX_BYTES];
+  if (strlen(path) < PATH_MAX) {
+    name_beside(beside, sizeof beside, path, 0);
+    remove_stale(beside);
+  }
   return unlink(path) == 0 || errno == ENOENT ? RH_OK : fail_errno(path, "cannot be removed", errno);
 }

@@ -16,8 +16,9 @@ typedef struct rh_bytes {
 rh_status rh_bytes_open(const char *path, rh_bytes *bytes) RH_WARN_UNUSED; /* errors name the path and the reason */
 void rh_bytes_close(rh_bytes *bytes);                                      /* {0} is fine */
 
-/* A writer: beside the target (PATH.tmpXXXXXX), synced and renamed by commit; discard removes it. An existing target that is no regular
- * file (a pipe, /dev/null) and "-" (standard output) are written in place. Errors stick: the first is returned by commit too. */
+/* A writer: beside the target (PATH.rheo-part), synced and renamed by commit; discard removes it, and where its process was killed the next
+ * writer of the target or the target's removal does. An existing target that is no regular file (a pipe, /dev/null) and "-" (standard
+ * output) are written in place. Errors stick: the first is returned by commit too. */
 typedef struct rh_writer rh_writer;
 rh_status rh_writer_open(const char *path, rh_writer **writer) RH_WARN_UNUSED;
 rh_status rh_writer_put(rh_writer *writer, const void *bytes, size_t n);
@@ -25,5 +26,5 @@ rh_status rh_writer_printf(rh_writer *writer, const char *format, ...) RH_PRINTF
 rh_status rh_writer_commit(rh_writer *writer) RH_WARN_UNUSED; /* frees the writer, whatever it returns */
 void rh_writer_discard(rh_writer *writer);                    /* frees it; NULL is fine */
 bool rh_file_exists(const char *path);
-rh_status rh_file_remove(const char *path); /* a missing file is fine */
+rh_status rh_file_remove(const char *path); /* with what a killed writer of it left; a missing file is fine */
 #endif

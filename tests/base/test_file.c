@@ -289,6 +289,30 @@ static void killed_writer_leaves_the_old_file(void **state) {
   waitpid(child, &how, 0);
   assert_true(WIFSIGNALED(how));
   assert_holds(path, "old");
+  assert_true(rh_file_exists(in_folder("killed.rheo-part")));
+  rh_writer *writer = NULL;
+  assert_int_equal(rh_writer_open(path, &writer), RH_OK);
+  rh_writer_put(writer, "new", 3);
+  assert_int_equal(rh_writer_commit(writer), RH_OK);
+  assert_holds(path, "new");
+  assert_false(rh_file_exists(in_folder("killed.rheo-part")));
+}
+
+static void two_writers_of_one_target_keep_apart(void **state) {
+  (void)state;
+  const char *path = in_folder("both");
+  rh_writer *one = NULL, *two = NULL;
+  assert_int_equal(rh_writer_open(path, &one), RH_OK);
+  assert_int_equal(rh_writer_open(path, &two), RH_OK);
+  assert_int_equal(rh_file_remove(path), RH_OK); /* the files of living writers stay */
+  rh_writer_put(one, "one", 3);
+  rh_writer_put(two, "two", 3);
+  assert_int_equal(rh_writer_commit(one), RH_OK);
+  assert_holds(path, "one");
+  assert_int_equal(rh_writer_commit(two), RH_OK);
+  assert_holds(path, "two");
+  assert_int_equal(rh_file_remove(path), RH_OK);
+  assert_false(rh_file_exists(in_folder("both.rheo-part1")));
 }
 
 static void existence_and_removal(void **state) {
@@ -356,6 +380,7 @@ int main(void) {
       cmocka_unit_test(full_output_is_an_error_that_sticks),
       cmocka_unit_test(unwritable_places_are_named),
       cmocka_unit_test(killed_writer_leaves_the_old_file),
+      cmocka_unit_test(two_writers_of_one_target_keep_apart),
       cmocka_unit_test(existence_and_removal),
       cmocka_unit_test(every_allocation_may_fail),
   };

@@ -237,6 +237,7 @@ static void seconds_end_a_run(void **state) {
   toy *train = toy_make(1, 1000, 3), *val = toy_make(2, 100, 3);
   rh_train_options o = quick(0);
   o.recipe.seconds = 0.3;
+  o.recipe.patience = 0;
   rh_model *m = toy_model(SPEC_COUPLING, 4, 1);
   rh_fit_report report;
   toy_ok(rh_train(m, &train->rows, &val->rows, NULL, &o, &report));
