@@ -98,9 +98,7 @@ class Interrupt(CommandTest):
         self.done("fit", "x.npy", "-o", "fresh.rheo", *FIT, "--resume")
         self.assertEqual(self.bytes_of("fresh.rheo"), self.whole)
         stamp = os.stat(self.path("fresh.rheo")).st_mtime_ns
-        began = time.monotonic()
         self.assertTrue(self.report("fit", "x.npy", "-o", "fresh.rheo", *FIT, "--resume")["already_done"])
-        self.assertLess(time.monotonic() - began, 0.5 * self.whole_seconds)
         self.assertEqual(os.stat(self.path("fresh.rheo")).st_mtime_ns, stamp)
 
     def test_resume_of_another_fit_is_refused(self):

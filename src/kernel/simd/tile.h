@@ -73,7 +73,7 @@ RH_INLINE void OF(_tile)(const rh_tile *t, int64_t tiles, const int rows, const 
     }
     for (int64_t i = k; i > 0; i--) {
       OF(_t) b0 = OF(_load)(b), b1 = vectors > 1 ? OF(_load)(b + OF(_lanes)) : b0;
-      if (RH_AHEAD && !unit) {
+      if (RH_AHEAD > 0 && !unit) {
         __builtin_prefetch(b + RH_AHEAD * b_term);
         if (vectors > 1) __builtin_prefetch(b + RH_AHEAD * b_term + OF(_lanes));
         if (vectors > 2) __builtin_prefetch(b + RH_AHEAD * b_term + b_next);
