@@ -10,6 +10,7 @@ typedef struct rh_bijection rh_bijection;
 typedef struct rh_bijection_type {
   const char *type; /* its name in specifications */
   size_t bytes;     /* of its own struct, which begins with an rh_bijection */
+  bool conditioned; /* it runs a network: a chain ends a RECOMPUTE region behind it */
   /* Fills a cleared struct whose `in` is set, `out` = in, exact: reads its options from `spec` (unknown keys are found afterwards), adds
    * its leaves. Data-dependent constants (standardize's mean) stand in the spec and become states. After a failure destroy is called. */
   rh_status (*create)(rh_bijection *b, const rh_build *build, rh_spec *spec);

@@ -73,30 +73,61 @@ static void sum_add(ladj_sum *s, rh_graph *g, rh_val term) {
   *to = rh_add_maybe(g, *to, term);
 }
 
+/* The chain's RECOMPUTE regions: a part with a conditioner and the cheap ones before it share one, so that one row of what enters it is
+ * kept for all of them. A combinator's parts have regions of their own; inside a region of somebody else's there are none. */
+typedef struct regions {
+  bool mine;
+} regions;
+
+static regions regions_begin(const rh_graph *g) {
+  return (regions){.mine = g->scope == 0};
+}
+
+static void region_before(const regions *r, rh_graph *g, const rh_bijection *part) {
+  if (!r->mine) return;
+  if (part->type->parts) {
+    if (g->scope) rh_scope_end(g);
+  } else if (!g->scope) {
+    rh_scope_begin(g);
+  }
+}
+
+static void region_after(const regions *r, rh_graph *g, bool end) {
+  if (r->mine && g->scope && end) rh_scope_end(g);
+}
+
 static void chain_forward(const rh_bijection *b, rh_graph *g, rh_val x, rh_val context, rh_val noise, rh_val *y, rh_val *ladj) {
   const chain *c = (const chain *)b;
   ladj_sum sum = {RH_NONE, RH_NONE};
+  const regions r = regions_begin(g);
   int64_t first = 0;
   *y = x;
   for (int64_t i = 0; i < c->n && g->status == RH_OK; i++) {
     rh_val term;
     x = *y;
+    region_before(&r, g, c->part[i]);
     rh_forward(c->part[i], g, x, context, noise_of(g, noise, c->part[i], &first), y, &term);
+    region_after(&r, g, c->part[i]->type->conditioned);
     sum_add(&sum, g, term);
   }
+  region_after(&r, g, true);
   *ladj = rh_add_maybe(g, sum.row, sum.shared);
 }
 
 static void chain_inverse(const rh_bijection *b, rh_graph *g, rh_val y, rh_val context, rh_val *x, rh_val *ladj) {
   const chain *c = (const chain *)b;
   ladj_sum sum = {RH_NONE, RH_NONE};
+  const regions r = regions_begin(g);
   *x = y;
   for (int64_t i = c->n - 1; i >= 0 && g->status == RH_OK; i--) {
     rh_val term;
     y = *x;
+    region_before(&r, g, c->part[i]);
     rh_inverse(c->part[i], g, y, context, x, &term);
+    region_after(&r, g, c->part[i]->type->conditioned);
     sum_add(&sum, g, term);
   }
+  region_after(&r, g, true);
   *ladj = rh_add_maybe(g, sum.row, sum.shared);
 }
 

@@ -43,19 +43,15 @@ static rh_status elementwise_create(rh_bijection *b, const rh_build *build, rh_s
   return create_rest(c, build, spec);
 }
 
-/* Both ways: the kept columns pass, so the parameters are the same. The region's values are computed again in the backward pass under
- * RECOMPUTE: it keeps what enters, D numbers. */
+/* Both ways: the kept columns pass, so the parameters are the same. */
 static void run(const coupling *c, rh_graph *g, rh_val x, rh_val context, bool forward, rh_val *y, rh_val *ladj) {
   const rh_transform_type *transform = c->transform->type;
-  const bool region = g->scope == 0;
   rh_val kept, changed, out = RH_NONE, each = RH_NONE;
-  if (region) rh_scope_begin(g);
   rh_mask_split(&c->mask, g, x, &kept, &changed);
   const rh_val raw = rh_net_apply(c->net, g, kept, context);
   (forward ? transform->forward : transform->inverse)(c->transform, g, changed, raw, &out, &each);
   if (!rh_is_none(each)) *ladj = rh_sum(g, each);
   *y = rh_mask_join(&c->mask, g, kept, out);
-  if (region) rh_scope_end(g);
 }
 
 static void coupling_forward(const rh_bijection *b, rh_graph *g, rh_val x, rh_val context, rh_val noise, rh_val *y, rh_val *ladj) {
@@ -76,12 +72,14 @@ static void coupling_destroy(rh_bijection *b) {
 
 const rh_bijection_type rh_bijection_coupling = {.type = "coupling",
                                                  .bytes = sizeof(coupling),
+                                                 .conditioned = true,
                                                  .create = coupling_create,
                                                  .forward = coupling_forward,
                                                  .inverse = coupling_inverse,
                                                  .destroy = coupling_destroy};
 const rh_bijection_type rh_bijection_elementwise = {.type = "elementwise",
                                                     .bytes = sizeof(coupling),
+                                                    .conditioned = true,
                                                     .create = elementwise_create,
                                                     .forward = coupling_forward,
                                                     .inverse = coupling_inverse,
