@@ -13,7 +13,7 @@ import problems
 
 DATA = "../shared/data/tabular"
 MEMORY = {"d": 6, "hidden": [256, 256]}
-BATCHES, DEPTHS, STEPS = (256, 1024, 4096), (8, 64), 3
+BATCHES, DEPTHS, STEPS = (256, 512, 1024, 4096, 16384), (8, 64), 3
 
 
 def need(build, program, hint=""):
@@ -44,21 +44,21 @@ def trained(options, problem, threads, rows):
 
 def memory(options):
     """Activation bytes by batch, depth and policy: as the plan has them, and as the process shows them."""
-    print("| couplings | policy | batch | rows of a block, superblock | activations MB, by the plan | peak resident MB | the same without parameters |")
-    print("|---|---|---|---|---|---|---|")
+    print("| couplings | LU | policy | batch | rows of a block, superblock | activations MB, by the plan | peak resident MB | the same without parameters |")
+    print("|---|---|---|---|---|---|---|---|")
     threads = max(options.threads or [2])
     with tempfile.TemporaryDirectory() as folder:
         rows = os.path.join(folder, "rows")
         np.random.default_rng(1).standard_normal((2 * max(BATCHES), MEMORY["d"])).clip(-3, 3).astype("<f4").tofile(rows)
         for depth in DEPTHS:
-            for policy in ("keep", "recompute"):
+            for policy, lu in (("keep", False), ("recompute", False), ("recompute", True)):
                 for batch in BATCHES:
-                    problem = problems.complete(dict(MEMORY, layers=depth, batch=batch, memory=policy), "memory")
+                    problem = problems.complete(dict(MEMORY, layers=depth, batch=batch, memory=policy, lu=lu), "memory")
                     seen = trained(options, problem, threads, rows)
                     activations = (seen["work_bytes_thread"] * threads + seen["work_bytes_shared"]) / 2 ** 20
                     fixed = (16 * problems.parameters(problem) + seen["packed_bytes"]) / 2 ** 20  # parameters, gradient, two moments; packed
-                    print("| %d | %s | %d | %d, %d | %.2f | %.1f | %.1f |" % (
-                        depth, policy, batch, seen["block_rows"], seen["super_rows"], activations, seen["peak_mb"], seen["peak_mb"] - fixed), flush=True)
+                    print("| %d | %s | %s | %d | %d, %d | %.2f | %.1f | %.1f |" % (
+                        depth, "yes" if lu else "no", policy, batch, seen["block_rows"], seen["super_rows"], activations, seen["peak_mb"], seen["peak_mb"] - fixed), flush=True)
     return 0
 
 

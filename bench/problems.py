@@ -1,7 +1,8 @@
 """The problems of the benchmark: rows of one table, and the architectures they name, as data.
 
 A problem is a plain dict that travels as JSON to every worker:
-  name, arch, d (columns), layers (couplings), hidden (sizes), activation, batch, base, rate (Adam's), bound (of the log-scales), memory (rheo's policy).
+  name, arch, d (columns), layers (couplings), hidden (sizes), activation, batch, base, rate (Adam's), bound (of the log-scales), memory (rheo's policy), lu (rheo's: an LU layer before each coupling; for
+  --memory only, the peers have none).
 A later architecture joins with one entry of ARCHITECTURES here and a builder in each peer.
 """
 
@@ -10,7 +11,7 @@ DATA_BATCHES = 16  # training rows = this many batches: standard normal clamped 
 WORKS = ("train", "log_prob", "sample")
 
 DEFAULTS = {"arch": "realnvp", "d": 2, "layers": 8, "hidden": [64, 64], "activation": "relu", "batch": 256, "base": "normal",
-            "rate": 1e-4, "bound": 5.0, "memory": "keep"}
+            "rate": 1e-4, "bound": 5.0, "memory": "keep", "lu": False}
 
 TABLE = {
     "realnvp-2d": {"d": 2, "layers": 8, "hidden": [64, 64], "batch": 256},

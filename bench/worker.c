@@ -120,10 +120,14 @@ static rh_status flow_spec(const json_t *problem, int64_t d, int64_t layers, jso
   rh_options o = rh_options_begin(problem, "problem");
   const int arch = rh_options_choice(&o, "arch", 0, arch_names);
   const char *base = rh_options_text(&o, "base", "normal");
+  const bool lu = rh_options_bool(&o, "lu", false);
   if (o.status != RH_OK) return o.status;
   json_t *parts = json_array();
-  for (int64_t layer = 0; layer < layers; layer++) json_array_append_new(parts, coupling(problem, transforms[arch], layer));
-  if ((int64_t)json_array_size(parts) == layers) {
+  for (int64_t layer = 0; layer < layers; layer++) {
+    if (lu) json_array_append_new(parts, json_pack("{s:s}", "type", "lu"));
+    json_array_append_new(parts, coupling(problem, transforms[arch], layer));
+  }
+  if ((int64_t)json_array_size(parts) == (lu ? 2 * layers : layers)) {
     *spec =
         json_pack("{s:I, s:{s:s, s:O}, s:{s:s}}", "columns", (json_int_t)d, "flow", "type", "chain", "parts", parts, "base", "type", base);
   }

@@ -220,7 +220,8 @@ static void choose_cut(rh_plan *p, const rh_plan_options *o, pool *q, bool *coun
     const int64_t rows = super_rows(p, p->wide_count, o);
     const double cost = rows ? overhead(p, segments, p->wide_count, rows, reduced) : 0;
     const bool fits = !rows || rows > MIN_SUPER || (o->max_rows && rows == o->max_rows);
-    const double shown = fits ? cost : cost + 1; /* over the memory wanted: only if nothing fits */
+    const double price = o->lean ? (double)(p->wide_count * rows) : cost;
+    const double shown = fits ? price : price + 1e15; /* over the memory wanted: only if nothing fits */
     if (i == 0 || shown < best) best = shown, chosen = limits[i];
     if (!reduced) break;
   }
