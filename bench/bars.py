@@ -26,7 +26,10 @@ def need(build, program, hint=""):
 def kernels(options):
     """The row products beside oneDNN, libxsmm and OpenBLAS: a line of JSON a shape, then the worst shares of the best."""
     program = need(options.build, "rheo-gemm-bench", ": cmake --build %s --target rheo-gemm-bench (it needs libxsmm-dev and libdnnl-dev)" % options.build)
-    return subprocess.run([program], check=False).returncode
+    code = subprocess.run([program], check=False).returncode
+    if code != 0:
+        raise peers.Failure("%s ended with code %d" % (program, code))
+    return 0
 
 
 def trained(options, problem, threads, rows):

@@ -1,5 +1,5 @@
 /* rheo-gemm-bench [--isa LEVEL] [--f64] [--turns N] [--ms M] [--only TEXT]: the products of the benchmark's networks, ours against libxsmm,
- * oneDNN and OpenBLAS (its SkylakeX kernels), on one thread. Turns are interleaved: each lets every contestant run for M ms on
+ * oneDNN and OpenBLAS (its kernels for this processor), on one thread. Turns are interleaved: each lets every contestant run for M ms on
  * its own copy of the shape; the best turn counts, by the thread's own clock. One line of JSON a shape, GFLOP/s; the first gives the fma
  * peak. */
 #include <dlfcn.h>
@@ -219,9 +219,6 @@ static void measure(shape s, const rh_kernels *kernels, int turns, double second
 }
 
 static void load_rivals(void) {
-  setenv("OPENBLAS_CORETYPE", "SkylakeX", 0);
-  setenv("OPENBLAS_NUM_THREADS", "1", 1);
-  setenv("OMP_NUM_THREADS", "1", 1);
   void *blas = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);
   if (!blas) fprintf(stderr, "rheo-gemm-bench: %s; going on without it\n", dlerror());
   if (blas) {
@@ -239,7 +236,10 @@ int main(int argc, char **argv) {
   double ms = 2;
   if (!getenv("OMP_NUM_THREADS")) { /* libraries read it when they are loaded: start again with it */
     setenv("OMP_NUM_THREADS", "1", 1);
-    setenv("OPENBLAS_CORETYPE", "SkylakeX", 0);
+    setenv("OPENBLAS_NUM_THREADS", "1", 1);
+#if defined __x86_64__ /* OpenBLAS mistakes processors of virtual machines for far older ones */
+    setenv("OPENBLAS_CORETYPE", __builtin_cpu_supports("avx512f") ? "SkylakeX" : "Haswell", 1);
+#endif
     execv("/proc/self/exe", argv);
   }
   for (int i = 1; i < argc; i++) {

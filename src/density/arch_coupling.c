@@ -15,7 +15,7 @@ typedef struct stack {
   int64_t layers, blocks, hidden[HIDDEN];
   int hidden_n, net, activation, mask, permute, init, base;
   bool actnorm, lu, scale_layer;
-  double bound;
+  double bound, gain;
   const char *transform;
 } stack;
 
@@ -33,6 +33,7 @@ static rh_status read_options(stack *s, const json_t *options, const rh_arch_siz
   s->blocks = rh_options_int(&o, "blocks", 2, 1, 64);
   s->activation = rh_options_choice(&o, "activation", 0, rh_activation_names);
   s->init = rh_options_choice(&o, "init", 0, init_names);
+  if (s->net == MLP) s->gain = rh_options_real(&o, "gain", RH_NET_GAIN, 0.01, 10);
   s->mask = rh_options_choice(&o, "mask", ALTERNATING, mask_names);
   s->actnorm = rh_options_bool(&o, "actnorm", false);
   s->lu = rh_options_bool(&o, "lu", s->lu && !wide);
@@ -52,8 +53,8 @@ static json_t *net_spec(const stack *s) {
   json_t *hidden = json_array();
   for (int i = 0; i < s->hidden_n; i++)
     if (json_array_append_new(hidden, json_integer(s->hidden[i])) != 0) return NULL;
-  return json_pack("{s:s, s:o, s:s, s:s}", "type", "mlp", "hidden", hidden, "activation", rh_activation_names[s->activation], "init",
-                   init_names[s->init]);
+  return json_pack("{s:s, s:o, s:s, s:s, s:f}", "type", "mlp", "hidden", hidden, "activation", rh_activation_names[s->activation], "init",
+                   init_names[s->init], "gain", s->gain);
 }
 
 static json_t *transform_spec(const stack *s) {

@@ -179,10 +179,18 @@ static void hold_outputs(rh_plan *p) {
 }
 
 /* ---- sizes ---- */
-enum { MIN_SUPER = 128, MAX_SUPER = 4096, MIN_BLOCK = 16, MAX_BLOCK = 256 };
+enum { MIN_SUPER = 128, MAX_SUPER = 4096, MIN_BLOCK = 16, MAX_BLOCK = 256, SHARE = 4 };
 
 static int64_t clamp(int64_t x, int64_t low, int64_t high) {
   return x < low ? low : x > high ? high : x;
+}
+
+static int64_t ceil_div(int64_t x, int64_t by) {
+  return (x + by - 1) / by;
+}
+
+static int64_t round_up(int64_t x, int64_t to) {
+  return ceil_div(x, to) * to;
 }
 
 static int64_t reduce_bytes(const rh_plan *p) {
@@ -202,7 +210,7 @@ static double overhead(const rh_plan *p, int64_t segments, int64_t wide, int64_t
 
 static int64_t super_rows(const rh_plan *p, int64_t wide, const rh_plan_options *o) {
   if (!wide) return 0;
-  const int64_t budget = o->wide_bytes ? o->wide_bytes : (int64_t)12 << 20;
+  const int64_t budget = o->wide_bytes ? o->wide_bytes : (int64_t)(o->lean ? 4 : 24) << 20;
   int64_t rows = clamp(budget / (wide * p->k->real_bytes), MIN_SUPER, MAX_SUPER);
   if (o->max_rows && rows > o->max_rows) rows = o->max_rows;
   return rows;
@@ -220,8 +228,8 @@ static void choose_cut(rh_plan *p, const rh_plan_options *o, pool *q, bool *coun
     const int64_t rows = super_rows(p, p->wide_count, o);
     const double cost = rows ? overhead(p, segments, p->wide_count, rows, reduced) : 0;
     const bool fits = !rows || rows > MIN_SUPER || (o->max_rows && rows == o->max_rows);
-    const double price = o->lean ? (double)(p->wide_count * rows) : cost;
-    const double shown = fits ? price : price + 1e15; /* over the memory wanted: only if nothing fits */
+    const double price = o->lean ? (double)p->wide_count : cost, over = o->lean ? 1e12 : 1;
+    const double shown = fits ? price : price + over; /* over the memory wanted: only if nothing fits */
     if (i == 0 || shown < best) best = shown, chosen = limits[i];
     if (!reduced) break;
   }
@@ -230,27 +238,40 @@ static void choose_cut(rh_plan *p, const rh_plan_options *o, pool *q, bool *coun
   place_wide(p, q, p->segments);
 }
 
+/* Rows of a block: few enough for the cache, and enough blocks to share among threads. Superblocks cut the rows evenly, and blocks cut a
+ * superblock into a multiple of SHARE, so that no thread waits long for another at its end; which threads there are is not asked. */
 static void choose_rows(rh_plan *p, const rh_plan_options *o) {
   const int64_t cache = (int64_t)384 << 10, row_bytes = (p->local_count + 1) * p->k->real_bytes;
   int64_t rows = o->block_rows ? o->block_rows : clamp(cache / row_bytes / 16 * 16, 32, MAX_BLOCK);
-  if (!o->block_rows && o->max_rows) { /* enough blocks to share among threads */
-    const int64_t share = (o->max_rows / 8 + 15) / 16 * 16;
-    if (rows > share) rows = clamp(share, 32, MAX_BLOCK);
+  if (!o->block_rows && o->max_rows) rows = clamp(rows, 32, clamp(round_up(o->max_rows, 128) / 8, 32, MAX_BLOCK));
+  rows = clamp(round_up(rows, MIN_BLOCK), MIN_BLOCK, 65536);
+  if (o->max_rows) rows = clamp(rows, MIN_BLOCK, round_up(o->max_rows, MIN_BLOCK));
+  int64_t super = super_rows(p, p->wide_count, o);
+  if (super && o->max_rows) super = ceil_div(o->max_rows, ceil_div(o->max_rows, super));
+  if (super && !o->block_rows) {
+    const int64_t blocks = round_up(ceil_div(super, rows), SHARE);
+    rows = clamp(round_up(ceil_div(super, blocks), 8), MIN_BLOCK, rows);
   }
-  rows = clamp((rows + MIN_BLOCK - 1) / MIN_BLOCK * MIN_BLOCK, MIN_BLOCK, 65536);
-  if (o->max_rows && rows > (o->max_rows + 15) / 16 * 16) rows = (o->max_rows + 15) / 16 * 16;
   p->block_rows = rows;
-  p->super_rows = super_rows(p, p->wide_count, o);
-  if (p->super_rows) p->super_rows = (p->super_rows + rows - 1) / rows * rows;
+  p->super_rows = round_up(super, rows);
 }
 
 /* ---- lists to run ---- */
+static int64_t pieces_of(const rh_plan *p, const rh_graph *g, int64_t v) {
+  const rh_item *it = &p->item[v];
+  return it->op->tasks ? it->op->tasks(g, &it->node) : 1;
+}
+
+static int64_t piece_work(const rh_plan *p, const rh_graph *g, int64_t v) {
+  const rh_item *it = &p->item[v];
+  return (it->op->flops ? it->op->flops(g, &it->node) : it->count) / pieces_of(p, g, v);
+}
+
 static rh_status list_work(rh_plan *p, const rh_graph *g) {
   p->row_order = rh_arena_alloc(&p->arena, ((size_t)p->n + 1) * sizeof *p->row_order);
   p->segment = rh_arena_alloc(&p->arena, ((size_t)p->segments + 1) * sizeof *p->segment);
   for (int64_t v = 0; v < p->n; v++)
-    if (p->item[v].live && p->item[v].node.stage == RH_REDUCE)
-      p->tasks += p->item[v].op->tasks ? p->item[v].op->tasks(g, &p->item[v].node) : 1;
+    if (p->item[v].live && p->item[v].node.stage == RH_REDUCE) p->tasks += pieces_of(p, g, v);
   p->task = rh_arena_alloc(&p->arena, ((size_t)p->tasks + 1) * sizeof *p->task);
   if (!p->row_order || !p->segment || !p->task) return RH_E_MEMORY;
   int64_t task = 0;
@@ -264,8 +285,12 @@ static rh_status list_work(rh_plan *p, const rh_graph *g) {
         const bool load = it->node.op == RH_OP_input;
         if (it->node.stage == RH_EACH_ROW && load == (pass == 0) && (load || it->op->run)) p->row_order[p->n_rows++] = (int32_t)v;
         if (it->node.stage != RH_REDUCE || pass == 0) continue;
-        const int64_t pieces = it->op->tasks ? it->op->tasks(g, &it->node) : 1;
-        for (int64_t i = 0; i < pieces; i++) p->task[task++] = (rh_task){(int32_t)v, (int32_t)i};
+        const int64_t pieces = pieces_of(p, g, v), first = p->segment[s].first_task, work = piece_work(p, g, v);
+        int64_t at = task; /* the largest first, so that none is begun last; equal ones in order */
+        while (at > first && piece_work(p, g, p->task[at - 1].item) < work) at--;
+        memmove(p->task + at + pieces, p->task + at, (size_t)(task - at) * sizeof *p->task);
+        for (int64_t i = 0; i < pieces; i++) p->task[at + i] = (rh_task){(int32_t)v, (int32_t)i};
+        task += pieces;
       }
     p->segment[s].last = p->n_rows;
     p->segment[s].last_task = task;

@@ -19,12 +19,13 @@ static rh_status mlp_create(rh_net *net, const rh_build *build, rh_spec *spec) {
   rh_spec_ints(spec, "hidden", 1, RH_NET_WIDTH, LAYERS, &m->layers, hidden);
   m->activation = rh_spec_choice(spec, "activation", 0, rh_activation_names);
   const int init = rh_spec_choice(spec, "init", 0, rh_last_init_names);
+  const double gain = rh_spec_real(spec, "gain", RH_NET_GAIN, 0.01, 10);
   RH_TRY(rh_spec_status(spec));
   int64_t in = net->in + net->context;
   char name[16];
   for (int i = 0; i < m->layers; i++) {
     snprintf(name, sizeof name, "%d", i);
-    RH_TRY(rh_dense_create(build, name, in, hidden[i], rh_activation_gain(m->activation), 1, &m->layer[i]));
+    RH_TRY(rh_dense_create(build, name, in, hidden[i], gain, 1, &m->layer[i]));
     in = hidden[i];
   }
   snprintf(name, sizeof name, "%d", m->layers);

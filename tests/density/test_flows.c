@@ -190,7 +190,8 @@ static void starts_run_through_the_chain(void **state) {
       "{\"columns\":4,\"context\":1,\"preprocess\":[{\"type\":\"drop\",\"columns\":[{\"column\":1,\"recipe\":{\"kind\":\"constant\","
       "\"value\":5}}]},"
       "{\"type\":\"dequantize\",\"columns\":[{\"column\":2}]}],\"flow\":{\"type\":\"chain\",\"parts\":[{\"type\":\"chain\",\"parts\":["
-      "{\"type\":\"actnorm\"},{\"type\":\"lu\"},{\"type\":\"coupling\",\"net\":{\"hidden\":[4],\"init\":\"scaled\"}}]},{\"type\":"
+      "{\"type\":\"actnorm\"},{\"type\":\"lu\"},{\"type\":\"coupling\",\"net\":{\"hidden\":[4],\"init\":\"scaled\",\"gain\":1.4}}]},{"
+      "\"type\":"
       "\"permutation\"},"
       "{\"type\":\"actnorm\"}]}}";
   double *u = probe_random(N * 4, 1, -3, 9), *context = probe_random(N, 2, -1, 1), *noise = probe_random(N, 3, 0, 1);

@@ -111,7 +111,7 @@ static const net_row rows[] = {
     {"mlp", ",\"hidden\":[7,5]", 3, 4, 0, true, true, mlp_by_hand},
     {"mlp", ",\"hidden\":[6]", 2, 3, 2, true, true, mlp_by_hand},
     {"mlp", ",\"hidden\":[4,4]", 0, 2, 2, true, true, mlp_by_hand}, /* the context alone */
-    {"mlp", ",\"hidden\":[1]", 1, 1, 0, true, true, mlp_by_hand},
+    {"mlp", ",\"hidden\":[1],\"gain\":3", 1, 1, 0, true, true, mlp_by_hand},
     {"residual", ",\"hidden\":6,\"blocks\":2", 3, 4, 0, true, true, residual_by_hand},
     {"residual", ",\"hidden\":5,\"blocks\":1", 2, 3, 2, true, true, residual_by_hand},
     {"residual", ",\"hidden\":4,\"blocks\":3", 0, 2, 2, true, true, residual_by_hand},
@@ -343,7 +343,10 @@ static double size_of(const char *format, int layers, int activation, bool gain)
   char spec[200], hidden[80] = "256";
   for (int i = 1; i < layers; i++) strcat(hidden, ",256");
   if (!gain) snprintf(hidden, sizeof hidden, "%d", layers);
-  snprintf(spec, sizeof spec, format, hidden, rh_activation_names[activation]);
+  if (gain)
+    snprintf(spec, sizeof spec, format, hidden, rh_activation_names[activation], rh_activation_gain(activation));
+  else
+    snprintf(spec, sizeof spec, format, hidden, rh_activation_names[activation]);
   json_t *json;
   PROBE_OK(rh_json_parse(spec, strlen(spec), e.name, &json));
   const rh_build build = {&n.leaves, "law", 0};
@@ -369,7 +372,7 @@ static void variance_is_kept(void **state) {
   static const struct {
     const char *format;
     bool gain;
-  } nets[] = {{"{\"type\":\"mlp\",\"hidden\":[%s],\"activation\":\"%s\",\"init\":\"scaled\"}", true},
+  } nets[] = {{"{\"type\":\"mlp\",\"hidden\":[%s],\"activation\":\"%s\",\"init\":\"scaled\",\"gain\":%.9g}", true},
               {"{\"type\":\"residual\",\"hidden\":256,\"blocks\":%s,\"activation\":\"%s\",\"init\":\"scaled\"}", false}};
   for (size_t k = 0; k < RH_COUNT_OF(nets); k++)
     for (int a = 0; rh_activation_names[a]; a++) {

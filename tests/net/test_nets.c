@@ -211,7 +211,8 @@ static void gains_keep_the_variance(void **state) {
     if (fabs(rh_activation_gain(a) * sqrt(sum) - 1) > 1e-4) fail_msg("%s: the gain is %.6f", rh_activation_names[a], 1 / sqrt(sum));
   }
   /* a deep, wide net keeps the size of what it passes on */
-  rig r = make("{\"type\":\"mlp\",\"hidden\":[256,256,256,256,256,256],\"init\":\"scaled\"}", 64, 256, 0, 8, false);
+  rig r =
+      make("{\"type\":\"mlp\",\"hidden\":[256,256,256,256,256,256],\"init\":\"scaled\",\"gain\":1.4142135623730951}", 64, 256, 0, 8, false);
   double *x = probe_random(ROWS * 64, 1, -1.7320508, 1.7320508), *y = calloc(ROWS * 256, sizeof *y), squares = 0;
   apply(&r, x, NULL, y);
   for (int i = 0; i < ROWS * 256; i++) squares += y[i] * y[i] / (ROWS * 256);

@@ -1,16 +1,21 @@
 /* Parameter gradients: sums over rows of outer products. One operand's columns become vectors, the other's are spread, whichever way
- * wastes fewer lanes. Both are read in place, prefetched: their rows lie far apart, where no hardware looks ahead. */
+ * wastes fewer lanes. Where a tile has many registers both are read in place, prefetched: their rows lie far apart, where no hardware looks
+ * ahead. Where it has few, both are copied close together first: rows a power of two apart want the same few places of the first cache. */
 #define UNIT 0
 #include "kernel/simd/tiles.h"
 
 /* Rows at a time where several tiles read the same columns again: what they share stays in the second cache. */
-enum { ROWS_AT_ONCE = 256 };
+enum { ROWS_AT_ONCE = RH_BITS == 32 ? 256 : 128, PANELS_AT_ONCE = 4 };
+/* Copies: rows that they look ahead, and from how many columns on it pays to copy the spread ones too. These stand in strips, one a tile,
+ * each [rows, its columns] and some room behind, so that whole vectors can be written; so many strips at once. */
+enum { COPY_AHEAD = 8, LINE = 64 / sizeof(real), PAYS_STRIPS = 8 * RH_PANEL };
+enum { ROOM = (ROWS_OF_TWO + RH_LANES - 1) / RH_LANES * RH_LANES, STRIP = ROWS_AT_ONCE * ROWS_OF_TWO + ROOM, STRIPS = 11 };
 
 /* c[i * c_s + j * c_v] (+)= sum_r s[r, i] v[r, j], i < ns, j < nv */
 typedef struct rh_outer {
   int64_t ns, nv, rows;
   const real *s;
-  int64_t lds;
+  int64_t lds; /* 0: s is strips */
   const real *v;
   int64_t ldv;
   real *c;
@@ -37,34 +42,98 @@ static void into(const rh_outer *o, rh_tile *t, int64_t ns, rh_tile_kind kind, r
     for (int64_t i = 0; i < ns; i++) c[i * o->c_s + j * o->c_v] = buffer[i * width + j];
 }
 
-/* Spread columns in tiles as even as can be, times the vectors that t->b points at. */
+/* Columns cut into the fewest tiles, as even as can be, the larger first. */
+typedef struct rh_cut {
+  int64_t tiles, least, larger;
+} rh_cut;
+static inline rh_cut cut_tiles(int64_t n, int64_t most) {
+  const int64_t tiles = (n + most - 1) / most;
+  return (rh_cut){tiles, n / tiles, n % tiles};
+}
+
+/* Spread columns times the vectors that t->b points at. */
 static void column_tiles(const rh_outer *o, rh_tile *t, int64_t j, rh_tile_kind kind) {
-  const int64_t most = tile_rows[kind], tiles = (o->ns + most - 1) / most;
-  for (int64_t tile = 0; tile < tiles; tile++) {
-    const int64_t i = o->ns * tile / tiles, end = o->ns * (tile + 1) / tiles;
-    t->a = o->s + i;
-    into(o, t, end - i, kind, o->c + i * o->c_s + j * o->c_v);
+  const rh_cut cut = cut_tiles(o->ns, o->lds ? tile_rows[kind] : ROWS_OF_TWO);
+  for (int64_t tile = 0, i = 0, width; tile < cut.tiles; tile++, i += width) {
+    width = cut.least + (tile < cut.larger);
+    t->a = o->lds ? o->s + i : o->s + tile * STRIP;
+    t->a_term = o->lds ? o->lds : width;
+    into(o, t, width, kind, o->c + i * o->c_s + j * o->c_v);
   }
 }
 
-/* A panel's columns from j on, copied close together, zeros after the last: whole vectors may be read there. */
-static void copied_panel(const rh_outer *o, int64_t j) {
-  real copy[ROWS_AT_ONCE * RH_PANEL];
-  const int cols = (int)(o->nv - j < RH_PANEL ? o->nv - j : RH_PANEL), more = cols - RH_LANES;
-  rh_tile t = {.k = o->rows, .a_row = 1, .a_term = o->lds, .b = copy, .b_term = RH_PANEL, .cols = cols, .accumulate = o->accumulate};
+/* Some panels' columns from j on, each copied close together, zeros after the last: whole vectors may be read there. */
+static void copy_panels(const rh_outer *o, int64_t j, int64_t cols, real *to) {
   const real *from = o->v + j;
-  for (int64_t r = 0; r < o->rows; r++, from += o->ldv) {
-    vec_store(copy + r * RH_PANEL, cols >= RH_LANES ? vec_load(from) : vec_load_first(from, cols));
-    if (more > 0)
-      vec_store(copy + r * RH_PANEL + RH_LANES, more >= RH_LANES ? vec_load(from + RH_LANES) : vec_load_first(from + RH_LANES, more));
+  for (int64_t r = 0; r < o->rows; r++, from += o->ldv, to += RH_PANEL) {
+    real *out = to;
+    int64_t c = 0;
+    for (int64_t i = 0; i < cols; i += LINE) __builtin_prefetch(from + COPY_AHEAD * o->ldv + i);
+    for (; c + RH_PANEL <= cols; c += RH_PANEL, out += ROWS_AT_ONCE * RH_PANEL) {
+      vec_store(out, vec_load(from + c));
+      vec_store(out + RH_LANES, vec_load(from + c + RH_LANES));
+    }
+    if (c == cols) continue;
+    const int first = (int)(cols - c), more = first - RH_LANES;
+    vec_store(out, more >= 0 ? vec_load(from + c) : vec_load_first(from + c, first));
+    if (more > 0) vec_store(out + RH_LANES, vec_load_first(from + c + RH_LANES, more));
   }
-  column_tiles(o, &t, j, tile_kind(cols));
+}
+
+/* The columns from j on, copied. */
+static void copied_columns(const rh_outer *o, int64_t j) {
+  _Alignas(64) real copy[PANELS_AT_ONCE * ROWS_AT_ONCE * RH_PANEL];
+  rh_tile t = {.k = o->rows, .a_row = 1, .b_term = RH_PANEL, .accumulate = o->accumulate};
+  for (int64_t some; j < o->nv; j += some) {
+    some = o->nv - j < PANELS_AT_ONCE * RH_PANEL ? o->nv - j : PANELS_AT_ONCE * RH_PANEL;
+    copy_panels(o, j, some, copy);
+    for (int64_t p = 0; p < some; p += RH_PANEL) {
+      t.b = copy + p * ROWS_AT_ONCE;
+      t.cols = (int)(some - p < RH_PANEL ? some - p : RH_PANEL);
+      column_tiles(o, &t, j + p, tile_kind(t.cols));
+    }
+  }
+}
+
+/* The spread columns copied into strips, row by row, to read together what lies together. */
+static void copy_strips(const rh_outer *o, real *to) {
+  const rh_cut cut = cut_tiles(o->ns, ROWS_OF_TWO);
+  for (int64_t r = 0; r < o->rows; r++) {
+    const real *from = o->s + r * o->lds, *end = from + o->ns;
+    for (int64_t i = 0; i < o->ns; i += LINE) __builtin_prefetch(from + COPY_AHEAD * o->lds + i);
+    for (int64_t tile = 0, width; tile < cut.tiles; tile++, from += width) {
+      width = cut.least + (tile < cut.larger);
+      real *out = to + tile * STRIP + r * width;
+      if (end - from >= ROOM)
+        for (int l = 0; l < ROOM; l += RH_LANES) vec_store(out + l, vec_load(from + l)); /* the next row writes over what is too much */
+      else
+        for (int64_t l = 0; l < width; l++) out[l] = from[l];
+    }
+  }
+}
+
+/* The columns from j on, both operands copied. */
+static void copied(const rh_outer *o, int64_t j) {
+  if (o->nv - j < PAYS_STRIPS) {
+    copied_columns(o, j);
+    return;
+  }
+  _Alignas(64) real strips[STRIPS * STRIP];
+  const int64_t parts = (o->ns + STRIPS * ROWS_OF_TWO - 1) / (STRIPS * ROWS_OF_TWO);
+  for (int64_t p = 0; p < parts; p++) {
+    const int64_t i = o->ns * p / parts;
+    rh_outer part = *o;
+    part.ns = o->ns * (p + 1) / parts - i, part.s = o->s + i, part.c = o->c + i * o->c_s;
+    copy_strips(&part, strips);
+    part.s = strips, part.lds = 0;
+    copied_columns(&part, j);
+  }
 }
 
 /* All full panels, read in place: few tiles, or many registers to a tile, and copying would not pay. */
 static void panels_in_place(const rh_outer *o) {
   const int64_t tiles = (o->ns + ROWS_OF_TWO - 1) / ROWS_OF_TWO, whole = o->nv / RH_PANEL * RH_PANEL;
-  rh_tile t = {.k = o->rows, .a_row = 1, .a_term = o->lds, .b_term = o->ldv, .b_next = RH_PANEL, .accumulate = o->accumulate};
+  rh_tile t = {.k = o->rows, .a_row = 1, .b_term = o->ldv, .b_next = RH_PANEL, .accumulate = o->accumulate};
   rh_outer part = *o;
   int64_t j = 0;
   for (; o->ns <= ROWS_OF_FOUR && j + 2 * RH_PANEL <= whole; j += 2 * RH_PANEL) {
@@ -85,7 +154,7 @@ static void panels_in_place(const rh_outer *o) {
 
 static void outer(const rh_outer *o) {
   const int in_place = o->ns <= ROWS_OF_TWO || ROWS_OF_TWO >= 12;
-  const int64_t whole = o->nv - o->nv % RH_PANEL, copied = in_place ? whole : 0, step = o->ns <= ROWS_OF_TWO ? o->rows : ROWS_AT_ONCE;
+  const int64_t whole = o->nv - o->nv % RH_PANEL, copy_from = in_place ? whole : 0, step = o->ns <= ROWS_OF_TWO ? o->rows : ROWS_AT_ONCE;
   rh_outer part = *o;
   for (int pass = 0; pass < 2; pass++) /* full panels, then what is left */
     for (int64_t r = 0, some; r == 0 || r < o->rows; r += some ? some : 1) {
@@ -96,7 +165,7 @@ static void outer(const rh_outer *o) {
       part.v = o->v + r * o->ldv;
       part.accumulate = o->accumulate || r > 0;
       if (!pass && in_place) panels_in_place(&part);
-      for (int64_t j = copied; pass && j < o->nv; j += RH_PANEL) copied_panel(&part, j);
+      if (pass) copied(&part, copy_from);
     }
 }
 

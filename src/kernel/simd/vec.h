@@ -129,7 +129,7 @@ RH_VECTOR(vec, float64x2_t, 2, vdupq_n_f64, vld1q_f64, vst1q_f64, NEON_FMA_64, R
 enum { TERMS_HELD = 8, ROWS_OF_FOUR = 7, ROWS_OF_TWO = 14, ROWS_OF_ONE = 14 };
 #elif defined(__AVX2__)
 #define RH_HAS_HALF 1
-enum { TERMS_HELD = 4, ROWS_OF_FOUR = 3, ROWS_OF_TWO = 6, ROWS_OF_ONE = 12 };
+enum { TERMS_HELD = 6, ROWS_OF_FOUR = 3, ROWS_OF_TWO = 6, ROWS_OF_ONE = 12 };
 #elif defined(__aarch64__)
 #define RH_HAS_HALF 0
 enum { TERMS_HELD = 8, ROWS_OF_FOUR = 6, ROWS_OF_TWO = 12, ROWS_OF_ONE = 14 };
