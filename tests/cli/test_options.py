@@ -1,0 +1,44 @@
+"""docs/options.md and the source say the same: every key of the page is taken, every key of the source is on the page."""
+import os
+import re
+import unittest
+
+from command import ROOT, CommandTest, table, write_csv
+
+OWN = {"epochs", "steps", "seconds", "seed"}  # options of the command, not of --set
+VALUES = {"layers": "2", "hidden": "8", "blocks": "1", "lu": "true", "actnorm": "true", "batch": "64", "weight_decay": "0.1", "patience": "3"}
+
+
+def page():
+    with open(os.path.join(ROOT, "docs", "options.md")) as file:
+        return [[cell.strip() for cell in line.strip().strip("|").split(" | ")] for line in file if line.startswith("| `")]
+
+
+def source(path):
+    with open(os.path.join(ROOT, path)) as file:
+        return set(re.findall(r"rh_options_[a-z]+\(&o, \"([a-z0-9_]+)\"", file.read()))
+
+
+class Options(CommandTest):
+    @classmethod
+    def prepare(cls):
+        write_csv(cls.path("t.csv"), table(200, 3))
+
+    def test_the_page_has_every_key_and_no_other(self):
+        known = source("src/density/arch_coupling.c") | (source("src/train/recipe.c") - OWN)
+        self.assertEqual({row[0].strip("`") for row in page()}, known)
+
+    def test_every_key_is_taken_and_nonsense_is_not(self):
+        for row in page():
+            key = row[0].strip("`")
+            choices = re.findall(r"`([^`]+)`", row[2])
+            for value in choices or [VALUES.get(key) or re.match(r"[0-9.e-]+", row[1]).group()]:
+                with self.subTest(key=key, value=value):
+                    extra = ["--set", "net=residual"] if key == "blocks" else []
+                    self.done("fit", "t.csv", "-o", "m", "--steps", "2", "-q", "--set", "layers=2", "--set", "hidden=8", *extra, "--set", f"{key}={value}")
+            with self.subTest(key=key, value="nonsense"):
+                self.refused(2, key, "fit", "t.csv", "-o", "m", "--steps", "2", "-q", "--set", f"{key}=nonsense")
+
+
+if __name__ == "__main__":
+    unittest.main()
