@@ -3,7 +3,7 @@
 
 Recipe: columns standardized by the training rows; Adam; linear warm-up, then half a cosine down to lr * lr_floor; clip by global norm; an
 average of the parameters (ema, which forgets its start) is what is validated and kept; batches in a new random order each epoch; the best
-epoch by validation. "init" is "he" (variance kept through relu layers, as rheo starts) or "default" (torch.nn.Linear's); last layers start at 0."""
+epoch by validation. "init" is "default" (torch.nn.Linear's, the scale of which is rheo's too) or "he" (variance kept through relu layers); last layers start at 0."""
 import json
 import math
 import sys
@@ -55,7 +55,7 @@ def fit(request):
     torch.manual_seed(request["seed"])
     start(model, request["init"])
     average, best = flat.clone(), flat.clone()
-    optimizer = peer_torch.FlatAdam(flat, tensors, model.shapes, recipe["lr"])
+    optimizer = peer_torch.FlatAdam(flat, tensors, model.shapes, recipe["lr"], recipe["beta2"])
     averaged = peer_torch.views(average, model.shapes)
     steps_epoch = -(-len(train) // recipe["batch"])
     steps, step, best_val, best_epoch, began = steps_epoch * recipe["epochs"], 0, -math.inf, 0, time.perf_counter()

@@ -113,8 +113,8 @@ def views(flat, shapes):
 class FlatAdam:
     """Adam (Kingma & Ba 2015) on one vector; gradients arrive in views of `g`."""
 
-    def __init__(self, flat, tensors, shapes, rate):
-        self.w, self.rate, self.t, self.tensors = flat, rate, 0, tensors
+    def __init__(self, flat, tensors, shapes, rate, beta2=0.999):
+        self.w, self.rate, self.beta2, self.t, self.tensors = flat, rate, beta2, 0, tensors
         self.g, self.m, self.v, self.d = (torch.zeros_like(flat) for _ in range(4))
         for tensor, grad in zip(tensors, views(self.g, shapes)):
             tensor.grad = grad
@@ -126,8 +126,8 @@ class FlatAdam:
     def step(self):
         self.t += 1
         self.m.mul_(0.9).add_(self.g, alpha=0.1)
-        self.v.mul_(0.999).addcmul_(self.g, self.g, value=0.001)
-        torch.sqrt(self.v, out=self.d).mul_(1 / math.sqrt(1 - 0.999 ** self.t)).add_(1e-8)
+        self.v.mul_(self.beta2).addcmul_(self.g, self.g, value=1 - self.beta2)
+        torch.sqrt(self.v, out=self.d).mul_(1 / math.sqrt(1 - self.beta2 ** self.t)).add_(1e-8)
         self.w.addcdiv_(self.m, self.d, value=-self.rate / (1 - 0.9 ** self.t))
 
 

@@ -18,7 +18,7 @@ DATA = "../shared/data/tabular"
 TABLES = {"protein_clean": 60, "miniboone_reduced": 60, "parkinsons_clean": 120, "keggdirected_clean": 120}  # epochs
 SIZE = {"layers": 8, "hidden": [128, 128], "activation": "relu"}
 BOUND = 2  # of the log-scales, as rheo fits: a wider one lets single far rows reach -1e6 nats
-RECIPE = {"lr": 1e-3, "lr_floor": 0.01, "warmup": 100, "clip": 5, "ema": 0.999, "batch": 256}
+RECIPE = {"lr": 1e-3, "lr_floor": 0.01, "warmup": 100, "clip": 5, "ema": 0.999, "batch": 256, "beta2": 0.99}
 
 
 def paths(table):
@@ -48,6 +48,8 @@ def fit_rheo(table, seed, options, out):
     files, rheo = paths(table), os.path.join(options.build, "rheo")
     model = out + ".rheo"
     settings = dict(RECIPE, **SIZE, mask="alternating", permute="none", lu=False, actnorm=False, bound=BOUND, optimizer="adam", patience=0)
+    if options.init == "he":
+        settings["gain"] = 2 ** 0.5
     command = [rheo, "fit", files["train"], "--val", files["val"], "--test", files["test"], "--handle", "none", "--arch", "realnvp", "-o", model,
                "--seed", str(seed), "--epochs", str(options.epochs(table)), "--threads", str(options.threads), "-q", "--json"]
     for key, value in settings.items():
@@ -98,7 +100,7 @@ def main():
     parser.add_argument("--table", action="append", choices=list(TABLES))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--threads", type=int, default=1, help="of both sides; PyTorch gains little from 2 at this size and loses much when the machine is busy")
-    parser.add_argument("--init", choices=("default", "he"), default="default", help="how PyTorch's hidden layers start: as torch.nn.Linear, or as rheo's")
+    parser.add_argument("--init", choices=("default", "he"), default="default", help="how hidden layers start on both sides: at the scale of torch.nn.Linear, or keeping the variance")
     parser.add_argument("--quick", action="store_true", help="a smoke run: 3 epochs")
     parser.add_argument("--peer-only", action="store_true", help="only fit the PyTorch side")
     parser.add_argument("--keep", metavar="DIR", help="keep models and per-row log-densities (.npy) here")

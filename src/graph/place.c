@@ -179,7 +179,7 @@ static void hold_outputs(rh_plan *p) {
 }
 
 /* ---- sizes ---- */
-enum { MIN_SUPER = 128, MAX_SUPER = 4096, MIN_BLOCK = 16, MAX_BLOCK = 256, SHARE = 4 };
+enum { MIN_SUPER = 128, MAX_SUPER = 512, MIN_BLOCK = 16, MAX_BLOCK = 256, SHARE = 4 };
 
 static int64_t clamp(int64_t x, int64_t low, int64_t high) {
   return x < low ? low : x > high ? high : x;
