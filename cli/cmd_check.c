@@ -24,6 +24,8 @@ static void human(json_t *report) {
   if (count_of(report, "jacobians") > 0) {
     printf("log|det J| against dense %.3g over %lld rows\n", real_of(report, "log_det_error"), count_of(report, "jacobians"));
   }
+  const json_t *back = json_object_get(report, "log_det_inverse_error");
+  if (json_is_number(back)) printf("the inverse's against it  %.3g\n", json_number_value(back));
   printf("log|det J|               %.6g to %.6g\n", real_of(report, "log_det_min"), real_of(report, "log_det_max"));
   printf("%s\n", json_is_true(json_object_get(report, "ok")) ? "ok" : "NOT ok");
 }

@@ -94,7 +94,7 @@ RH_API rh_status rh_sample_file(rh_density *density, const char *output, const c
 /* Is it what it claims to be? data may be NULL: then samples are looked at. Options also: rows, how many rows are looked at (default
  * 1,000); jacobians, rows whose log-determinant is held against the dense Jacobian (default 10); seed. report: rows, non_finite,
  * inverse_error (max |x - inverse(forward(x))|), inverse_error_relative (the same in the column's standard deviations), log_det_error (max
- * difference), log_det_min, log_det_max, ok. */
+ * difference), log_det_inverse_error (the same between the inverse's and minus forward's), log_det_min, log_det_max, ok. */
 RH_API rh_status rh_check_file(rh_density *density, const char *data, const char *options, char **report);
 
 /* ---- fitting ---- */
@@ -133,6 +133,7 @@ typedef struct rh_block {
   int real_bytes; /* 8: double, 4: float */
 } rh_block;
 
+/* clang-format off: a list, line by line */
 /* Fits a density by maximum likelihood. val and test may be NULL: without val a part of train is held out (option split). Options:
  *   arch     architecture: "auto" (default) or a name; "set" holds its options and the training's, e.g. {"hidden": [128, 128], "lr": 1e-3}
  *   set      object of key: value pairs
@@ -142,10 +143,14 @@ typedef struct rh_block {
  *   seed     default 0
  *   dtype    "f32" (default) or "f64"
  *   split    [train, validation, test] shares of the training rows for the parts not given, default [0.8, 0.1, 0.1], [0.9, 0.1, 0] with
- * test output   a model file to write; with it checkpoints are kept beside (output + ".ckpt") resume   true: take up the checkpoint, if
- * there is one any_isa  true: resume at another instruction-set level memory   "keep" (default) or "recompute": activations threads, isa,
- * columns, header, separator   as above report: val, test (mean log-likelihood, nats), epochs, steps, seconds, skipped_steps and more.
- * density and report may be NULL. */
+ *            test
+ *   output   a model file to write; with it checkpoints are kept beside (output + ".ckpt")
+ *   resume   true: take up the checkpoint, if there is one
+ *   any_isa  true: resume at another instruction-set level
+ *   memory   "keep" (default) or "recompute": activations
+ *   threads, isa, columns, header, separator   as above
+ * report: val, test (mean log-likelihood, nats), epochs, steps, seconds, skipped_steps and more. density and report may be NULL. */
+/* clang-format on */
 RH_API rh_status rh_fit_files(const char *train, const char *val, const char *test, const char *options, rh_fit_progress *progress,
                               void *arg, rh_density **density, char **report);
 RH_API rh_status rh_fit_blocks(const rh_block *train, const rh_block *val, const rh_block *test, const char *options,

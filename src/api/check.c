@@ -11,19 +11,21 @@ typedef struct findings {
   int64_t rows, non_finite, jacobians;
   double inverse, inverse_relative; /* max |x - inverse(forward(x))|, also in standard deviations of its column */
   double det, det_least, det_most;  /* max |ladj - dense|, range of ladj */
+  double det_inverse;               /* max |ladj + the inverse's ladj|; NaN where the model is no bijection */
 } findings;
 
 typedef struct rows_in {
   int64_t rows, columns, context, latent;
-  double *x;    /* [rows, columns + context] */
-  double *z;    /* [rows, latent + context] */
-  double *back; /* [rows, columns] */
-  double *ladj; /* [rows] */
-  double *sd;   /* [columns] */
+  double *x;         /* [rows, columns + context] */
+  double *z;         /* [rows, latent + context] */
+  double *back;      /* [rows, columns] */
+  double *ladj;      /* [rows] */
+  double *ladj_back; /* [rows], the inverse's */
+  double *sd;        /* [columns] */
 } rows_in;
 
 static void rows_free(rows_in *in) {
-  double *const blocks[] = {in->x, in->z, in->back, in->ladj, in->sd};
+  double *const blocks[] = {in->x, in->z, in->back, in->ladj, in->ladj_back, in->sd};
   for (size_t i = 0; i < RH_COUNT_OF(blocks); i++) rh_free(blocks[i]);
 }
 
@@ -34,8 +36,9 @@ static rh_status rows_alloc(rows_in *in, const rh_flow *flow, int64_t rows) {
   in->z = rh_alloc_zero((size_t)rows, (size_t)(flow->latent + c) * sizeof(double));
   in->back = rh_alloc_zero((size_t)rows, (size_t)d * sizeof(double));
   in->ladj = rh_alloc_zero((size_t)rows, sizeof(double));
+  in->ladj_back = rh_alloc_zero((size_t)rows, sizeof(double));
   in->sd = rh_alloc_zero((size_t)d, sizeof(double));
-  return in->x && in->z && in->back && in->ladj && in->sd ? RH_OK : RH_E_MEMORY;
+  return in->x && in->z && in->back && in->ladj && in->ladj_back && in->sd ? RH_OK : RH_E_MEMORY;
 }
 
 /* Rows evenly spread over the table. */
@@ -74,7 +77,7 @@ static rh_status there_and_back(rh_density *d, rows_in *in) {
     memmove(in->z + i * (latent + c), in->z + i * latent, (size_t)latent * sizeof(double));
     memcpy(in->z + i * (latent + c) + latent, in->x + i * width + in->columns, (size_t)c * sizeof(double));
   }
-  return rh_decode(scorer, &back_rows, 0, in->rows, in->back, NULL);
+  return rh_decode(scorer, &back_rows, 0, in->rows, in->back, in->ladj_back);
 }
 
 static bool row_finite(const rows_in *in, int64_t i) {
@@ -84,9 +87,14 @@ static bool row_finite(const rows_in *in, int64_t i) {
   return fine;
 }
 
-static void compare(const rows_in *in, findings *f) {
+/* A distance that is no number is the worst there is. */
+static double worst(double so_far, double error) {
+  return error <= so_far ? so_far : isnan(error) ? INFINITY : error;
+}
+
+static void compare(const rows_in *in, bool exact, findings *f) {
   const int64_t width = in->columns + in->context;
-  *f = (findings){.rows = in->rows, .det_least = INFINITY, .det_most = -INFINITY, .det = NAN};
+  *f = (findings){.rows = in->rows, .det_least = INFINITY, .det_most = -INFINITY, .det = NAN, .det_inverse = exact ? 0 : NAN};
   for (int64_t i = 0; i < in->rows; i++) {
     if (!row_finite(in, i)) {
       f->non_finite++;
@@ -94,6 +102,7 @@ static void compare(const rows_in *in, findings *f) {
     }
     f->det_least = fmin(f->det_least, in->ladj[i]);
     f->det_most = fmax(f->det_most, in->ladj[i]);
+    if (exact) f->det_inverse = worst(f->det_inverse, fabs(in->ladj[i] + in->ladj_back[i]));
     for (int64_t j = 0; j < in->columns; j++) {
       const double error = fabs(in->x[i * width + j] - in->back[i * in->columns + j]);
       f->inverse = fmax(f->inverse, error);
@@ -111,10 +120,7 @@ static rh_status against_dense(rh_density *d, const rows_in *in, int64_t most, f
   if (status == RH_OK) {
     f->jacobians = n;
     f->det = 0;
-    for (int64_t i = 0; i < n; i++) {
-      const double error = fabs(dense[i] - in->ladj[i]);
-      if (!(error <= f->det)) f->det = isnan(error) ? INFINITY : error;
-    }
+    for (int64_t i = 0; i < n; i++) f->det = worst(f->det, fabs(dense[i] - in->ladj[i]));
   }
   rh_free(dense);
   return status;
@@ -123,7 +129,7 @@ static rh_status against_dense(rh_density *d, const rows_in *in, int64_t most, f
 /* float32: rounding of a chain of layers; float64: eight digits. In standard deviations, and in nats a column. */
 static bool all_well(const findings *f, int real_bytes, int64_t columns) {
   const double inverse = real_bytes == 4 ? 1e-2 : 1e-8, det = (real_bytes == 4 ? 1e-3 : 1e-8) * (double)(columns + 10);
-  return f->non_finite == 0 && f->inverse_relative <= inverse && (f->jacobians == 0 || f->det <= det);
+  return f->non_finite == 0 && f->inverse_relative <= inverse && (f->jacobians == 0 || f->det <= det) && !(f->det_inverse > det);
 }
 
 static json_t *report_of(const rh_density *d, const findings *f) {
@@ -135,6 +141,7 @@ static json_t *report_of(const rh_density *d, const findings *f) {
   json_object_set_new(o, "inverse_error_relative", rh_json_real(f->inverse_relative));
   json_object_set_new(o, "jacobians", json_integer(f->jacobians));
   json_object_set_new(o, "log_det_error", rh_json_real(f->det));
+  json_object_set_new(o, "log_det_inverse_error", rh_json_real(f->det_inverse));
   json_object_set_new(o, "log_det_min", rh_json_real(f->det_least));
   json_object_set_new(o, "log_det_max", rh_json_real(f->det_most));
   json_object_set_new(o, "ok", json_boolean(all_well(f, real_bytes, d->model->flow->columns)));
@@ -168,7 +175,7 @@ static rh_status check_rows(rh_density *d, const char *data, const check_options
     status = there_and_back(d, &in);
   }
   if (status == RH_OK) {
-    compare(&in, f);
+    compare(&in, d->model->flow->noise == 0 && d->model->flow->latent == d->model->flow->columns, f);
     status = against_dense(d, &in, o->jacobians, f);
   }
   rows_free(&in);

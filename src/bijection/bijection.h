@@ -1,5 +1,5 @@
 /* Bijections: value and log|det J| together, on one row. forward goes from data to latent. One file a bijection, one row in the registry
- * (bijection/bijections.c), one row in the table of laws (tests/laws/table.c). A surjection is the same type with `exact` false: it reads
+ * (bijection/bijections.def), one row in the table of laws (tests/laws/table.h). A surjection is the same type with `exact` false: it reads
  * noise or changes the width; its "ladj" is the likelihood contribution (a lower bound's term, or exact). */
 #ifndef RH_BIJECTION_BIJECTION_H
 #define RH_BIJECTION_BIJECTION_H

@@ -6,9 +6,9 @@
 #include "graph/ops.h"
 
 static const rh_bijection_type *const types[] = {
-    &rh_bijection_standardize, &rh_bijection_whiten,  &rh_bijection_support,    &rh_bijection_permutation,
-    &rh_bijection_actnorm,     &rh_bijection_lu,      &rh_bijection_coupling,   &rh_bijection_elementwise,
-    &rh_bijection_chain,       &rh_bijection_inverse, &rh_bijection_dequantize, &rh_bijection_drop,
+#define BIJECTION(name) &rh_bijection_##name,
+#include "bijection/bijections.def"
+#undef BIJECTION
 };
 
 const rh_bijection_type *const *rh_bijection_types(int *n) {
@@ -67,14 +67,21 @@ static bool fits(rh_graph *g, const char *type, rh_val x, const rh_shape *shape)
   return false;
 }
 
-static void after_error(const rh_graph *g, rh_val *y, rh_val *ladj) {
+/* What it gave must be a row of the other shape, and one number, or none, a row. */
+static void look_at(rh_graph *g, const char *type, const rh_shape *shape, rh_val *y, rh_val *ladj) {
+  if (g->status == RH_OK && rh_count(g, *y) != rh_shape_count(shape))
+    rh_graph_fail(g, RH_E_SHAPE, "%s: %lld numbers a row come out, there must be %lld", type, (long long)rh_count(g, *y),
+                  (long long)rh_shape_count(shape));
+  if (g->status == RH_OK && !rh_is_none(*ladj) && rh_count(g, *ladj) != 1)
+    rh_graph_fail(g, RH_E_SHAPE, "%s: its log-determinant has %lld numbers a row, there must be 1: sum them", type,
+                  (long long)rh_count(g, *ladj));
   if (g->status != RH_OK) *y = *ladj = RH_NONE;
 }
 
 void rh_forward(const rh_bijection *b, rh_graph *g, rh_val x, rh_val context, rh_val noise, rh_val *y, rh_val *ladj) {
   *y = *ladj = RH_NONE;
   if (fits(g, b->type->type, x, &b->in)) b->type->forward(b, g, x, b->context ? context : RH_NONE, noise, y, ladj);
-  after_error(g, y, ladj);
+  look_at(g, b->type->type, &b->out, y, ladj);
 }
 
 void rh_inverse(const rh_bijection *b, rh_graph *g, rh_val y, rh_val context, rh_val *x, rh_val *ladj) {
@@ -84,7 +91,7 @@ void rh_inverse(const rh_bijection *b, rh_graph *g, rh_val y, rh_val context, rh
   } else if (fits(g, b->type->type, y, &b->out)) {
     b->type->inverse(b, g, y, b->context ? context : RH_NONE, x, ladj);
   }
-  after_error(g, x, ladj);
+  look_at(g, b->type->type, &b->in, x, ladj);
 }
 
 int64_t rh_bijection_parts(const rh_bijection *b, rh_bijection *const **parts) {

@@ -3,9 +3,9 @@
 #define RH_BIJECTION_PARTS_H
 #include "bijection/bijection.h"
 
-extern const rh_bijection_type rh_bijection_standardize, rh_bijection_whiten, rh_bijection_support, rh_bijection_permutation,
-    rh_bijection_actnorm, rh_bijection_lu, rh_bijection_coupling, rh_bijection_elementwise, rh_bijection_chain, rh_bijection_inverse,
-    rh_bijection_dequantize, rh_bijection_drop;
+#define BIJECTION(name) extern const rh_bijection_type rh_bijection_##name;
+#include "bijection/bijections.def"
+#undef BIJECTION
 
 /* Elements of a row; a bijection of vectors refuses other shapes in its create. */
 static inline int64_t rh_columns_of(const rh_bijection *b) {

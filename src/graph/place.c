@@ -179,7 +179,7 @@ static void hold_outputs(rh_plan *p) {
 }
 
 /* ---- sizes ---- */
-enum { MIN_SUPER = 128, MAX_SUPER = 512, MIN_BLOCK = 16, MAX_BLOCK = 256, SHARE = 4 };
+enum { MIN_SUPER = 128, MAX_SUPER = 512, MIN_BLOCK = 16, MAX_BLOCK = 256 };
 
 static int64_t clamp(int64_t x, int64_t low, int64_t high) {
   return x < low ? low : x > high ? high : x;
@@ -238,20 +238,22 @@ static void choose_cut(rh_plan *p, const rh_plan_options *o, pool *q, bool *coun
   place_wide(p, q, p->segments);
 }
 
-/* Rows of a block: few enough for the cache, and enough blocks to share among threads. Superblocks cut the rows evenly, and blocks cut a
- * superblock into a multiple of SHARE, so that no thread waits long for another at its end; which threads there are is not asked. */
+/* Rows of a block: few enough for the cache, and as many blocks as the threads share evenly. Superblocks cut the rows evenly too; they do
+ * not know the threads, for sums over rows inside bodies are cut by them (op_scan_sum.c). */
 static void choose_rows(rh_plan *p, const rh_plan_options *o) {
+  const int64_t threads = o->threads > 0 ? o->threads : 1, share = threads * ceil_div(4, threads);
   const int64_t cache = (int64_t)384 << 10, row_bytes = (p->local_count + 1) * p->k->real_bytes;
-  int64_t rows = o->block_rows ? o->block_rows : clamp(cache / row_bytes / 16 * 16, 32, MAX_BLOCK);
-  if (!o->block_rows && o->max_rows) rows = clamp(rows, 32, clamp(round_up(o->max_rows, 128) / 8, 32, MAX_BLOCK));
-  rows = clamp(round_up(rows, MIN_BLOCK), MIN_BLOCK, 65536);
-  if (o->max_rows) rows = clamp(rows, MIN_BLOCK, round_up(o->max_rows, MIN_BLOCK));
   int64_t super = super_rows(p, p->wide_count, o);
   if (super && o->max_rows) super = ceil_div(o->max_rows, ceil_div(o->max_rows, super));
-  if (super && !o->block_rows) {
-    const int64_t blocks = round_up(ceil_div(super, rows), SHARE);
-    rows = clamp(round_up(ceil_div(super, blocks), 8), MIN_BLOCK, rows);
+  const int64_t most = super ? super : o->max_rows;
+  int64_t rows = clamp(round_up(cache / row_bytes, 16), 32, MAX_BLOCK);
+  if (o->block_rows) {
+    rows = clamp(round_up(o->block_rows, MIN_BLOCK), MIN_BLOCK, 65536);
+  } else if (most) {
+    const int64_t blocks = round_up(ceil_div(most, rows), share);
+    rows = clamp(round_up(ceil_div(most, blocks), 8), MIN_BLOCK, rows);
   }
+  if (o->max_rows) rows = clamp(rows, MIN_BLOCK, round_up(o->max_rows, MIN_BLOCK));
   p->block_rows = rows;
   p->super_rows = round_up(super, rows);
 }

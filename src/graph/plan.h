@@ -11,6 +11,7 @@ typedef struct rh_plan_options {
   int64_t block_rows; /* rows a thread takes at a time; 0: chosen */
   int64_t max_rows;   /* rows a run will have at most, 0: unknown; only shrinks buffers */
   int64_t wide_bytes; /* memory for activations kept for the parameter gradients; 0: chosen */
+  int threads;        /* that will share the rows, 0: a few; sizes blocks, never shows in a bit */
   bool lean;          /* cut into segments for the least memory rather than the least time */
 } rh_plan_options;
 

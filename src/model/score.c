@@ -136,7 +136,8 @@ static rh_status plan_graph(rh_scorer *s, const rh_graph *g, const task_graph *t
     r->out[i] = rh_alloc_zero((size_t)(count * t->width[i]), (size_t)s->values->real_bytes);
     if (!r->out[i]) return RH_E_MEMORY;
   }
-  const rh_plan_options options = {.real_bytes = s->values->real_bytes, .isa = s->options.isa, .max_rows = r->chunk};
+  const rh_plan_options options = {
+      .real_bytes = s->values->real_bytes, .isa = s->options.isa, .threads = rh_pool_threads(s->pool), .max_rows = r->chunk};
   RH_TRY(rh_plan_create(g, n_rows, rows, n_shared, shared, &options, &r->plan));
   return rh_work_create(r->plan, rh_pool_threads(s->pool), &r->work);
 }

@@ -77,8 +77,11 @@ static rh_status make_plan(rh_stepper *s) {
   int *owner = rh_alloc((size_t)(leaves->n + 1) * sizeof *owner);
   int n = 0;
   rh_status status = outs && owner ? build_graph(s, &g, &n, outs, owner) : RH_E_MEMORY;
-  const rh_plan_options options = {
-      .real_bytes = s->values->real_bytes, .isa = s->options.isa, .max_rows = s->options.batch, .lean = s->options.memory == RH_RECOMPUTE};
+  const rh_plan_options options = {.real_bytes = s->values->real_bytes,
+                                   .isa = s->options.isa,
+                                   .threads = rh_pool_threads(s->options.pool),
+                                   .max_rows = s->options.batch,
+                                   .lean = s->options.memory == RH_RECOMPUTE};
   if (status == RH_OK) status = rh_plan_create(&g, 0, NULL, n, outs, &options, &s->plan);
   s->param_out = rh_alloc((size_t)(leaves->n + 1) * sizeof *s->param_out);
   if (!s->param_out) status = RH_E_MEMORY;

@@ -2,12 +2,15 @@
 #include <limits.h>
 
 #include "bijection/part.h"
+#include "laws/table.h"
 
 #define NET "{\"hidden\":[4]}"
-static const struct {
+typedef struct specification {
   const char *spec;
   int64_t columns;
-} fine[] = {
+} specification;
+/* Beside those of the table of laws. */
+static const specification fine[] = {
     {"{\"type\":\"standardize\"}", 3},
     {"{\"type\":\"standardize\",\"mean\":1,\"scale\":[1,2,3]}", 3},
     {"{\"type\":\"whiten\"}", 2},
@@ -34,18 +37,26 @@ static const struct {
     {"{\"type\":\"drop\"}", 2},
 };
 
+enum { SPECIFICATIONS = RH_COUNT_OF(fine) + RH_COUNT_OF(law_table), TYPES = 256 };
+static specification specification_of(size_t i) {
+  if (i < RH_COUNT_OF(fine)) return fine[i];
+  const law_entry *e = &law_table[i - RH_COUNT_OF(fine)];
+  return (specification){e->spec, e->columns};
+}
+
 static void full_specifications_make_the_same(void **state) {
   (void)state;
-  bool seen[32] = {false};
+  bool seen[TYPES] = {false};
   int n;
   const rh_bijection_type *const *types = rh_bijection_types(&n);
-  for (size_t i = 0; i < RH_COUNT_OF(fine); i++)
+  assert_true(n <= TYPES && RH_COUNT_OF(surjections) < RH_COUNT_OF(fine));
+  for (size_t i = 0; i < SPECIFICATIONS; i++)
     for (int64_t context = 0; context <= 2; context += 2) {
-      part a = part_make(fine[i].spec, fine[i].columns, context, 4);
+      const specification s = specification_of(i);
+      part a = part_make(s.spec, s.columns, context, 4);
       char *text = rh_json_text(a.b->spec);
-      part b = part_make(text, fine[i].columns, context, 4);
-      if (!json_equal(a.b->spec, b.b->spec))
-        fail_msg("%s: the full specification is not its own full specification: %s", fine[i].spec, text);
+      part b = part_make(text, s.columns, context, 4);
+      if (!json_equal(a.b->spec, b.b->spec)) fail_msg("%s: the full specification is not its own full specification: %s", s.spec, text);
       assert_int_equal(a.leaves.n, b.leaves.n);
       for (int64_t l = 0; l < a.leaves.n; l++) {
         assert_string_equal(a.leaves.leaf[l].name, b.leaves.leaf[l].name);
@@ -58,7 +69,7 @@ static void full_specifications_make_the_same(void **state) {
       part_free(&b);
     }
   for (int t = 0; t < n; t++)
-    if (!seen[t]) fail_msg("%s is not tried here", types[t]->type);
+    if (!seen[t]) fail_msg("%s is neither in the table of laws nor in `fine`", types[t]->type);
 }
 
 static void wrong_specifications_are_named(void **state) {
@@ -157,12 +168,13 @@ static rh_status try_scarce(const json_t *spec, int64_t d, int at) {
 
 static void lost_allocations_are_errors(void **state) {
   (void)state;
-  for (size_t i = 0; i < RH_COUNT_OF(fine); i++) {
-    json_t *json = part_json(fine[i].spec);
+  for (size_t i = 0; i < SPECIFICATIONS; i++) {
+    const specification s = specification_of(i);
+    json_t *json = part_json(s.spec);
     int n = 0;
     rh_status status;
-    while ((status = try_scarce(json, fine[i].columns, n)) != RH_OK) {
-      if (status != RH_E_MEMORY) fail_msg("%s, allocation %d: %s", fine[i].spec, n, rh_last_error());
+    while ((status = try_scarce(json, s.columns, n)) != RH_OK) {
+      if (status != RH_E_MEMORY) fail_msg("%s, allocation %d: %s", s.spec, n, rh_last_error());
       assert_true(++n < 2000);
     }
     assert_true(n > 2);

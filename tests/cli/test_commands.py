@@ -137,10 +137,12 @@ class Commands(CommandTest):
             self.assertEqual(report["non_finite"], 0)
             self.assertEqual(report["jacobians"], 10)
             self.assertLess(report["log_det_error"], 1e-3)
+            self.assertLess(report["log_det_inverse_error"], 1e-3)
             self.assertLess(report["inverse_error_relative"], 1e-3)
             self.assertLess(report["log_det_min"], report["log_det_max"])
         report = self.report("check", "model.rheo", "train.csv", "-q", "--dtype", "f64")
         self.assertLess(report["log_det_error"], 1e-8)
+        self.assertLess(report["log_det_inverse_error"], 1e-8)
         self.assertLess(report["inverse_error"], 1e-8)
 
     def test_bytes_do_not_depend_on_threads(self):
