@@ -19,6 +19,8 @@ static const arg_option options[] = {
 static void human(json_t *report) {
   printf("rows                     %lld\n", count_of(report, "rows"));
   printf("not finite               %lld\n", count_of(report, "non_finite"));
+  if (count_of(report, "outside")) printf("of density 0             %lld, left alone\n", count_of(report, "outside"));
+  if (count_of(report, "rounded")) printf("cells on no level        %lld, taken as the level below\n", count_of(report, "rounded"));
   printf("max |x - inverse(f(x))|  %.3g (%.3g standard deviations of its column)\n", real_of(report, "inverse_error"),
          real_of(report, "inverse_error_relative"));
   if (count_of(report, "jacobians") > 0) {
@@ -28,6 +30,24 @@ static void human(json_t *report) {
   if (json_is_number(back)) printf("the inverse's against it  %.3g\n", json_number_value(back));
   printf("log|det J|               %.6g to %.6g\n", real_of(report, "log_det_min"), real_of(report, "log_det_max"));
   printf("%s\n", json_is_true(json_object_get(report, "ok")) ? "ok" : "NOT ok");
+}
+
+static int complain_failed(const cli_args *args, const json_t *report) {
+  const char *model = args->operand[0], *data = args->operands > 1 ? args->operand[1] : "the samples";
+  const json_t *worst = json_object_get(report, "worst");
+  if (count_of(report, "non_finite") > 0)
+    return complain(EXIT_FAILED, "%s: the check failed: %lld of the rows of %s do not stay finite; try --dtype f64", model,
+                    count_of(report, "non_finite"), data);
+  const json_t *det = json_object_get(report, "log_det_error");
+  char words[64] = "";
+  if (json_is_number(det)) snprintf(words, sizeof words, ", log-determinant error %.3g", json_number_value(det));
+  if (!worst) return complain(EXIT_FAILED, "%s: the check failed: no row of %s could be looked at", model, data);
+  return complain(
+      EXIT_FAILED,
+      "%s: the check failed: inverse error %.3g standard deviations, at row %lld, column %lld of %s (%.9g came back as %.9g)%s; "
+      "try --dtype f64",
+      model, real_of(report, "inverse_error_relative"), count_of(worst, "row"), count_of(worst, "column"), data, real_of(worst, "value"),
+      real_of(worst, "back"), words);
 }
 
 static int run(const cli_args *args) {
@@ -41,10 +61,10 @@ static int run(const cli_args *args) {
   rh_density_close(density);
   if (status != RH_OK) return complain_status(status);
   json_t *read = json_loads(report, 0, NULL);
-  const bool ok = json_is_true(json_object_get(read, "ok"));
-  json_decref(read);
   code = finish(args, report, human);
-  return ok ? code : complain(EXIT_FAILED, "%s: the check failed; --json has its figures", args->operand[0]);
+  if (!json_is_true(json_object_get(read, "ok"))) code = complain_failed(args, read);
+  json_decref(read);
+  return code;
 }
 
 const cli_command command_check = {

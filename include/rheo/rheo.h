@@ -71,9 +71,9 @@ RH_API rh_status rh_density_log_prob_f32(rh_density *density, int64_t rows, cons
 RH_API rh_status rh_density_sample(rh_density *density, uint64_t seed, double temperature, int64_t first, int64_t rows,
                                    const double *context, double *x, double *log_prob);
 
-/* x: [rows, d + c] -> z: [rows, latent]; ladj: [rows] or NULL, log|det dz/dx|. */
+/* x: [rows, d + c] -> z: [rows, latent]; ladj: [rows] or NULL, log|det dz/dx|. A row outside of the support has no code: NaN, ladj -inf. */
 RH_API rh_status rh_density_encode(rh_density *density, int64_t rows, const double *x, double *z, double *ladj);
-/* z: [rows, latent + c] -> x: [rows, d]; ladj: [rows] or NULL, log|det dx/dz|. */
+/* z: [rows, latent + c] -> x: [rows, d]; ladj: [rows] or NULL, log|det dx/dz|. A code far outside may decode to infinity or NaN. */
 RH_API rh_status rh_density_decode(rh_density *density, int64_t rows, const double *z, double *x, double *ladj);
 
 /* ---- whole files: CSV, NPY, NPZ (FILE.npz:NAME), gzip of them; "-" is standard input or output ----
@@ -92,9 +92,11 @@ RH_API rh_status rh_decode_file(rh_density *density, const char *codes, const ch
 RH_API rh_status rh_sample_file(rh_density *density, const char *output, const char *options, char **report);
 
 /* Is it what it claims to be? data may be NULL: then samples are looked at. Options also: rows, how many rows are looked at (default
- * 1,000); jacobians, rows whose log-determinant is held against the dense Jacobian (default 10); seed. report: rows, non_finite,
- * inverse_error (max |x - inverse(forward(x))|), inverse_error_relative (the same in the column's standard deviations), log_det_error (max
- * difference), log_det_inverse_error (the same between the inverse's and minus forward's), log_det_min, log_det_max, ok. */
+ * 1,000); jacobians, rows whose log-determinant is held against the dense Jacobian (default 10); seed. report: rows, outside (rows of
+ * density 0, left alone), non_finite, rounded (cells that the model takes as another value: a level not seen in the fit, a dropped column
+ * that contradicts the others), inverse_error (max |x - inverse(forward(x))|, x as rounded), inverse_error_relative (the same in the
+ * column's standard deviations), worst (where: row, column, value, back), log_det_error (max difference), log_det_inverse_error (the same
+ * between the inverse's and minus forward's), log_det_min, log_det_max, ok. */
 RH_API rh_status rh_check_file(rh_density *density, const char *data, const char *options, char **report);
 
 /* ---- fitting ---- */

@@ -33,6 +33,8 @@ static rh_status check(const char *call, const rh_density *density, int64_t rows
 }
 
 static rh_status finite(const char *call, int64_t rows, int64_t columns, const double *x) {
+  if (columns > 0 && rows > INT64_MAX / 16 / columns)
+    return rh_fail(RH_E_ARGUMENT, "%s: %lld rows of %lld numbers are more than there can be", call, (long long)rows, (long long)columns);
   for (int64_t i = 0; i < rows * columns; i++) {
     if (!(x[i] - x[i] == 0)) {
       return rh_fail(RH_E_DATA, "%s: row %lld, column %lld (from 0): %g is not a finite number", call, (long long)(i / columns),
@@ -87,6 +89,8 @@ rh_status rh_density_sample(rh_density *density, uint64_t seed, double temperatu
   RH_TRY(check("rh_density_sample", density, rows, x, x));
   const widths w = widths_of(density);
   if (first < 0) return rh_fail(RH_E_ARGUMENT, "rh_density_sample: first must not be negative, not %lld", (long long)first);
+  if (first > INT64_MAX - rows)
+    return rh_fail(RH_E_ARGUMENT, "rh_density_sample: there are no %lld samples from number %lld on", (long long)rows, (long long)first);
   if (!(temperature > 0 && temperature <= 1e6)) {
     return rh_fail(RH_E_ARGUMENT, "rh_density_sample: temperature must be above 0 and at most 1e6, not %g", temperature);
   }

@@ -3,20 +3,25 @@
 #include <string.h>
 
 #include "api/jacobian.h"
+#include "api/rounded.h"
 #include "api/tables.h"
 #include "base/memory.h"
 
 /* What the rows looked at have shown. */
 typedef struct findings {
-  int64_t rows, non_finite, jacobians;
-  double inverse, inverse_relative; /* max |x - inverse(forward(x))|, also in standard deviations of its column */
-  double det, det_least, det_most;  /* max |ladj - dense|, range of ladj */
-  double det_inverse;               /* max |ladj + the inverse's ladj|; NaN where the model is no bijection */
+  int64_t rows, outside, non_finite, rounded, jacobians; /* outside: of the support; rounded: cells that lie on no level of the model's */
+  double inverse, inverse_relative;                      /* max |x - inverse(forward(x))|, also in standard deviations of its column */
+  int64_t row, column;                                   /* where the relative one is largest; -1: nowhere */
+  double there, back;                                    /* what stands there, and what came back */
+  double det, det_least, det_most;                       /* max |ladj - dense|, range of ladj */
+  double det_inverse;                                    /* max |ladj + the inverse's ladj|; NaN where the model is no bijection */
 } findings;
 
 typedef struct rows_in {
   int64_t rows, columns, context, latent;
+  int64_t *number;   /* [rows]: which row of the table */
   double *x;         /* [rows, columns + context] */
+  double *rounded;   /* [rows, columns]: what can come back */
   double *z;         /* [rows, latent + context] */
   double *back;      /* [rows, columns] */
   double *ladj;      /* [rows] */
@@ -25,31 +30,35 @@ typedef struct rows_in {
 } rows_in;
 
 static void rows_free(rows_in *in) {
-  double *const blocks[] = {in->x, in->z, in->back, in->ladj, in->ladj_back, in->sd};
+  rh_free(in->number);
+  double *const blocks[] = {in->x, in->rounded, in->z, in->back, in->ladj, in->ladj_back, in->sd};
   for (size_t i = 0; i < RH_COUNT_OF(blocks); i++) rh_free(blocks[i]);
 }
 
 static rh_status rows_alloc(rows_in *in, const rh_flow *flow, int64_t rows) {
   const int64_t d = flow->columns, c = flow->context;
   *in = (rows_in){.rows = rows, .columns = d, .context = c, .latent = flow->latent};
+  in->number = rh_alloc_zero((size_t)rows, sizeof *in->number);
   in->x = rh_alloc_zero((size_t)rows, (size_t)(d + c) * sizeof(double));
+  in->rounded = rh_alloc_zero((size_t)rows, (size_t)d * sizeof(double));
   in->z = rh_alloc_zero((size_t)rows, (size_t)(flow->latent + c) * sizeof(double));
   in->back = rh_alloc_zero((size_t)rows, (size_t)d * sizeof(double));
   in->ladj = rh_alloc_zero((size_t)rows, sizeof(double));
   in->ladj_back = rh_alloc_zero((size_t)rows, sizeof(double));
   in->sd = rh_alloc_zero((size_t)d, sizeof(double));
-  return in->x && in->z && in->back && in->ladj && in->ladj_back && in->sd ? RH_OK : RH_E_MEMORY;
+  return in->number && in->x && in->rounded && in->z && in->back && in->ladj && in->ladj_back && in->sd ? RH_OK : RH_E_MEMORY;
 }
 
 /* Rows evenly spread over the table. */
-static rh_status rows_read(rows_in *in, const rh_table *table) {
+static void rows_read(rows_in *in, const rh_table *table) {
   const int64_t all = rh_table_rows(table);
-  int64_t *row = rh_alloc((size_t)in->rows * sizeof *row);
-  if (!row) return RH_E_MEMORY;
-  for (int64_t i = 0; i < in->rows; i++) row[i] = (int64_t)((double)i * (double)all / (double)in->rows);
-  rh_table_get_f64(table, row, 0, in->rows, in->x);
-  rh_free(row);
-  return RH_OK;
+  for (int64_t i = 0; i < in->rows; i++) in->number[i] = (int64_t)((double)i * (double)all / (double)in->rows);
+  rh_table_get_f64(table, in->number, 0, in->rows, in->x);
+}
+
+/* What an error in a column is measured in: its standard deviation, where it has one. */
+static double scale_of(const rows_in *in, int64_t column, double x) {
+  return in->sd[column] > 0 ? in->sd[column] : fmax(fabs(x), 1);
 }
 
 static void deviations(rows_in *in) {
@@ -63,6 +72,22 @@ static void deviations(rows_in *in) {
     }
     in->sd[j] = sqrt(m2 / (double)in->rows);
   }
+}
+
+/* Values that the model cannot give back, a level not seen in the fit, a dropped column that contradicts the others, become what it takes
+ * them for. *cells: how many. */
+static rh_status round_rows(rh_density *d, rows_in *in, int64_t *cells) {
+  RH_TRY(rh_rounded_rows(d->model, d->pool, d->options.isa, in->rows, in->x, in->rounded));
+  *cells = 0;
+  for (int64_t i = 0; i < in->rows; i++)
+    for (int64_t j = 0; j < in->columns; j++) {
+      double *x = &in->x[i * (in->columns + in->context) + j];
+      const double rounded = in->rounded[i * in->columns + j];
+      if (!(fabs(*x - rounded) > 1e-9 * fmax(fabs(*x), scale_of(in, j, *x)))) continue;
+      *x = rounded;
+      ++*cells;
+    }
+  return RH_OK;
 }
 
 /* x -> z -> x */
@@ -92,10 +117,30 @@ static double worst(double so_far, double error) {
   return error <= so_far ? so_far : isnan(error) ? INFINITY : error;
 }
 
+static void compare_row(const rows_in *in, int64_t i, findings *f) {
+  for (int64_t j = 0; j < in->columns; j++) {
+    const double x = in->x[i * (in->columns + in->context) + j], back = in->back[i * in->columns + j];
+    const double scale = scale_of(in, j, x), error = fabs(x - back);
+    f->inverse = worst(f->inverse, error);
+    if (error / scale <= f->inverse_relative && f->row >= 0) continue;
+    f->inverse_relative = worst(f->inverse_relative, error / scale);
+    f->row = in->number[i], f->column = j, f->there = x, f->back = back;
+  }
+}
+
 static void compare(const rows_in *in, bool exact, findings *f) {
-  const int64_t width = in->columns + in->context;
-  *f = (findings){.rows = in->rows, .det_least = INFINITY, .det_most = -INFINITY, .det = NAN, .det_inverse = exact ? 0 : NAN};
+  *f = (findings){.rows = in->rows,
+                  .rounded = f->rounded,
+                  .row = -1,
+                  .det_least = INFINITY,
+                  .det_most = -INFINITY,
+                  .det = NAN,
+                  .det_inverse = exact ? 0 : NAN};
   for (int64_t i = 0; i < in->rows; i++) {
+    if (in->ladj[i] == -INFINITY) {
+      f->outside++;
+      continue;
+    }
     if (!row_finite(in, i)) {
       f->non_finite++;
       continue;
@@ -103,11 +148,7 @@ static void compare(const rows_in *in, bool exact, findings *f) {
     f->det_least = fmin(f->det_least, in->ladj[i]);
     f->det_most = fmax(f->det_most, in->ladj[i]);
     if (exact) f->det_inverse = worst(f->det_inverse, fabs(in->ladj[i] + in->ladj_back[i]));
-    for (int64_t j = 0; j < in->columns; j++) {
-      const double error = fabs(in->x[i * width + j] - in->back[i * in->columns + j]);
-      f->inverse = fmax(f->inverse, error);
-      f->inverse_relative = fmax(f->inverse_relative, in->sd[j] > 0 ? error / in->sd[j] : 0);
-    }
+    compare_row(in, i, f);
   }
 }
 
@@ -120,7 +161,8 @@ static rh_status against_dense(rh_density *d, const rows_in *in, int64_t most, f
   if (status == RH_OK) {
     f->jacobians = n;
     f->det = 0;
-    for (int64_t i = 0; i < n; i++) f->det = worst(f->det, fabs(dense[i] - in->ladj[i]));
+    for (int64_t i = 0; i < n; i++)
+      if (in->ladj[i] != -INFINITY) f->det = worst(f->det, fabs(dense[i] - in->ladj[i]));
   }
   rh_free(dense);
   return status;
@@ -136,9 +178,15 @@ static json_t *report_of(const rh_density *d, const findings *f) {
   const int real_bytes = d->options.real_bytes ? d->options.real_bytes : d->model->values.real_bytes;
   json_t *o = json_object();
   json_object_set_new(o, "rows", json_integer(f->rows));
+  json_object_set_new(o, "outside", json_integer(f->outside));
   json_object_set_new(o, "non_finite", json_integer(f->non_finite));
+  json_object_set_new(o, "rounded", json_integer(f->rounded));
   json_object_set_new(o, "inverse_error", rh_json_real(f->inverse));
   json_object_set_new(o, "inverse_error_relative", rh_json_real(f->inverse_relative));
+  if (f->row >= 0)
+    json_object_set_new(o, "worst",
+                        json_pack("{s:I, s:I, s:f, s:o}", "row", (json_int_t)f->row + 1, "column", (json_int_t)f->column + 1, "value",
+                                  f->there, "back", rh_json_real(f->back)));
   json_object_set_new(o, "jacobians", json_integer(f->jacobians));
   json_object_set_new(o, "log_det_error", rh_json_real(f->det));
   json_object_set_new(o, "log_det_inverse_error", rh_json_real(f->det_inverse));
@@ -157,7 +205,11 @@ typedef struct check_options {
 static rh_status fill_rows(rh_density *d, const rh_table *table, const check_options *o, rows_in *in) {
   const int64_t rows = table && rh_table_rows(table) < o->rows ? rh_table_rows(table) : o->rows;
   RH_TRY(rows_alloc(in, d->model->flow, rows));
-  if (table) return rows_read(in, table);
+  for (int64_t i = 0; i < rows; i++) in->number[i] = i;
+  if (table) {
+    rows_read(in, table);
+    return RH_OK;
+  }
   if (in->context)
     return rh_fail(RH_E_ARGUMENT, "check: the model is conditional on %lld columns: give rows of data", (long long)in->context);
   rh_scorer *scorer;
@@ -172,8 +224,9 @@ static rh_status check_rows(rh_density *d, const char *data, const check_options
   rh_status status = fill_rows(d, table, o, &in);
   if (status == RH_OK) {
     deviations(&in);
-    status = there_and_back(d, &in);
+    status = round_rows(d, &in, &f->rounded);
   }
+  if (status == RH_OK) status = there_and_back(d, &in);
   if (status == RH_OK) {
     compare(&in, d->model->flow->noise == 0 && d->model->flow->latent == d->model->flow->columns, f);
     status = against_dense(d, &in, o->jacobians, f);

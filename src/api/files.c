@@ -15,9 +15,10 @@ typedef struct job {
   rh_scorer *scorer;
   rh_rows rows; /* what comes in */
   rh_table_writer *writer;
-  int64_t width; /* numbers of a row that goes out */
-  int64_t piece; /* rows at a time */
-  double *out;   /* [piece, width] */
+  const char *name; /* whose rows these are, for errors */
+  int64_t width;    /* numbers of a row that goes out */
+  int64_t piece;    /* rows at a time */
+  double *out;      /* [piece, width] */
 } job;
 
 static int64_t piece_rows(int64_t rows, int64_t width) {
@@ -75,6 +76,22 @@ static void tally_add(tally *t, int64_t n, const double *x) {
   }
 }
 
+/* log of the volume of a dequantized row's cell: the steps of bijection/dequantize.c. */
+static double log_cell(const rh_flow *flow) {
+  double sum = 0;
+  size_t i, k;
+  const json_t *part, *column;
+  json_array_foreach(json_object_get(flow->spec, "preprocess"), i, part) {
+    const char *type = json_string_value(json_object_get(part, "type"));
+    if (!type || strcmp(type, "dequantize") != 0) continue;
+    json_array_foreach(json_object_get(part, "columns"), k, column) {
+      const json_t *step = json_object_get(column, "step");
+      if (step) sum += log(json_number_value(step));
+    }
+  }
+  return sum;
+}
+
 static json_t *score_report(const rh_flow *flow, const tally *t) {
   const double n = (double)t->n;
   json_t *report = json_object();
@@ -83,9 +100,9 @@ static json_t *score_report(const rh_flow *flow, const tally *t) {
   json_object_set_new(report, "stderr", t->zero ? json_null() : rh_json_real(t->n > 1 ? sqrt(t->m2 / (n - 1) / n) : NAN));
   json_object_set_new(report, "zero_density", json_integer(t->zero));
   json_object_set_new(report, "finite_mean", rh_json_real(t->n ? t->mean : NAN));
-  /* Every column discrete: log p is that of whole numbers, and bits/dim makes sense. */
+  /* Every column discrete: a cell's probability is its mean density times its volume, and bits/dim makes sense. */
   if (flow->noise > 0 && flow->noise >= flow->columns && !t->zero) {
-    json_object_set_new(report, "bits_per_dim", json_real(-t->mean / (double)flow->columns / log(2.0)));
+    json_object_set_new(report, "bits_per_dim", json_real(-(t->mean + log_cell(flow)) / (double)flow->columns / log(2.0)));
   }
   return report;
 }
@@ -140,20 +157,32 @@ rh_status rh_score_file(rh_density *density, const char *data, const char *outpu
 
 typedef rh_status code_fn(rh_scorer *s, const rh_rows *rows, int64_t first, int64_t n, double *out, double *ladj);
 
+/* Nothing that is no number goes into a file. */
+static rh_status finite_rows(const job *j, int64_t first, int64_t n, const char *why) {
+  for (int64_t i = 0; i < n; i++)
+    for (int64_t k = 0; k < j->width; k++)
+      if (!isfinite(j->out[i * j->width + k])) return rh_fail(RH_E_NUMERIC, "%s: row %lld %s", j->name, (long long)(first + i) + 1, why);
+  return RH_OK;
+}
+
 static rh_status code_rows(job *j, code_fn *fn) {
+  const char *why =
+      fn == rh_encode ? "lies outside of the model's support, its density is 0: it has no code; leave such rows out (rheo score finds them)"
+                      : "decodes to no finite numbers: the code lies too far out";
   for (int64_t i = 0; i < j->rows.rows; i += j->piece) {
     const int64_t n = j->rows.rows - i < j->piece ? j->rows.rows - i : j->piece;
     RH_TRY(fn(j->scorer, &j->rows, i, n, j->out, NULL));
+    RH_TRY(finite_rows(j, i, n, why));
     RH_TRY(rh_table_writer_put_f64(j->writer, n, j->out));
   }
   return RH_OK;
 }
 
 /* Rows of `table` through fn to `output`, `width` numbers each. */
-static rh_status code_table(rh_density *d, code_fn *fn, const rh_table *table, const char *output, int64_t width,
+static rh_status code_table(rh_density *d, code_fn *fn, const char *path, const rh_table *table, const char *output, int64_t width,
                             const char *const *names) {
   const rh_part part = {.table = table};
-  job j = {.density = d, .rows = rh_rows_of(&part)};
+  job j = {.density = d, .name = path, .rows = rh_rows_of(&part)};
   rh_status status = rh_density_scorer(d, d->options.seed, d->options.temperature, &j.scorer);
   if (status == RH_OK) status = job_open(&j, output, j.rows.rows, width, names);
   if (status == RH_OK) status = code_rows(&j, fn);
@@ -173,7 +202,7 @@ rh_status rh_encode_file(rh_density *density, const char *data, const char *outp
   const int64_t latent = density->model->flow->latent;
   rh_density_lock(density);
   rh_status status = rh_read_rows(data, &read, density->model, &table);
-  if (status == RH_OK) status = code_table(density, rh_encode, table, output, latent, NULL);
+  if (status == RH_OK) status = code_table(density, rh_encode, data, table, output, latent, NULL);
   rh_density_unlock(density);
   if (status == RH_OK) status = rows_report(rh_table_rows(table), latent, report);
   rh_table_free(table);
@@ -186,7 +215,7 @@ static rh_status decode_table(rh_density *d, const char *path, rh_table *table, 
   RH_TRY(rh_match_columns(path, NULL, flow->latent + flow->context, table));
   const char **names;
   RH_TRY(rh_column_names(d->model, flow->columns, &names));
-  const rh_status status = code_table(d, rh_decode, table, output, flow->columns, names);
+  const rh_status status = code_table(d, rh_decode, path, table, output, flow->columns, names);
   rh_free(names);
   return status;
 }
@@ -213,6 +242,7 @@ static rh_status sample_rows(job *j, int64_t rows) {
   for (int64_t i = 0; i < rows; i += j->piece) {
     const int64_t n = rows - i < j->piece ? rows - i : j->piece;
     RH_TRY(rh_sample(j->scorer, NULL, i, n, j->out, NULL));
+    RH_TRY(finite_rows(j, i, n, "is not finite: the model stretches too far; a temperature below 1 or dtype f64 may help"));
     RH_TRY(rh_table_writer_put_f64(j->writer, n, j->out));
   }
   return RH_OK;
@@ -230,7 +260,7 @@ rh_status rh_sample_file(rh_density *density, const char *output, const char *op
   json_decref(json);
   if (status != RH_OK) return status;
   const int64_t columns = density->model->flow->columns;
-  job j = {.density = density};
+  job j = {.density = density, .name = "sample"};
   const char **names = NULL;
   rh_density_lock(density);
   status = rh_density_scorer(density, seed, temperature, &j.scorer);

@@ -329,7 +329,13 @@ rh_status rh_score(rh_scorer *s, const rh_rows *rows, int64_t first, int64_t n, 
 
 rh_status rh_encode(rh_scorer *s, const rh_rows *rows, int64_t first, int64_t n, double *z, double *ladj) {
   RH_TRY(check_rows(rows, first, n, s->flow->columns + s->flow->context, "rows"));
-  return run_rows(s, RH_TASK_ENCODE, rows, first, n, z, ladj);
+  double *own = ladj ? NULL : rh_alloc_zero((size_t)n + 1, sizeof *own), *look = ladj ? ladj : own;
+  if (!look) return RH_E_MEMORY;
+  const rh_status status = run_rows(s, RH_TASK_ENCODE, rows, first, n, z, look);
+  for (int64_t i = 0; i < n && status == RH_OK; i++) /* outside of the support there is no code */
+    for (int64_t j = 0; look[i] == -INFINITY && j < s->flow->latent; j++) z[i * s->flow->latent + j] = NAN;
+  rh_free(own);
+  return status;
 }
 
 rh_status rh_decode(rh_scorer *s, const rh_rows *rows, int64_t first, int64_t n, double *x, double *ladj) {

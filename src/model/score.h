@@ -39,7 +39,7 @@ void rh_scorer_destroy(rh_scorer *scorer); /* NULL is fine */
 /* Rows [first, first + n) of `rows`, whose width must be columns + context. log_prob [n]: nats, of the raw row; -inf where the density is
  * 0. */
 rh_status rh_score(rh_scorer *s, const rh_rows *rows, int64_t first, int64_t n, double *log_prob) RH_WARN_UNUSED;
-/* z [n, latent], ladj [n] or NULL. Noise as in rh_score, first draw. */
+/* z [n, latent], ladj [n] or NULL. Noise as in rh_score, first draw. Outside of the support there is no code: NaN, and ladj -inf. */
 rh_status rh_encode(rh_scorer *s, const rh_rows *rows, int64_t first, int64_t n, double *z, double *ladj) RH_WARN_UNUSED;
 /* rows: [latent | context]; x [n, columns], ladj [n] or NULL. */
 rh_status rh_decode(rh_scorer *s, const rh_rows *rows, int64_t first, int64_t n, double *x, double *ladj) RH_WARN_UNUSED;
