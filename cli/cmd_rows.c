@@ -29,7 +29,8 @@ static const arg_option score_options[] = {
      .least = 1,
      .most = 100000,
      .help = "Draws of that noise a row, averaged. Default 1."},
-    DATA_OPTIONS};
+    DATA_OPTIONS,
+    HEADER_OPTION};
 static const arg_option code_options[] = {
     {.name = "output",
      .letter = 'o',
@@ -37,7 +38,8 @@ static const arg_option code_options[] = {
      .value = "OUT",
      .help = "Where the rows go: NPY if OUT ends in .npy, else CSV. Required."},
     {.name = "seed", .kind = ARG_COUNT, .value = "N", .most = 9e18, .help = "Of the noise that discrete columns need. Default 0."},
-    DATA_OPTIONS};
+    DATA_OPTIONS,
+    HEADER_OPTION};
 static const arg_option sample_options[] = {
     {.name = "count", .letter = 'n', .kind = ARG_COUNT, .value = "N", .least = 1, .most = 1e12, .help = "How many rows. Required."},
     {.name = "output",
@@ -76,7 +78,7 @@ static bool to_stdout(const char *output) {
 }
 
 static int run_file(const cli_args *args, file_call *call, bool needs_output, void (*human)(json_t *)) {
-  static const char *const keys[] = {"columns", NULL};
+  static const char *const keys[] = {"columns", "header", NULL};
   const char *output = arg_text(args, "output", NULL);
   if (needs_output && !output)
     return complain(EXIT_USAGE, "%s: where should the rows go? give -o OUT (- is standard output)", args->command->name);

@@ -80,7 +80,8 @@ RH_API rh_status rh_density_decode(rh_density *density, int64_t rows, const doub
  * Output: NPY where the name ends in .npy, else CSV; whole or not at all. output may be NULL for score: only the report.
  * Options of all:  columns    which columns to read: "a,b,3-7" by name or number, "-c" leaves out; default: the model's own by name where
  *                             the file has a header, else all
- *                  header     "detect" (default), "yes", "no"
+ *                  header     is the first line of a CSV file one? "yes", "no", or "detect" (default): a line of texts is one, a line of
+ *                             numbers is none, one of both is an error
  *                  separator  ",", ";" or "\t"; default: detected
  * report: a JSON object; NULL where it is not wanted. */
 

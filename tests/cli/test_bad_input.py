@@ -35,12 +35,16 @@ class BadInput(CommandTest):
             file.write(content if isinstance(content, bytes) else content.encode())
         return name
 
+    @staticmethod
+    def words(name):
+        return [name] if isinstance(name, str) else name
+
     def fit_refused(self, code, words, name, *more):
         """A fit over an existing model leaves it as it is."""
-        self.refused(code, words, "fit", name, "-o", "model.rheo", "--epochs", 1, *more)
+        self.refused(code, words, "fit", *self.words(name), "-o", "model.rheo", "--epochs", 1, *more)
 
     def score_refused(self, code, words, name, *more):
-        self.refused(code, words, "score", "model.rheo", name, "-o", "old.csv", *more)
+        self.refused(code, words, "score", "model.rheo", *self.words(name), "-o", "old.csv", *more)
 
     def both_refused(self, words, name):
         self.fit_refused(1, words, name)
@@ -55,6 +59,18 @@ class BadInput(CommandTest):
     def test_text_where_a_number_belongs(self):
         self.both_refused("text.csv|3|2|five", self.put("text.csv", "a,b,c\n1,2,3\n4,five,6\n7,8,9\n"))
         self.both_refused("text.csv|2", self.put("text.csv", "1,2,3\n4,,6\n7,8,9\n"))
+
+    def test_a_first_line_of_texts_and_numbers(self):
+        rows = "".join(f"{a},{b},{c}\n" for a, b, c in self.x[:50])
+        self.both_refused("mixed.csv|line 1, column 2|n/a|--header", self.put("mixed.csv", "0.1,n/a,0.3\n" + rows))
+        self.both_refused("mixed.csv|line 1, column 2|n/a|leave the column out", ["--header", "no", "mixed.csv"])
+        self.put("years.csv", "a,2019,2020\n" + rows)
+        self.both_refused("years.csv|line 1, column 1|--header", "years.csv")
+        self.done("fit", "years.csv", "-o", "years.rheo", "--header", "yes", "--epochs", 1, "-q")
+        self.assertEqual(self.report("score", "years.rheo", "years.csv", "--header", "yes")["n"], 50)
+        self.assertEqual(self.report("check", "years.rheo", "years.csv", "--header", "yes")["rows"], 50)
+        self.done("encode", "years.rheo", "years.csv", "-o", "codes.csv", "--header", "yes")
+        self.refused(2, "--header|detect", "score", "years.rheo", "years.csv", "--header", "maybe")
 
     def test_not_finite(self):
         for word in ("nan", "inf", "-inf", "1e999"):
