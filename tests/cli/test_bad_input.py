@@ -97,8 +97,14 @@ class BadInput(CommandTest):
         self.fit_refused(1, "row", self.put("row.csv", "a,b,c\n1,2,3\n"))
 
     def test_all_constant(self):
-        self.fit_refused(1, "same.csv", self.put("same.csv", "1,2\n" * 50))
+        self.fit_refused(1, "same.csv|every column is constant", self.put("same.csv", "1,2\n" * 300))
         self.fit_refused(1, "same.csv|constant", self.put("same.csv", "1,2\n" * 10))
+
+    def test_few_different_rows(self):
+        self.put("binary.csv", "0,0\n0,1\n1,0\n1,1\n" * 75)
+        self.fit_refused(1, "binary.csv: 4 different rows|--val FILE|--split 1,0,0", "binary.csv")
+        self.done("fit", "binary.csv", "-o", "binary.rheo", "--split", "1,0,0", "--epochs", 1, "-q")
+        self.done("fit", "binary.csv", "-o", "binary.rheo", "--val", "binary.csv", "--epochs", 1, "-q")
 
     def test_duplicate_headers(self):
         self.both_refused("twice.csv|a", self.put("twice.csv", "a,a,c\n1,2,3\n4,5,6\n7,8,9\n"))
@@ -140,6 +146,13 @@ class BadInput(CommandTest):
         for name, content in {"cut": good[:-30], "flipped": good[:60] + bytes([good[60] ^ 255]) + good[61:], "no arrays": empty.getvalue()}.items():
             with self.subTest(name):
                 self.both_refused("hostile.npz", self.put("hostile.npz", content))
+        odd = io.BytesIO()
+        with zipfile.ZipFile(odd, "w", zipfile.ZIP_BZIP2) as archive:
+            archive.writestr("a.npy", npy(self.x))
+        self.both_refused('odd.npz: array "a"|method 12|savez_compressed', self.put("odd.npz", odd.getvalue()))
+        odd = io.BytesIO()
+        np.savez(odd, a=self.x.astype(object), labels=np.zeros(400))
+        self.both_refused('odd.npz: array "a"|Python objects|astype|FILE.npz:NAME', self.put("odd.npz", odd.getvalue()))
         self.put("good.npz", good)
         self.both_refused("good.npz|y", "good.npz:y")
 
