@@ -200,7 +200,7 @@ static rh_status set_names(fit_job *j) {
 
 static rh_status analyse(fit_job *j) {
   const rh_part *part = &j->part[RH_PART_TRAIN];
-  const rh_status status = rh_analyse(part->table, part->row, part->n, j->o.handle, &j->plan);
+  const rh_status status = rh_analyse(part->table, part->row, part->n, j->o.handle, j->o.compute.real_bytes, &j->plan);
   return status == RH_OK ? RH_OK : rh_fail_prefix(status, "%s: ", j->name[RH_PART_TRAIN]);
 }
 

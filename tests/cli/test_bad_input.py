@@ -86,6 +86,18 @@ class BadInput(CommandTest):
         x[7, 2] = 1e300
         self.fit_refused(1, "huge.npy|8|3|float32", self.put("huge.npy", npy(x)))
 
+    def test_columns_that_float32_or_a_model_cannot_hold(self):
+        rng = np.random.default_rng(4)
+        far = np.column_stack([self.x, 1.7e9 + 60 * rng.random(400)])
+        self.fit_refused(1, "far.npy: column 4|steps of 128|--dtype f64|subtract 1.7e+09", self.put("far.npy", npy(far)))
+        self.done("fit", "far.npy", "-o", "far.rheo", "--dtype", "f64", "--steps", 2, "-q")
+        far[:, 3] = 1.7e9 + 3600 * rng.random(400)
+        self.put("far.npy", npy(far))
+        warnings = self.report("fit", "far.npy", "-o", "far.rheo", "--steps", 2)["warnings"]
+        self.assertIn("column 4: in float32 its values round to steps of 128: use --dtype f64, or subtract 1.7e+09 first", warnings)
+        wide = np.column_stack([1e36 * self.x[:, 0], 1e-38 * rng.standard_normal(400)])
+        self.fit_refused(1, "wide.npy: column 2: its standard deviation|rescale the column", self.put("wide.npy", npy(wide)))
+
     def test_empty(self):
         for content in ("", "\n\n", "# a comment\n", "a,b,c\n"):
             self.both_refused("empty.csv", self.put("empty.csv", content))
