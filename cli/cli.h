@@ -76,7 +76,7 @@ int complain(int code, const char *format, ...) __attribute__((format(printf, 2,
 /* The library's last error; EXIT_USAGE for wrong arguments, else EXIT_FAILED. */
 int complain_status(rh_status status);
 
-/* The report of a command: text parsed, printed as --json asks, after what `human` prints (not with -q). Frees text. */
+/* The report of a command: text parsed, printed as --json asks, after its notes and what `human` prints (not with -q). Frees text. */
 int finish(const cli_args *args, char *text, void (*human)(json_t *report));
 /* Opens the model named by operand 0 with --threads, --isa and the like; NULL with the error printed and *code set. */
 rh_density *open_model(const cli_args *args, int *code);

@@ -143,15 +143,7 @@ static void print_figure(const char *name, const json_t *report, const char *std
   printf(" nats a row\n");
 }
 
-static void print_list(const json_t *list, const char *before) {
-  size_t i;
-  json_t *item;
-  json_array_foreach(list, i, item) printf("%s%s\n", before, json_string_value(item));
-}
-
 static void human(json_t *report) {
-  print_list(json_object_get(report, "notes"), "");
-  print_list(json_object_get(report, "warnings"), "warning: ");
   if (*text_of(report, "why")) printf("%s\n", text_of(report, "why"));
   print_figure("train", report, "");
   print_figure("val", report, "val_stderr");

@@ -85,7 +85,8 @@ RH_API rh_status rh_density_decode(rh_density *density, int64_t rows, const doub
  *                  separator  ",", ";" or "\t"; default: detected
  * report: a JSON object; NULL where it is not wanted. */
 
-/* report: rows, mean, stderr, n, finite_mean, zero_density; where the data is discrete also bits_per_dim. */
+/* report: n (rows), mean, stderr, finite_mean, zero_density, notes (sentences; encode's has them too); where the data is discrete also
+ * bits_per_dim. */
 RH_API rh_status rh_score_file(rh_density *density, const char *data, const char *output, const char *options, char **report);
 RH_API rh_status rh_encode_file(rh_density *density, const char *data, const char *output, const char *options, char **report);
 RH_API rh_status rh_decode_file(rh_density *density, const char *codes, const char *output, const char *options, char **report);
