@@ -120,14 +120,18 @@ static int run_sample(const cli_args *args) {
 }
 
 #define OPTIONS(table) .options = table, .option_count = sizeof table / sizeof *table
-const cli_command command_score = {.name = "score",
-                                   .operands = "MODEL DATA",
-                                   .summary = "The log-density of every row of a table; prints the mean and its standard error.",
-                                   .details = "Nats per row, in the units of the file; also bits/dim where the data is discrete.",
-                                   OPTIONS(score_options),
-                                   .least_operands = 2,
-                                   .most_operands = 2,
-                                   .run = run_score};
+const cli_command command_score = {
+    .name = "score",
+    .operands = "MODEL DATA",
+    .summary = "The log-density of every row of a table; prints the mean and its standard error.",
+    .details =
+        "Nats per row, in the units of the file; also bits/dim where the data is discrete. Columns that the fit dropped (constant, copies, "
+        "linear combinations of others) are not looked at: a row that contradicts them scores as if it fitted, as does a value between the "
+        "levels of a discrete column; rheo check counts such cells.",
+    OPTIONS(score_options),
+    .least_operands = 2,
+    .most_operands = 2,
+    .run = run_score};
 const cli_command command_encode = {.name = "encode",
                                     .operands = "MODEL DATA -o OUT",
                                     .summary = "Map rows to codes, which are standard normal under the model.",

@@ -72,6 +72,18 @@ class Meaning(CommandTest):
         write_csv(self.path("others.csv"), rows, ["x", "y"])  # chosen: no need to say it
         self.assertEqual(self.report("score", "named.rheo", "others.csv", "--columns", "x,y", "-q")["notes"], [])
 
+    def test_rows_that_contradict_a_dropped_column_are_counted_by_check(self):
+        x = np.random.default_rng(6).standard_normal((200, 2))
+        table = np.column_stack([x, x[:, 0], np.full(200, 3.0)])
+        write_csv(self.path("dropped.csv"), table)
+        self.done("fit", "dropped.csv", "-o", "dropped.rheo", "--steps", "20", "-q")
+        fits = self.report("score", "dropped.rheo", "dropped.csv", "-q")["mean"]
+        table[3, 2] += 1
+        table[5, 3] = 4
+        write_csv(self.path("dropped.csv"), table)
+        self.assertEqual(self.report("score", "dropped.rheo", "dropped.csv", "-q")["mean"], fits)
+        self.assertEqual(self.report("check", "dropped.rheo", "dropped.csv", "-q")["rounded"], 2)
+
     def test_check_names_the_worst_row(self):
         rng = np.random.default_rng(4)
         table = np.column_stack([rng.standard_normal(400), rng.standard_normal(400)])
