@@ -28,6 +28,15 @@ typedef struct arg_option {
   const char *choices;
 } arg_option;
 
+/* An option of every command that reads a table. */
+#define HEADER_OPTION                                                                                                        \
+  {                                                                                                                          \
+    .name = "header", .kind = ARG_CHOICE, .value = "WHAT", .choices = "detect|yes|no",                                       \
+    .help =                                                                                                                  \
+        "Whether the first line of a CSV file is a header: yes, no, or detect (default): a line of texts is one, a line of " \
+        "numbers is none, one of both is an error."                                                                          \
+  }
+
 struct cli_args;
 typedef struct cli_command {
   const char *name, *operands, *summary;
@@ -67,7 +76,7 @@ int complain(int code, const char *format, ...) __attribute__((format(printf, 2,
 /* The library's last error; EXIT_USAGE for wrong arguments, else EXIT_FAILED. */
 int complain_status(rh_status status);
 
-/* The report of a command: text parsed, printed as --json asks, after what `human` prints (not with -q). Frees text. */
+/* The report of a command: text parsed, printed as --json asks, after its notes and what `human` prints (not with -q). Frees text. */
 int finish(const cli_args *args, char *text, void (*human)(json_t *report));
 /* Opens the model named by operand 0 with --threads, --isa and the like; NULL with the error printed and *code set. */
 rh_density *open_model(const cli_args *args, int *code);

@@ -13,6 +13,7 @@ static const arg_option options[] = {
      .help = "Hold the log-determinant of N rows against the dense Jacobian. Default 10."},
     {.name = "seed", .kind = ARG_COUNT, .value = "N", .most = 9e18, .help = "Of the samples, where no DATA is given. Default 0."},
     {.name = "columns", .kind = ARG_TEXT, .value = "LIST", .help = "Use these columns: names, numbers from 1, ranges (a,b,3-7)."},
+    HEADER_OPTION,
     {.name = "dtype", .kind = ARG_CHOICE, .value = "TYPE", .choices = "f32|f64", .help = "The arithmetic; default: that of the fit."},
 };
 
@@ -51,7 +52,7 @@ static int complain_failed(const cli_args *args, const json_t *report) {
 }
 
 static int run(const cli_args *args) {
-  static const char *const keys[] = {"rows", "jacobians", "seed", "columns", NULL};
+  static const char *const keys[] = {"rows", "jacobians", "seed", "columns", "header", NULL};
   int code;
   rh_density *density = open_model(args, &code);
   if (!density) return code;

@@ -61,6 +61,7 @@ static const arg_option options[] = {
      .kind = ARG_TEXT,
      .value = "LIST",
      .help = "Use these columns: names, numbers from 1, ranges (a,b,3-7); -c leaves one out."},
+    HEADER_OPTION,
     {.name = "memory",
      .kind = ARG_CHOICE,
      .value = "POLICY",
@@ -116,8 +117,8 @@ static json_t *split_list(const char *text) {
 
 static char *fit_options(const cli_args *args) {
   static const struct { const char *option, *key; } renamed[] = {{"any-isa", "any_isa"}};
-  static const char *const keys[] = {"output", "arch",    "set",    "handle", "epochs",  "steps",   "time", "seed", "dtype",
-                                     "split",  "columns", "memory", "resume", "any-isa", "threads", "isa",  NULL};
+  static const char *const keys[] = {"output", "arch",    "set",    "handle", "epochs", "steps",   "time",    "seed", "dtype",
+                                     "split",  "columns", "header", "memory", "resume", "any-isa", "threads", "isa",  NULL};
   json_t *picked = json_object();
   for (int i = 0; keys[i]; i++) {
     json_t *value = json_object_get(args->given, keys[i]);
@@ -142,15 +143,7 @@ static void print_figure(const char *name, const json_t *report, const char *std
   printf(" nats a row\n");
 }
 
-static void print_list(const json_t *list, const char *before) {
-  size_t i;
-  json_t *item;
-  json_array_foreach(list, i, item) printf("%s%s\n", before, json_string_value(item));
-}
-
 static void human(json_t *report) {
-  print_list(json_object_get(report, "notes"), "");
-  print_list(json_object_get(report, "warnings"), "warning: ");
   if (*text_of(report, "why")) printf("%s\n", text_of(report, "why"));
   print_figure("train", report, "");
   print_figure("val", report, "val_stderr");

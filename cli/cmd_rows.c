@@ -29,7 +29,8 @@ static const arg_option score_options[] = {
      .least = 1,
      .most = 100000,
      .help = "Draws of that noise a row, averaged. Default 1."},
-    DATA_OPTIONS};
+    DATA_OPTIONS,
+    HEADER_OPTION};
 static const arg_option code_options[] = {
     {.name = "output",
      .letter = 'o',
@@ -37,7 +38,8 @@ static const arg_option code_options[] = {
      .value = "OUT",
      .help = "Where the rows go: NPY if OUT ends in .npy, else CSV. Required."},
     {.name = "seed", .kind = ARG_COUNT, .value = "N", .most = 9e18, .help = "Of the noise that discrete columns need. Default 0."},
-    DATA_OPTIONS};
+    DATA_OPTIONS,
+    HEADER_OPTION};
 static const arg_option sample_options[] = {
     {.name = "count", .letter = 'n', .kind = ARG_COUNT, .value = "N", .least = 1, .most = 1e12, .help = "How many rows. Required."},
     {.name = "output",
@@ -76,7 +78,7 @@ static bool to_stdout(const char *output) {
 }
 
 static int run_file(const cli_args *args, file_call *call, bool needs_output, void (*human)(json_t *)) {
-  static const char *const keys[] = {"columns", NULL};
+  static const char *const keys[] = {"columns", "header", NULL};
   const char *output = arg_text(args, "output", NULL);
   if (needs_output && !output)
     return complain(EXIT_USAGE, "%s: where should the rows go? give -o OUT (- is standard output)", args->command->name);
@@ -118,14 +120,18 @@ static int run_sample(const cli_args *args) {
 }
 
 #define OPTIONS(table) .options = table, .option_count = sizeof table / sizeof *table
-const cli_command command_score = {.name = "score",
-                                   .operands = "MODEL DATA",
-                                   .summary = "The log-density of every row of a table; prints the mean and its standard error.",
-                                   .details = "Nats per row, in the units of the file; also bits/dim where the data is discrete.",
-                                   OPTIONS(score_options),
-                                   .least_operands = 2,
-                                   .most_operands = 2,
-                                   .run = run_score};
+const cli_command command_score = {
+    .name = "score",
+    .operands = "MODEL DATA",
+    .summary = "The log-density of every row of a table; prints the mean and its standard error.",
+    .details =
+        "Nats per row, in the units of the file; also bits/dim where the data is discrete. Columns that the fit dropped (constant, copies, "
+        "linear combinations of others) are not looked at: a row that contradicts them scores as if it fitted, as does a value between the "
+        "levels of a discrete column; rheo check counts such cells.",
+    OPTIONS(score_options),
+    .least_operands = 2,
+    .most_operands = 2,
+    .run = run_score};
 const cli_command command_encode = {.name = "encode",
                                     .operands = "MODEL DATA -o OUT",
                                     .summary = "Map rows to codes, which are standard normal under the model.",

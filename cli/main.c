@@ -57,9 +57,19 @@ const char *text_of(const json_t *object, const char *key) {
   return text ? text : "";
 }
 
+static void print_list(const json_t *list, const char *before) {
+  size_t i;
+  json_t *item;
+  json_array_foreach(list, i, item) printf("%s%s\n", before, json_string_value(item));
+}
+
 int finish(const cli_args *args, char *text, void (*human)(json_t *report)) {
   json_t *report = text ? json_loads(text, JSON_ALLOW_NUL, NULL) : NULL;
-  if (human && !args->quiet) human(report);
+  if (human && !args->quiet) {
+    print_list(json_object_get(report, "notes"), "");
+    print_list(json_object_get(report, "warnings"), "warning: ");
+    human(report);
+  }
   if (args->json && text) printf("%s\n", text);
   rh_text_free(text);
   json_decref(report);

@@ -80,11 +80,14 @@ RH_API rh_status rh_density_decode(rh_density *density, int64_t rows, const doub
  * Output: NPY where the name ends in .npy, else CSV; whole or not at all. output may be NULL for score: only the report.
  * Options of all:  columns    which columns to read: "a,b,3-7" by name or number, "-c" leaves out; default: the model's own by name where
  *                             the file has a header, else all
- *                  header     "detect" (default), "yes", "no"
+ *                  header     is the first line of a CSV file one? "yes", "no", or "detect" (default): a line of texts is one, a line of
+ *                             numbers is none, one of both is an error
  *                  separator  ",", ";" or "\t"; default: detected
  * report: a JSON object; NULL where it is not wanted. */
 
-/* report: rows, mean, stderr, n, finite_mean, zero_density; where the data is discrete also bits_per_dim. */
+/* report: n (rows), mean, stderr, finite_mean, zero_density, notes (sentences; encode's has them too); where the data is discrete also
+ * bits_per_dim. Columns that the fit dropped (constant, copies, linear combinations of others) are not looked at: a row that contradicts
+ * them scores as if it fitted, as does a value between the levels of a discrete column; rh_check_file counts such cells as rounded. */
 RH_API rh_status rh_score_file(rh_density *density, const char *data, const char *output, const char *options, char **report);
 RH_API rh_status rh_encode_file(rh_density *density, const char *data, const char *output, const char *options, char **report);
 RH_API rh_status rh_decode_file(rh_density *density, const char *codes, const char *output, const char *options, char **report);

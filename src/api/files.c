@@ -92,9 +92,18 @@ static double log_cell(const rh_flow *flow) {
   return sum;
 }
 
-static json_t *score_report(const rh_flow *flow, const tally *t) {
+/* What should be known of the rows that were read; a new reference. */
+static json_t *notes_of(const char *path, const rh_read_options *read, const rh_model *model, const rh_table *table) {
+  json_t *notes = json_array();
+  if (table && !read->columns) rh_note_order(path, model->columns, table, notes);
+  return notes;
+}
+
+/* notes: taken */
+static json_t *score_report(const rh_flow *flow, const tally *t, json_t *notes) {
   const double n = (double)t->n;
   json_t *report = json_object();
+  json_object_set_new(report, "notes", notes);
   json_object_set_new(report, "n", json_integer(t->n + t->zero));
   json_object_set_new(report, "mean", t->zero || !t->n ? json_null() : json_real(t->mean));
   json_object_set_new(report, "stderr", t->zero ? json_null() : rh_json_real(t->n > 1 ? sqrt(t->m2 / (n - 1) / n) : NAN));
@@ -148,9 +157,11 @@ rh_status rh_score_file(rh_density *density, const char *data, const char *outpu
   rh_status status = rh_read_rows(data, &read, density->model, &table);
   if (status == RH_OK) status = score_table(density, table, output, &t);
   rh_density_unlock(density);
+  if (status == RH_OK)
+    status = rh_report_give(score_report(density->model->flow, &t, notes_of(data, &read, density->model, table)), report);
   rh_table_free(table);
   json_decref(json);
-  return status == RH_OK ? rh_report_give(score_report(density->model->flow, &t), report) : status;
+  return status;
 }
 
 /* ---- encode, decode ---- */
@@ -189,8 +200,11 @@ static rh_status code_table(rh_density *d, code_fn *fn, const char *path, const 
   return job_close(&j, status);
 }
 
-static rh_status rows_report(int64_t rows, int64_t columns, char **report) {
-  return rh_report_give(json_pack("{s:I, s:I}", "rows", (json_int_t)rows, "columns", (json_int_t)columns), report);
+/* notes: taken; or NULL */
+static rh_status rows_report(int64_t rows, int64_t columns, json_t *notes, char **report) {
+  json_t *o = json_pack("{s:I, s:I}", "rows", (json_int_t)rows, "columns", (json_int_t)columns);
+  if (notes) json_object_set_new(o, "notes", notes);
+  return rh_report_give(o, report);
 }
 
 rh_status rh_encode_file(rh_density *density, const char *data, const char *output, const char *options, char **report) {
@@ -204,7 +218,7 @@ rh_status rh_encode_file(rh_density *density, const char *data, const char *outp
   rh_status status = rh_read_rows(data, &read, density->model, &table);
   if (status == RH_OK) status = code_table(density, rh_encode, data, table, output, latent, NULL);
   rh_density_unlock(density);
-  if (status == RH_OK) status = rows_report(rh_table_rows(table), latent, report);
+  if (status == RH_OK) status = rows_report(rh_table_rows(table), latent, notes_of(data, &read, density->model, table), report);
   rh_table_free(table);
   json_decref(json);
   return status;
@@ -230,7 +244,7 @@ rh_status rh_decode_file(rh_density *density, const char *codes, const char *out
   rh_status status = rh_read_rows(codes, &read, NULL, &table);
   if (status == RH_OK) status = decode_table(density, codes, table, output);
   rh_density_unlock(density);
-  if (status == RH_OK) status = rows_report(rh_table_rows(table), density->model->flow->columns, report);
+  if (status == RH_OK) status = rows_report(rh_table_rows(table), density->model->flow->columns, NULL, report);
   rh_table_free(table);
   json_decref(json);
   return status;
@@ -270,5 +284,5 @@ rh_status rh_sample_file(rh_density *density, const char *output, const char *op
   status = job_close(&j, status);
   rh_density_unlock(density);
   rh_free(names);
-  return status == RH_OK ? rows_report(rows, columns, report) : status;
+  return status == RH_OK ? rows_report(rows, columns, NULL, report) : status;
 }

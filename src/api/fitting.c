@@ -37,8 +37,8 @@ typedef struct fit_job {
   rh_rows rows[RH_PARTS];
   bool given[RH_PARTS]; /* there are such rows */
   rh_recipe recipe;
-  json_t *plan;
-  const char *why; /* static */
+  json_t *plan, *notes; /* notes: of how the tables were read */
+  const char *why;      /* static */
   rh_model *model;
   rh_fit_progress *progress;
   void *arg;
@@ -129,6 +129,8 @@ static rh_status match_part(fit_job *j, int i) {
   json_t *wanted = names ? json_array() : NULL;
   for (int64_t c = 0; c < width && wanted; c++) json_array_append_new(wanted, json_string(names[c]));
   const rh_status status = rh_match_columns(j->name[i], wanted, width, j->table[i]);
+  if (!j->notes) j->notes = json_array();
+  if (status == RH_OK && !j->o.read.columns) rh_note_order(j->name[i], wanted, j->table[i], j->notes);
   json_decref(wanted);
   return status;
 }
@@ -200,7 +202,7 @@ static rh_status set_names(fit_job *j) {
 
 static rh_status analyse(fit_job *j) {
   const rh_part *part = &j->part[RH_PART_TRAIN];
-  const rh_status status = rh_analyse(part->table, part->row, part->n, j->o.handle, &j->plan);
+  const rh_status status = rh_analyse(part->table, part->row, part->n, j->o.handle, j->o.compute.real_bytes, &j->plan);
   return status == RH_OK ? RH_OK : rh_fail_prefix(status, "%s: ", j->name[RH_PART_TRAIN]);
 }
 
@@ -293,7 +295,9 @@ static json_t *report_of(const fit_job *j, const rh_fit_report *r) {
   if (j->why) json_object_set_new(o, "why", json_string(j->why));
   json_object_set_new(o, "dtype", json_string(j->o.compute.real_bytes == 4 ? "f32" : "f64"));
   json_object_set_new(o, "columns", json_integer(j->rows[RH_PART_TRAIN].columns));
-  json_object_set(o, "notes", json_object_get(j->plan, "report"));
+  json_t *notes = json_copy(json_object_get(j->plan, "report"));
+  if (j->notes) json_array_extend(notes, j->notes);
+  json_object_set_new(o, "notes", notes);
   json_object_set(o, "warnings", json_object_get(j->plan, "warnings"));
   return o;
 }
@@ -323,6 +327,7 @@ static rh_status run_job(fit_job *j, rh_density **density, char **report) {
 static void job_free(fit_job *j) {
   rh_model_destroy(j->model);
   json_decref(j->plan);
+  json_decref(j->notes);
   rh_split_free(&j->split);
   for (int i = 0; i < RH_PARTS; i++) rh_table_free(j->table[i]);
 }

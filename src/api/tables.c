@@ -24,18 +24,21 @@ static int64_t find_name(const char *const *names, int64_t n, const char *name) 
 
 enum { LIST_BYTES = 200 };
 
-/* "a, b, c, ..." for an error. */
+/* Appends a name of a list "a, b, c, ..."; false where it is full. */
+static bool list_name(char text[LIST_BYTES], bool first, const char *name) {
+  const size_t used = first ? 0 : strlen(text);
+  const int n = snprintf(text + used, LIST_BYTES - used, "%s%s", first ? "" : ", ", name);
+  if (n >= 0 && used + (size_t)n < LIST_BYTES - 5) return true;
+  snprintf(text + used, LIST_BYTES - used, "%s...", first ? "" : ", ");
+  return false;
+}
+
 static const char *list_names(const json_t *wanted, char text[LIST_BYTES]) {
-  size_t used = 0, i;
+  size_t i;
   json_t *name;
   text[0] = '\0';
   json_array_foreach(wanted, i, name) {
-    const int n = snprintf(text + used, LIST_BYTES - used, "%s%s", i ? ", " : "", json_string_value(name));
-    if (n < 0 || used + (size_t)n >= LIST_BYTES - 5) {
-      snprintf(text + used, LIST_BYTES - used, ", ...");
-      break;
-    }
-    used += (size_t)n;
+    if (!list_name(text, i == 0, json_string_value(name))) break;
   }
   return text;
 }
@@ -86,6 +89,25 @@ rh_status rh_match_columns(const char *name, const json_t *wanted, int64_t width
     return status;
   }
   return columns == width ? RH_OK : wrong_width(name, wanted, width, columns);
+}
+
+void rh_note_order(const char *name, const json_t *wanted, const rh_table *table, json_t *notes) {
+  const int64_t columns = rh_table_columns(table);
+  const char *const *names = rh_table_names(table);
+  char theirs[LIST_BYTES] = "", ours[LIST_BYTES], text[3 * LIST_BYTES];
+  size_t i;
+  json_t *known;
+  if (!names || (int64_t)json_array_size(wanted) != columns) return;
+  json_array_foreach(wanted, i, known) {
+    if (find_name(names, columns, json_string_value(known)) >= 0) return;
+  }
+  for (int64_t j = 0; j < columns && list_name(theirs, j == 0, names[j]); j++) continue;
+  snprintf(text, sizeof text, "%.150s: none of the names %s is the model's (%s): columns are taken in order", name, theirs,
+           list_names(wanted, ours));
+  for (char *c = text; *c; c++) {
+    if ((unsigned char)*c < ' ' || *c == 127) *c = '?'; /* names come from a file, and the note goes to a terminal */
+  }
+  json_array_append_new(notes, json_string(text));
 }
 
 rh_status rh_read_rows(const char *path, const rh_read_options *options, const rh_model *model, rh_table **table) {

@@ -10,6 +10,9 @@ rh_status rh_read_rows(const char *path, const rh_read_options *options, const r
 /* The same choice on a table that has been read; `name` stands in errors. Names are those of `wanted`, an array of texts, or NULL. */
 rh_status rh_match_columns(const char *name, const json_t *wanted, int64_t width, rh_table *table) RH_WARN_UNUSED;
 
+/* Appends to `notes` that the columns of a table so chosen were taken in order, where none of its names was known. */
+void rh_note_order(const char *name, const json_t *wanted, const rh_table *table, json_t *notes);
+
 /* The options columns, header, separator; failures stick in o. The texts live as long as o's object. */
 void rh_read_options_read(rh_options *o, rh_read_options *read);
 

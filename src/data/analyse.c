@@ -1,5 +1,6 @@
 #include "data/analyse.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -8,7 +9,17 @@
 #include "data/facts.h"
 #include "data/split.h"
 
-enum { SAMPLE_ABOVE = 1 << 20, SAMPLE = 1 << 17, MOST_SENTENCES = 200, SENTENCE_BYTES = 400 };
+enum {
+  SAMPLE_ABOVE = 1 << 20,
+  SAMPLE = 1 << 17,
+  MOST_SENTENCES = 200,
+  SENTENCE_BYTES = 400,
+  ADVICE_BYTES = 80,
+  LEAST_ROUNDED = 10,
+  NEAR_DEVIATIONS = 10
+};
+static const double least_figure = 1e-37, most_figure = 1e37; /* that the parts of a flow take */
+static const double coarse_share = 1e-3;                      /* of a standard deviation, for steps of float32 */
 static const char *const fact_words[] = {
 #define WORD(name, word) word,
     RH_FACT_LIST(WORD)
@@ -53,6 +64,70 @@ static void say(plan *p, json_t *list, const char *format, ...) {
 
 static bool dropped(const plan *p, const rh_facts *f) {
   return p->handle == RH_HANDLE_AUTO && f->seen & (1u << RH_FACT_CONSTANT | 1u << RH_FACT_COPY | 1u << RH_FACT_LINEAR);
+}
+
+/* ---- what the arithmetic can hold ---- */
+
+/* The distance of neighbouring float32 numbers where the column's values are largest, if that is coarse for its spread and its values do
+ * not lie on those numbers already; else 0. */
+static double coarse_step(const rh_survey *s, const rh_facts *f) {
+  int exponent;
+  if (s->real_bytes != 4 || !f->rounds) return 0;
+  frexp(fmax(fabs(f->least), fabs(f->greatest)), &exponent);
+  const double step = ldexp(1, exponent - FLT_MANT_DIG);
+  return step > coarse_share * f->sd ? step : 0;
+}
+
+/* "use --dtype f64, or subtract 1.7e+09 first": the number of fewest digits that is near the column's mean, as its spread goes. */
+static const char *advice(const rh_survey *s, const rh_facts *f, char text[ADVICE_BYTES]) {
+  const int used = snprintf(text, ADVICE_BYTES, "%s", s->real_bytes == 4 ? "use --dtype f64" : "leave it out");
+  if (fabs(f->mean) <= NEAR_DEVIATIONS * f->sd) return text;
+  for (int digits = 1; digits <= DBL_DIG; digits++) {
+    const double unit = pow(10, floor(log10(fabs(f->mean))) + 1 - digits), near = nearbyint(f->mean / unit) * unit;
+    if (digits < DBL_DIG && fabs(f->mean - near) > NEAR_DEVIATIONS * f->sd) continue;
+    snprintf(text + used, (size_t)(ADVICE_BYTES - used), ", or subtract %.*g first", digits, near);
+    break;
+  }
+  return text;
+}
+
+static rh_status check_figures(const rh_facts *f, bool noisy, bool mapped, const char *label) {
+  const struct {
+    const char *name;
+    double value, least;
+    bool used;
+  } figures[] = {{"standard deviation", f->sd, least_figure, !mapped},
+                 {"mean", f->mean, 0, !mapped},
+                 {"step", f->step, least_figure, noisy},
+                 {"greatest value", f->greatest, 0, noisy},
+                 {"least value", f->least, 0, noisy},
+                 {"lower limit", f->low, 0, mapped}};
+  for (size_t i = 0; i < RH_COUNT_OF(figures); i++) {
+    const double size = fabs(figures[i].value);
+    if (!figures[i].used || (size >= figures[i].least && size <= most_figure)) continue;
+    return rh_fail(RH_E_DATA, "%s: its %s, %g, is too %s for a model, %g to %g is fine: rescale the column or leave it out", label,
+                   figures[i].name, figures[i].value, size > most_figure ? "large" : "small", least_figure, most_figure);
+  }
+  return RH_OK;
+}
+
+/* Columns that no fit could learn from as they are. */
+static rh_status check_columns(const plan *p) {
+  const rh_survey *s = p->survey;
+  const bool act = p->handle == RH_HANDLE_AUTO;
+  for (int64_t j = 0; j < s->d; j++) {
+    const rh_facts *f = &s->column[j];
+    const bool noisy = act && f->step > 0;
+    char label[RH_LABEL_BYTES], text[ADVICE_BYTES];
+    if (dropped(p, f) || rh_saw(f, RH_FACT_CONSTANT)) continue;
+    rh_table_label(s->table, j, label, sizeof label);
+    RH_TRY(check_figures(f, noisy, act && f->map != RH_MAP_NONE, label));
+    const double step = coarse_step(s, f);
+    if (step == 0 || noisy || f->rounded >= LEAST_ROUNDED || f->rounded == f->distinct) continue;
+    return rh_fail(RH_E_DATA, "%s: in float32 its values round to steps of %.6g, which leaves %lld of %lld different ones: %s", label, step,
+                   (long long)f->rounded, (long long)f->distinct, advice(s, f, text));
+  }
+  return RH_OK;
 }
 
 /* ---- drop ---- */
@@ -156,6 +231,27 @@ static void plan_standardize(plan *p, int64_t j, const rh_facts *f, bool noisy, 
 
 /* ---- sentences about what is not handled ---- */
 
+static void warn_discrete(plan *p, const rh_facts *f, const char *label) {
+  char text[ADVICE_BYTES];
+  const char *const precision = p->survey->real_bytes == 4 ? "float32" : "float64";
+  if (p->handle == RH_HANDLE_AUTO && f->fine) {
+    say(p, p->warnings,
+        "%s has only %lld different values: a continuous density is unbounded there, and they lie too close together for noise in %s: %s",
+        label, (long long)f->distinct, precision, advice(p->survey, f, text));
+  } else {
+    say(p, p->warnings, "%s has only %lld different values: a continuous density is unbounded there%s", label, (long long)f->distinct,
+        p->handle == RH_HANDLE_AUTO ? ", and no step of theirs is wide enough for noise" : "; dequantize it or leave it out");
+  }
+}
+
+static void warn_precision(plan *p, const rh_facts *f, const char *label) {
+  char text[ADVICE_BYTES];
+  const double step = coarse_step(p->survey, f);
+  const bool handled = p->handle == RH_HANDLE_AUTO && (f->step > 0 || f->fine);
+  if (step > 0 && !handled)
+    say(p, p->warnings, "%s: in float32 its values round to steps of %.6g: %s", label, step, advice(p->survey, f, text));
+}
+
 static void warn_repeats(plan *p, const rh_facts *f, const char *label) {
   const bool auto_ = p->handle == RH_HANDLE_AUTO;
   if (rh_saw(f, RH_FACT_CONSTANT)) {
@@ -170,8 +266,7 @@ static void warn_repeats(plan *p, const rh_facts *f, const char *label) {
     say(p, p->warnings,
         "%s is a linear combination of other columns: the density is unbounded and the log-likelihood means nothing; leave it out", label);
   } else if (rh_saw(f, RH_FACT_DISCRETE) && !(auto_ && f->step > 0)) {
-    say(p, p->warnings, "%s has only %lld different values: a continuous density is unbounded there%s", label, (long long)f->distinct,
-        auto_ ? ", and they lie too close together for noise in float32" : "; dequantize it or leave it out");
+    warn_discrete(p, f, label);
   } else if (rh_saw(f, RH_FACT_SPIKED)) {
     say(p, p->warnings, "%s is %.9g in %.1f %% of the rows: a continuous density is unbounded there", label, f->spike,
         100 * (double)f->spike_rows / (double)p->survey->sampled);
@@ -215,6 +310,7 @@ static void plan_column(plan *p, int64_t j) {
   if (mapped) plan_transform(p, j, f, label);
   plan_standardize(p, j, f, noisy, mapped);
   warn_repeats(p, f, label);
+  warn_precision(p, f, label);
   warn_shape(p, f, label);
 }
 
@@ -279,14 +375,16 @@ static rh_status look(rh_survey *s) {
   return count_repeats(s);
 }
 
-rh_status rh_analyse(const rh_table *table, const int64_t *rows, int64_t n, rh_handle handle, json_t **out) {
-  rh_survey s = {.table = table, .rows = rows, .n = rows ? n : rh_table_rows(table), .d = rh_table_columns(table)};
+rh_status rh_analyse(const rh_table *table, const int64_t *rows, int64_t n, rh_handle handle, int real_bytes, json_t **out) {
+  rh_survey s = {
+      .table = table, .rows = rows, .n = rows ? n : rh_table_rows(table), .d = rh_table_columns(table), .real_bytes = real_bytes};
   if (s.n < 2) return rh_fail(RH_E_DATA, "a fit needs at least 2 training rows, not %lld; give more rows", (long long)s.n);
   s.sampled = s.n > SAMPLE_ABOVE ? SAMPLE : s.n;
   s.column = rh_alloc_zero((size_t)s.d, sizeof *s.column);
   if (!s.column) return RH_E_MEMORY;
   rh_status status = look(&s);
   plan p = {.survey = &s, .handle = handle};
+  if (status == RH_OK) status = check_columns(&p);
   if (status == RH_OK) status = make_plan(&p, out);
   rh_arena_free(&s.arena);
   rh_free(s.column);

@@ -33,11 +33,13 @@
  *   collinear     pivoted Cholesky of the correlation matrix leaves at most 1e-8 of its variance unexplained by the kept columns. Looked for in
  *                 up to 1,024 columns and where there are at least twice as many rows as columns
  *   discrete      each value twice on average, and fewer than 500 values or all on a grid; or each ten times on average. More than 4,096 values
- *                 without a grid, or distances too fine for float32, are a warning and nothing is done
+ *                 without a grid, or distances too fine for the arithmetic, are a warning and nothing is done
  *   spiked        not discrete, but one value holds at least 1 % of the rows (and 10 rows): a warning
  *   bounded       no value below 0; or values crowd at an end, where a tail would thin out (then only reported)
  *   heavy-tailed  excess kurtosis above 10
  *   outliers      rows more than 20 robust deviations (interquartile range / 1.349, or where greater the 5-95 % range / 3.29) from the median
+ *   rounding      in float32: its numbers lie more than 1e-3 standard deviations apart where the values are largest: a warning; an error where
+ *                 fewer than ten different ones are left
  * A log (values >= 0) or logit (values in 0 to 1) is taken where it makes a normal density fit better by at least 0.1 nats a row, its log-det
  * included; not for spiked columns or those of fewer than 32 values. The limits stand a little outside, so that 0 and 1 have a finite place. */
 /* clang-format on */
@@ -49,7 +51,8 @@
 
 typedef enum rh_handle { RH_HANDLE_AUTO, RH_HANDLE_NONE } rh_handle;
 
-/* rows: the training rows, array[n], or NULL for all rows (then n is ignored). *plan: a new reference. Fewer than two rows, and no column
- * that is not constant, are errors. Everything is computed in float64 and in row order. */
-rh_status rh_analyse(const rh_table *table, const int64_t *rows, int64_t n, rh_handle handle, json_t **plan) RH_WARN_UNUSED;
+/* rows: the training rows, array[n], or NULL for all rows (then n is ignored). *plan: a new reference. real_bytes: 4 or 8, the
+ * arithmetic of the fit. Fewer than two rows, no column that is not constant, and columns that the arithmetic or a model cannot hold are
+ * errors. Everything is computed in float64 and in row order. */
+rh_status rh_analyse(const rh_table *table, const int64_t *rows, int64_t n, rh_handle handle, int real_bytes, json_t **plan) RH_WARN_UNUSED;
 #endif

@@ -190,17 +190,29 @@ static rh_status detect_separator(csv *c) {
   return RH_OK;
 }
 
-static bool is_header(const csv *c, const cells *first, const cells *second) {
+/* A first line of texts names the columns, one of numbers is a row. One of both could be a row with a bad cell or a header with a year in
+ * it: a guess would lose a row or a header without a word. */
+static rh_status is_header(const csv *c, const cells *first, bool *header) {
   const rh_header wish = c->source->options->header;
-  bool text = false, number = false, below = second->n == first->n;
-  if (wish != RH_HEADER_DETECT) return wish == RH_HEADER_YES;
-  for (int64_t j = 0; j < first->n; j++) {
-    const bool is = is_text(&first->cell[j]);
-    text = text || is;
-    number = number || (!is && first->cell[j].n > 0);
-    below = below && (!is || is_text(&second->cell[j]));
+  int64_t texts = 0, numbers = 0, text = 0;
+  *header = wish == RH_HEADER_YES;
+  if (wish != RH_HEADER_DETECT) return RH_OK;
+  for (int64_t j = first->n; j-- > 0;) {
+    if (is_text(&first->cell[j])) {
+      texts++;
+      text = j;
+    } else {
+      numbers += first->cell[j].n > 0;
+    }
   }
-  return text && !(number && below); /* numbers, and texts only above texts: a row of data with a text column */
+  *header = texts > 0;
+  if (!texts || !numbers) return RH_OK;
+  char where[512], show[RH_SHOW_BYTES];
+  return rh_fail(
+      RH_E_DATA,
+      "%s: \"%s\" is not a number, other cells of the line are; correct it, or say whether the line is a header: header yes or no "
+      "(--header yes, --header no)",
+      where_is(c, c->first_line, text, where), rh_show(first->cell[text].at, first->cell[text].n, show));
 }
 
 static rh_status copy_name(csv *c, int64_t line, int64_t j, const cell *x) {
@@ -261,16 +273,16 @@ static rh_status choose_columns(csv *c, int64_t header_line) {
 }
 
 /* After this p is at the first row of data. */
-static rh_status read_head(csv *c, cells *first, cells *second) {
+static rh_status read_head(csv *c, cells *first) {
   if (!next_row(c)) return rh_fail(RH_E_DATA, "%s: no rows: only comments or blank lines; a table needs at least one row", c->source->name);
   RH_TRY(detect_separator(c));
   const unsigned char *start = c->p;
   c->first_line = c->line;
   RH_TRY(read_cells(c, first));
   c->width = first->n;
-  csv ahead = *c;
-  if (next_row(&ahead)) RH_TRY(read_cells(&ahead, second));
-  if (!is_header(c, first, second)) {
+  bool header;
+  RH_TRY(is_header(c, first, &header));
+  if (!header) {
     c->p = start;
     c->line = c->first_line;
     return choose_columns(c, 0);
@@ -361,19 +373,18 @@ static rh_status check_encoding(const rh_source *s) {
 
 static rh_status read_csv(rh_source *source, rh_table **table) {
   csv c = {.source = source, .p = source->data, .end = source->data + source->size, .line = 1};
-  cells first = {0}, second = {0};
+  cells first = {0};
   rh_spool spool;
   int64_t n = 0;
   RH_TRY(check_encoding(source));
   c.largest = source->options->narrow ? FLT_MAX : DBL_MAX;
   if (source->size >= 3 && memcmp(c.p, "\xEF\xBB\xBF", 3) == 0) c.p += 3;
   rh_source_spool(source, &spool);
-  rh_status status = read_head(&c, &first, &second);
+  rh_status status = read_head(&c, &first);
   if (status == RH_OK) status = read_rows(&c, &spool, &n);
   if (status == RH_OK) status = make_table(&c, &spool, n, table);
   rh_spool_close(&spool);
   rh_free(first.cell);
-  rh_free(second.cell);
   rh_free(c.slot);
   rh_free(c.row);
   rh_arena_free(&c.arena);

@@ -27,7 +27,10 @@ typedef struct rh_facts {
   int64_t distinct;    /* in the sample */
   double spike;        /* the most frequent value */
   int64_t spike_rows;  /* and how many rows of the sample hold it */
+  int64_t rounded;     /* how many different values float32 leaves of them */
+  bool rounds;         /* not every value is a float32 number */
   double step, offset; /* discrete: step > 0 where noise can be added */
+  bool fine;           /* discrete, but noise of its step would be lost in the rounding of the arithmetic */
   bool grid;           /* on offset + k step; else by levels */
   double *levels;      /* [distinct], ascending; only where discrete without a grid */
   bool crowded_low, crowded_high;
@@ -50,6 +53,7 @@ typedef struct rh_survey { /* one table's training rows, and what is known of th
   const rh_table *table;
   const int64_t *rows; /* NULL: all */
   int64_t n, d;
+  int real_bytes;   /* of the fit's arithmetic */
   int64_t sampled;  /* rows looked at closely: n, or evenly spread ones */
   int64_t repeats;  /* rows that equal an earlier one */
   rh_facts *column; /* [d] */

@@ -20,6 +20,7 @@ enum { STORED = 0, DEFLATED = 8, ENCRYPTED = 1 };
 typedef struct member {
   const unsigned char *name; /* not ended by NUL */
   int name_bytes;            /* without .npy */
+  bool array;                /* its name ended so */
   int method, flags;
   uint32_t crc;
   int64_t packed, size, offset; /* offset: of the local header */
@@ -111,7 +112,8 @@ static rh_status read_entry(archive *z, const unsigned char **p, const unsigned 
   m->packed = (int64_t)packed;
   m->size = (int64_t)size;
   m->offset = (int64_t)offset;
-  if (name > 4 && memcmp(m->name + name - 4, ".npy", 4) == 0) m->name_bytes -= 4;
+  m->array = name > 4 && memcmp(m->name + name - 4, ".npy", 4) == 0;
+  if (m->array) m->name_bytes -= 4;
   *p = e + CENTRAL_BYTES + name + extra + comment;
   return RH_OK;
 }
@@ -152,24 +154,24 @@ static rh_status check_crc(const archive *z, const member *m, const unsigned cha
   return crc == m->crc ? RH_OK : damaged(z, "a member's checksum is wrong");
 }
 
-/* What it says to be, from its first bytes alone: its axes, or 0 where it is no NPY file of numbers. Only running out of memory is a
- * failure. */
+/* What it says to be, from its first bytes alone: its axes. */
 static rh_status peek_axes(const archive *z, const member *m, int *axes) {
   const unsigned char *content;
   rh_npy npy = {0};
-  *axes = 0;
-  if (find_content(z, m, &content) != RH_OK) return RH_OK;
+  RH_TRY(find_content(z, m, &content));
   if (m->method == STORED) {
-    if (rh_npy_parse(z->source->name, content, m->size, false, &npy) == RH_OK) *axes = npy.axes;
+    RH_TRY(rh_npy_parse(z->source->name, content, m->size, false, &npy));
+    *axes = npy.axes;
     return RH_OK;
   }
   rh_spool head;
   rh_source_spool(z->source, &head);
   rh_status status = rh_inflate(z->source->name, content, m->packed, -15, PEEK_BYTES, &head);
   if (status == RH_OK) status = rh_spool_done(&head);
-  if (status == RH_OK && rh_npy_parse(z->source->name, head.data, head.size, false, &npy) == RH_OK) *axes = npy.axes;
+  if (status == RH_OK) status = rh_npy_parse(z->source->name, head.data, head.size, false, &npy);
+  if (status == RH_OK) *axes = npy.axes;
   rh_spool_close(&head);
-  return status == RH_E_MEMORY ? status : RH_OK;
+  return status;
 }
 
 static const member *by_name(const archive *z, const char *name) {
@@ -190,16 +192,31 @@ static rh_status fail_choice(const archive *z, const char *what) {
   return rh_fail(RH_E_DATA, "%s: %s; it holds %s: name one as FILE.npz:NAME", z->source->name, what, list);
 }
 
-/* The only array of so many axes; NULL: there is none. */
-static rh_status choose_only(const archive *z, int axes, const member **chosen) {
+/* The only array of so many axes; NULL: there is none. *unread: one that might have been it, had it been readable. */
+static rh_status choose_only(const archive *z, int axes, const member **chosen, const member **unread) {
   for (int64_t i = 0; i < z->count; i++) {
-    int found;
-    RH_TRY(peek_axes(z, &z->members[i], &found));
+    int found = 0;
+    const rh_status status = peek_axes(z, &z->members[i], &found);
+    if (status == RH_E_MEMORY) return status;
+    if (status != RH_OK && status != RH_E_SHAPE && z->members[i].array && !*unread) *unread = &z->members[i];
     if (found != axes) continue;
     if (*chosen) return fail_choice(z, "several arrays could be the table");
     *chosen = &z->members[i];
   }
   return RH_OK;
+}
+
+/* Why an array could not be looked at, under its own name. */
+static rh_status fail_unread(const archive *z, const member *m) {
+  char name[512], show[RH_SHOW_BYTES];
+  rh_source named = *z->source;
+  archive same = *z;
+  int axes;
+  snprintf(name, sizeof name, "%.300s: array \"%s\"", z->source->name, rh_show(m->name, m->name_bytes, show));
+  named.name = name;
+  same.source = &named;
+  const rh_status status = peek_axes(&same, m, &axes);
+  return z->count > 1 ? rh_fail(status, "%s; or name another array as FILE.npz:NAME", rh_last_error()) : status;
 }
 
 static rh_status choose(const archive *z, const member **chosen) {
@@ -211,7 +228,10 @@ static rh_status choose(const archive *z, const member **chosen) {
   }
   *chosen = by_name(z, "X");
   if (!*chosen) *chosen = by_name(z, "x");
-  for (int axes = 2; axes >= 1 && !*chosen; axes--) RH_TRY(choose_only(z, axes, chosen));
+  const member *unread = NULL;
+  if (!*chosen) RH_TRY(choose_only(z, 2, chosen, &unread));
+  if (!*chosen && unread) return fail_unread(z, unread); /* the table, most likely: a column of labels must not be taken for it */
+  if (!*chosen) RH_TRY(choose_only(z, 1, chosen, &unread));
   return *chosen ? RH_OK : fail_choice(z, "no array has 1 or 2 axes");
 }
 

@@ -33,11 +33,13 @@ static double quantile(const double *x, int64_t m, double q) {
 }
 
 static void count_values(rh_facts *f, const double *x, int64_t m) {
-  f->distinct = 0;
+  f->distinct = f->rounded = 0;
   f->spike_rows = 0;
   for (int64_t start = 0, end; start < m; start = end) {
     for (end = start + 1; end < m && x[end] == x[start]; end++) continue;
     f->distinct++;
+    f->rounded += start == 0 || (float)x[start] != (float)x[start - 1];
+    f->rounds = f->rounds || (double)(float)x[start] != x[start];
     if (end - start <= f->spike_rows) continue;
     f->spike_rows = end - start;
     f->spike = x[start];
@@ -111,8 +113,8 @@ static rh_status look_for_grid(rh_survey *s, rh_facts *f, double *x, int64_t m) 
   }
   const double largest = fmax(fabs(x[0]), fabs(x[k - 1]));
   const double slack = 2 * largest * (are_narrow(x, k) ? FLOAT_EPS : DBL_EPSILON * 4);
-  const double least_step = fmax(FINE_ULPS * FLOAT_EPS * largest, 1e-6 * f->sd); /* below it float32 cannot hold the noise */
-  double *gap = x + k;                                                           /* k <= m / 2: there is room */
+  const double least_step = FINE_ULPS * (s->real_bytes == 4 ? FLOAT_EPS : DBL_EPSILON) * largest;
+  double *gap = x + k; /* k <= m / 2: there is room */
   for (int64_t i = 1; i < k; i++) gap[i - 1] = x[i] - x[i - 1];
   qsort(gap, (size_t)k - 1, sizeof *gap, by_value);
   const double step = find_step(x, gap, k, fmax(slack, DBL_MIN));
@@ -120,7 +122,8 @@ static rh_status look_for_grid(rh_survey *s, rh_facts *f, double *x, int64_t m) 
   if (!f->grid && !few && !many) return RH_OK;
   f->seen |= 1u << RH_FACT_DISCRETE;
   f->step = f->grid ? step : few ? gap[0] : 0;
-  if (f->step < least_step) f->step = 0;
+  f->fine = f->step > 1e-6 * f->sd && f->step < least_step;
+  if (f->step < fmax(least_step, 1e-6 * f->sd)) f->step = 0;
   f->offset = f->grid ? snap_offset(x[0], step, slack) : 0;
   if (f->grid || f->step == 0) return RH_OK;
   f->levels = rh_arena_alloc(&s->arena, (size_t)k * sizeof *f->levels);

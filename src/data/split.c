@@ -82,13 +82,18 @@ static rh_status split_with(const rh_table *table, double val, double test, uint
   const rh_rng rng = rh_rng_at(seed, 0, 0, RH_STREAM_SPLIT);
   rh_rng_shuffle(&rng, n, order);
   assign(n, first, size, order, room, count, part);
-  static const char *const names[RH_PARTS] = {"training", "validation", "test"};
+  static const char *const names[RH_PARTS] = {"training", "validation", "test"}, *const ways[RH_PARTS] = {"", "val", "test"};
   const bool wanted[RH_PARTS] = {true, val > 0, test > 0};
   for (int p = 0; p < RH_PARTS; p++) {
     if (!wanted[p] || count[p] > 0) continue;
+    if (n > 1 && repeats == n - 1) { /* no other split would help */
+      return rh_fail(RH_E_DATA, "every column is constant in the %lld rows: there is no density to learn; give rows that differ",
+                     (long long)n);
+    }
     return rh_fail(RH_E_DATA,
-                   "%lld different rows are too few to set some aside for %s; give more rows, other fractions, or a file of its own",
-                   (long long)(n - repeats), names[p]);
+                   "%lld different rows are too few to set some aside for %s; give them as %s (--%s FILE), or train on all rows with split "
+                   "1,0,0 (--split 1,0,0)",
+                   (long long)(n - repeats), names[p], ways[p], ways[p]);
   }
   return collect(n, part, count, split);
 }

@@ -1,8 +1,8 @@
 /* clang-format off */
 /* Reading a table: CSV, NPY or NPZ, each also gzip-compressed; the content decides which, not the name.
  *   CSV  separators , ; or tab (detected); quotes as in RFC 4180; lines that start with # and blank lines are skipped; CRLF, a UTF-8 byte order mark
- *        and a missing last newline are fine. The first line is a header only if one of its cells is not a number, and not where it holds a number
- *        too and each of its texts stands above another text: that is a row of data with a column of text.
+ *        and a missing last newline are fine. The first line is a header if none of its cells is a number; one that
+ *        mixes numbers and texts is refused unless `header` says what it is.
  *   NPY  versions 1 to 3; f2 f4 f8, i1 to i8, u1 to u8, b1, either byte order; C or Fortran order; 2-D, or 1-D (one column). Used in place.
  *   NPZ  the array named after a colon, FILE.npz:NAME; else X, else x, else the only 2-D one, else the only 1-D one. Stored members are used in place.
  * Larger than memory: files are memory-mapped; what must be converted (CSV, compressed data, a pipe) lies in memory up to memory_limit bytes, beyond

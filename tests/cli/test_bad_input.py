@@ -35,12 +35,16 @@ class BadInput(CommandTest):
             file.write(content if isinstance(content, bytes) else content.encode())
         return name
 
+    @staticmethod
+    def words(name):
+        return [name] if isinstance(name, str) else name
+
     def fit_refused(self, code, words, name, *more):
         """A fit over an existing model leaves it as it is."""
-        self.refused(code, words, "fit", name, "-o", "model.rheo", "--epochs", 1, *more)
+        self.refused(code, words, "fit", *self.words(name), "-o", "model.rheo", "--epochs", 1, *more)
 
     def score_refused(self, code, words, name, *more):
-        self.refused(code, words, "score", "model.rheo", name, "-o", "old.csv", *more)
+        self.refused(code, words, "score", "model.rheo", *self.words(name), "-o", "old.csv", *more)
 
     def both_refused(self, words, name):
         self.fit_refused(1, words, name)
@@ -56,6 +60,18 @@ class BadInput(CommandTest):
         self.both_refused("text.csv|3|2|five", self.put("text.csv", "a,b,c\n1,2,3\n4,five,6\n7,8,9\n"))
         self.both_refused("text.csv|2", self.put("text.csv", "1,2,3\n4,,6\n7,8,9\n"))
 
+    def test_a_first_line_of_texts_and_numbers(self):
+        rows = "".join(f"{a},{b},{c}\n" for a, b, c in self.x[:50])
+        self.both_refused("mixed.csv|line 1, column 2|n/a|--header", self.put("mixed.csv", "0.1,n/a,0.3\n" + rows))
+        self.both_refused("mixed.csv|line 1, column 2|n/a|leave the column out", ["--header", "no", "mixed.csv"])
+        self.put("years.csv", "a,2019,2020\n" + rows)
+        self.both_refused("years.csv|line 1, column 1|--header", "years.csv")
+        self.done("fit", "years.csv", "-o", "years.rheo", "--header", "yes", "--epochs", 1, "-q")
+        self.assertEqual(self.report("score", "years.rheo", "years.csv", "--header", "yes")["n"], 50)
+        self.assertEqual(self.report("check", "years.rheo", "years.csv", "--header", "yes")["rows"], 50)
+        self.done("encode", "years.rheo", "years.csv", "-o", "codes.csv", "--header", "yes")
+        self.refused(2, "--header|detect", "score", "years.rheo", "years.csv", "--header", "maybe")
+
     def test_not_finite(self):
         for word in ("nan", "inf", "-inf", "1e999"):
             self.both_refused("nan.csv|3|2", self.put("nan.csv", f"a,b,c\n1,2,3\n4,{word},6\n7,8,9\n"))
@@ -70,6 +86,18 @@ class BadInput(CommandTest):
         x[7, 2] = 1e300
         self.fit_refused(1, "huge.npy|8|3|float32", self.put("huge.npy", npy(x)))
 
+    def test_columns_that_float32_or_a_model_cannot_hold(self):
+        rng = np.random.default_rng(4)
+        far = np.column_stack([self.x, 1.7e9 + 60 * rng.random(400)])
+        self.fit_refused(1, "far.npy: column 4|steps of 128|--dtype f64|subtract 1.7e+09", self.put("far.npy", npy(far)))
+        self.done("fit", "far.npy", "-o", "far.rheo", "--dtype", "f64", "--steps", 2, "-q")
+        far[:, 3] = 1.7e9 + 3600 * rng.random(400)
+        self.put("far.npy", npy(far))
+        warnings = self.report("fit", "far.npy", "-o", "far.rheo", "--steps", 2)["warnings"]
+        self.assertIn("column 4: in float32 its values round to steps of 128: use --dtype f64, or subtract 1.7e+09 first", warnings)
+        wide = np.column_stack([1e36 * self.x[:, 0], 1e-38 * rng.standard_normal(400)])
+        self.fit_refused(1, "wide.npy: column 2: its standard deviation|rescale the column", self.put("wide.npy", npy(wide)))
+
     def test_empty(self):
         for content in ("", "\n\n", "# a comment\n", "a,b,c\n"):
             self.both_refused("empty.csv", self.put("empty.csv", content))
@@ -81,8 +109,14 @@ class BadInput(CommandTest):
         self.fit_refused(1, "row", self.put("row.csv", "a,b,c\n1,2,3\n"))
 
     def test_all_constant(self):
-        self.fit_refused(1, "same.csv", self.put("same.csv", "1,2\n" * 50))
+        self.fit_refused(1, "same.csv|every column is constant", self.put("same.csv", "1,2\n" * 300))
         self.fit_refused(1, "same.csv|constant", self.put("same.csv", "1,2\n" * 10))
+
+    def test_few_different_rows(self):
+        self.put("binary.csv", "0,0\n0,1\n1,0\n1,1\n" * 75)
+        self.fit_refused(1, "binary.csv: 4 different rows|--val FILE|--split 1,0,0", "binary.csv")
+        self.done("fit", "binary.csv", "-o", "binary.rheo", "--split", "1,0,0", "--epochs", 1, "-q")
+        self.done("fit", "binary.csv", "-o", "binary.rheo", "--val", "binary.csv", "--epochs", 1, "-q")
 
     def test_duplicate_headers(self):
         self.both_refused("twice.csv|a", self.put("twice.csv", "a,a,c\n1,2,3\n4,5,6\n7,8,9\n"))
@@ -124,6 +158,13 @@ class BadInput(CommandTest):
         for name, content in {"cut": good[:-30], "flipped": good[:60] + bytes([good[60] ^ 255]) + good[61:], "no arrays": empty.getvalue()}.items():
             with self.subTest(name):
                 self.both_refused("hostile.npz", self.put("hostile.npz", content))
+        odd = io.BytesIO()
+        with zipfile.ZipFile(odd, "w", zipfile.ZIP_BZIP2) as archive:
+            archive.writestr("a.npy", npy(self.x))
+        self.both_refused('odd.npz: array "a"|method 12|savez_compressed', self.put("odd.npz", odd.getvalue()))
+        odd = io.BytesIO()
+        np.savez(odd, a=self.x.astype(object), labels=np.zeros(400))
+        self.both_refused('odd.npz: array "a"|Python objects|astype|FILE.npz:NAME', self.put("odd.npz", odd.getvalue()))
         self.put("good.npz", good)
         self.both_refused("good.npz|y", "good.npz:y")
 

@@ -110,7 +110,7 @@ class Commands(CommandTest):
 
     def test_encode_and_decode(self):
         report = self.report("encode", "model.rheo", "train.csv", "-o", "codes.npy", "-q", "--dtype", "f64")
-        self.assertEqual(report, {"rows": 1000, "columns": 3})
+        self.assertEqual(report, {"rows": 1000, "columns": 3, "notes": []})
         z = np.load(self.path("codes.npy"))
         self.assertEqual(z.shape, (1000, 3))
         self.assertLess(abs(z.mean()), 0.3)

@@ -54,6 +54,36 @@ class Meaning(CommandTest):
         self.assertTrue(report["ok"])
         self.assertEqual(report["rounded"], 1)
 
+    def test_names_that_the_model_does_not_know_are_noted(self):
+        rows = np.column_stack([np.linspace(0.1, 0.9, 20), np.linspace(-1, 1, 20)])
+        write_csv(self.path("named.csv"), np.tile(rows, (5, 1)) + 1e-3 * np.random.default_rng(5).standard_normal((100, 2)), ["a", "b"])
+        write_csv(self.path("others.csv"), rows, ["x", "\x1b[1mz"])
+        note = "others.csv: none of the names x, ?[1mz is the model's (a, b): columns are taken in order"
+        fitted = self.report("fit", "named.csv", "-o", "named.rheo", "--val", "others.csv", "--steps", "20")
+        self.assertIn(note, fitted["notes"])
+        run = self.done("score", "named.rheo", "others.csv")
+        self.assertEqual(run.stdout.decode().splitlines()[0], note)
+        self.assertEqual(self.report("score", "named.rheo", "others.csv", "-q")["notes"], [note])
+        self.assertEqual(self.report("encode", "named.rheo", "others.csv", "-o", "z.npy", "-q")["notes"], [note])
+        write_csv(self.path("others.csv"), rows[:, ::-1], ["b", "a"])
+        self.assertEqual(self.report("score", "named.rheo", "others.csv", "-q")["notes"], [])
+        write_csv(self.path("others.csv"), rows)
+        self.assertEqual(self.report("score", "named.rheo", "others.csv", "-q")["notes"], [])
+        write_csv(self.path("others.csv"), rows, ["x", "y"])  # chosen: no need to say it
+        self.assertEqual(self.report("score", "named.rheo", "others.csv", "--columns", "x,y", "-q")["notes"], [])
+
+    def test_rows_that_contradict_a_dropped_column_are_counted_by_check(self):
+        x = np.random.default_rng(6).standard_normal((200, 2))
+        table = np.column_stack([x, x[:, 0], np.full(200, 3.0)])
+        write_csv(self.path("dropped.csv"), table)
+        self.done("fit", "dropped.csv", "-o", "dropped.rheo", "--steps", "20", "-q")
+        fits = self.report("score", "dropped.rheo", "dropped.csv", "-q")["mean"]
+        table[3, 2] += 1
+        table[5, 3] = 4
+        write_csv(self.path("dropped.csv"), table)
+        self.assertEqual(self.report("score", "dropped.rheo", "dropped.csv", "-q")["mean"], fits)
+        self.assertEqual(self.report("check", "dropped.rheo", "dropped.csv", "-q")["rounded"], 2)
+
     def test_check_names_the_worst_row(self):
         rng = np.random.default_rng(4)
         table = np.column_stack([rng.standard_normal(400), rng.standard_normal(400)])

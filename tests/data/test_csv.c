@@ -59,7 +59,6 @@ static void headers_are_detected(void **state) {
   assert_csv("a,b\n1,2\n3,4\n5,6\n", NULL, 3, 2, six, NAMES("a", "b"));
   assert_csv("# c\n\"first, one\",\"say \"\"hi\"\"\"\n1,2\n3,4\n5,6\n", NULL, 3, 2, six, NAMES("first, one", "say \"hi\""));
   assert_csv("\"two\nlines\",b\n1,2\n3,4\n5,6\n", NULL, 3, 2, six, NAMES("two\nlines", "b"));
-  assert_csv("a,2020\n1,2\n3,4\n5,6\n", NULL, 3, 2, six, NAMES("a", "2020"));
   assert_csv(",b\n1,2\n3,4\n5,6\n", NULL, 3, 2, six, NAMES("column1", "b"));
   assert_csv(
       "Gr\xC3\xB6\xC3\x9F"
@@ -71,9 +70,32 @@ static void headers_are_detected(void **state) {
   /* numbers only: a row, unless the caller knows better */
   assert_csv("1,2\n3,4\n5,6\n", NULL, 3, 2, six, NULL);
   assert_csv("7,8\n1,2\n3,4\n5,6\n", &(rh_read_options){.header = RH_HEADER_YES}, 3, 2, six, NAMES("7", "8"));
-  /* a text above texts beside numbers: a row of data with a column to leave out */
-  assert_csv("1,cat,2\n3,dog,4\n5,cat,6\n", &(rh_read_options){.columns = "-2"}, 3, 2, six, NULL);
   assert_csv("x,kind,y\n1,cat,2\n3,dog,4\n5,cat,6\n", &(rh_read_options){.columns = "-kind"}, 3, 2, six, NAMES("x", "y"));
+}
+
+static void assert_mixed(const char *text, int column, const char *cell) {
+  char error[300];
+  snprintf(error, sizeof error,
+           "t: line 1, column %d: \"%s\" is not a number, other cells of the line are; correct it, or say whether the line is a header: "
+           "header yes or no (--header yes, --header no)",
+           column, cell);
+  assert_bad(text, error);
+}
+
+static void a_first_line_of_texts_and_numbers_is_refused(void **state) {
+  (void)state;
+  assert_mixed("0x1p3,2,3\n4,5,6\n", 1, "0x1p3");
+  assert_mixed("1_000,2,3\n4,5,6\n", 1, "1_000");
+  assert_mixed("\"1,000\",2,3\n4,5,6\n", 1, "1,000");
+  assert_mixed("0.1,n/a,0.3\n4,5,6\n", 2, "n/a");
+  assert_mixed(",2020,x\n1,2,3\n", 3, "x");
+  assert_mixed("name,2020\nbob,2\n", 1, "name");
+  assert_mixed("a,2020\n", 1, "a");
+  const rh_read_options yes = {.header = RH_HEADER_YES}, no = {.header = RH_HEADER_NO, .columns = "-2"};
+  assert_csv("a,2020\n1,2\n3,4\n5,6\n", &yes, 3, 2, six, NAMES("a", "2020"));
+  assert_csv("1,cat,2\n3,dog,4\n5,cat,6\n", &no, 3, 2, six, NULL);
+  assert_fails("1,cat\n2,3\n", 10, &(rh_read_options){.header = RH_HEADER_NO}, RH_E_DATA,
+               "t: line 1, column 2: \"cat\" is not a number; correct it, remove the row, or leave the column out");
 }
 
 static void columns_are_selected(void **state) {
@@ -83,7 +105,7 @@ static void columns_are_selected(void **state) {
   assert_csv(text, &(rh_read_options){.columns = " 2-3 , d"}, 2, 3, (const double[]){2, 3, 4, 6, 7, 8}, NAMES("b", "c", "d"));
   assert_csv(text, &(rh_read_options){.columns = "-b,-4"}, 2, 2, (const double[]){1, 3, 5, 7}, NAMES("a", "c"));
   assert_csv(text, &(rh_read_options){.columns = "1-4,-2-3"}, 2, 2, (const double[]){1, 4, 5, 8}, NAMES("a", "d"));
-  assert_csv("\"x,y\",-z,3\n1,2,3\n4,5,6\n", &(rh_read_options){.columns = "\"x,y\",-z"}, 2, 2, (const double[]){1, 2, 4, 5},
+  assert_csv("\"x,y\",-z,w\n1,2,3\n4,5,6\n", &(rh_read_options){.columns = "\"x,y\",-z"}, 2, 2, (const double[]){1, 2, 4, 5},
              NAMES("x,y", "-z"));
   assert_csv("\"x,y\",z\n1,2\n4,5\n", &(rh_read_options){.columns = "-\"x,y\""}, 2, 1, (const double[]){2, 5}, NAMES("z"));
   /* what is not selected may hold anything */
@@ -243,6 +265,7 @@ int main(void) {
       cmocka_unit_test(shapes_of_lines),
       cmocka_unit_test(separators_are_detected),
       cmocka_unit_test(headers_are_detected),
+      cmocka_unit_test(a_first_line_of_texts_and_numbers_is_refused),
       cmocka_unit_test(columns_are_selected),
       cmocka_unit_test(bad_selections_say_what_to_do),
       cmocka_unit_test(bad_cells_are_placed),

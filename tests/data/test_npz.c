@@ -175,6 +175,48 @@ static void the_right_array_is_chosen(void **state) {
   assert_int_equal(rh_table_read(scratch_path("none.npz:q"), NULL, &table), RH_E_IO);
 }
 
+/* Their own reason is given, not that there is no array; and nothing else is taken for the table in silence. */
+static void unreadable_arrays_say_why(void **state) {
+  (void)state;
+  const made objects = npy_simple("|O", "False", "2, 2", four, sizeof four), two = npy_simple("<f4", "False", "2, 2", four, sizeof four);
+  const made one = npy_simple("<f4", "False", "4,", four, sizeof four);
+  for (int packed = 0; packed < 2; packed++) {
+    zip z = {.count = 0};
+    zip_add(&z, "a.npy", &objects, packed);
+    made m = zip_done(&z);
+    assert_fails((const char *)m.bytes, m.n, NULL, RH_E_UNSUPPORTED,
+                 "t: array \"a\": dtype '|O' (Python objects) is not read; save the array with .astype('float32')");
+    z = (zip){.count = 0};
+    zip_add(&z, "labels.npy", &one, packed);
+    zip_add(&z, "a.npy", &objects, packed);
+    m = zip_done(&z);
+    assert_fails(
+        (const char *)m.bytes, m.n, NULL, RH_E_UNSUPPORTED,
+        "t: array \"a\": dtype '|O' (Python objects) is not read; save the array with .astype('float32'); or name another array as "
+        "FILE.npz:NAME");
+    z = (zip){.count = 0};
+    zip_add(&z, "names.npy", &objects, packed);
+    zip_add(&z, "data.npy", &two, packed);
+    m = zip_done(&z);
+    rh_table *table = table_of(m.bytes, m.n, NULL); /* here the table is plain to see */
+    assert_int_equal(rh_table_columns(table), 2);
+    rh_table_free(table);
+  }
+  zip z = {.count = 0};
+  zip_add(&z, "a.npy", &two, false);
+  made m = zip_done(&z);
+  m.bytes[m.n - 22 - 46 - 5 + 10] = 12; /* bzip2, says the directory */
+  assert_fails((const char *)m.bytes, m.n, NULL, RH_E_UNSUPPORTED,
+               "t: array \"a\": compression method 12 is not read; write it with numpy.savez_compressed");
+  z = (zip){.count = 0};
+  zip_add(&z, "README", &(made){.bytes = "read me", .n = 7}, false);
+  zip_add(&z, "labels.npy", &one, false);
+  m = zip_done(&z);
+  rh_table *table = table_of(m.bytes, m.n, NULL); /* what is no array does not matter */
+  assert_int_equal(rh_table_columns(table), 1);
+  rh_table_free(table);
+}
+
 static void damaged_archives_are_refused(void **state) {
   (void)state;
   const made x = npy_simple("<f4", "False", "2, 2", four, sizeof four);
@@ -243,8 +285,10 @@ static void members_of_other_kinds(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(gzip_is_transparent),       cmocka_unit_test(damaged_gzip_is_refused),      cmocka_unit_test(archives_are_read),
-      cmocka_unit_test(the_right_array_is_chosen), cmocka_unit_test(damaged_archives_are_refused), cmocka_unit_test(members_of_other_kinds),
+      cmocka_unit_test(gzip_is_transparent),       cmocka_unit_test(damaged_gzip_is_refused),
+      cmocka_unit_test(archives_are_read),         cmocka_unit_test(the_right_array_is_chosen),
+      cmocka_unit_test(unreadable_arrays_say_why), cmocka_unit_test(damaged_archives_are_refused),
+      cmocka_unit_test(members_of_other_kinds),
   };
   return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }

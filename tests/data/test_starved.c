@@ -106,7 +106,7 @@ static rh_table *toy(void) { /* every kind of column: kept, constant, copy, comb
 
 static rh_status analyse_once(void *state) {
   json_t *plan = NULL;
-  const rh_status status = rh_analyse(state, NULL, 0, RH_HANDLE_AUTO, &plan);
+  const rh_status status = rh_analyse(state, NULL, 0, RH_HANDLE_AUTO, 4, &plan);
   assert_true((plan != NULL) == (status == RH_OK));
   if (plan) {
     assert_int_equal(json_array_size(json_object_get(plan, "drop")), 3);

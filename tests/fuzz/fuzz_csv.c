@@ -92,7 +92,7 @@ static void read_again(const rh_table *table) {
 static void analyse(const rh_table *table) {
   json_t *plan = NULL;
   for (rh_handle handle = RH_HANDLE_AUTO; handle <= RH_HANDLE_NONE; handle++) {
-    const rh_status status = rh_analyse(table, NULL, 0, handle, &plan);
+    const rh_status status = rh_analyse(table, NULL, 0, handle, 4, &plan);
     must(status == RH_OK || status == RH_E_DATA);
     if (status == RH_OK) json_decref(plan);
   }
