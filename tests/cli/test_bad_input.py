@@ -3,12 +3,13 @@ import io
 import json
 import os
 import struct
+import subprocess
 import unittest
 import zipfile
 
 import numpy as np
 
-from command import CommandTest, table, write_csv
+from command import RHEO, CommandTest, table, write_csv
 
 
 def npy(x):
@@ -183,11 +184,35 @@ class BadInput(CommandTest):
         self.refused(1, "folder", "sample", "model.rheo", "-n", 3, "-o", "folder")
         self.refused(1, "nowhere/log|No such file", "fit", "good.csv", "-o", "model.rheo", "--log", "nowhere/log")
 
+    def test_log_over_something_else(self):
+        for name in ("good.csv", "./good.csv", os.path.join(self.folder, "good.csv")):
+            self.fit_refused(2, "--log|good.csv|TRAIN", "good.csv", "--log", name)
+        self.put("v.csv", self.bytes_of("good.csv"))
+        self.fit_refused(2, "--val", "good.csv", "--val", "v.csv", "--log", "v.csv")
+        self.fit_refused(2, "--test", "good.csv", "--test", "v.csv", "--log", "v.csv")
+        os.link(self.path("good.csv"), self.path("linked.csv"))
+        self.fit_refused(2, "TRAIN", "good.csv", "--log", "linked.csv")
+        os.unlink(self.path("linked.csv"))
+        for log in ("new.rheo", "./new.rheo"):
+            self.refused(2, "--log|-o", "fit", "good.csv", "-o", "new.rheo", "--epochs", 1, "--log", log)
+        self.fit_refused(2, "--log|-o", "good.csv", "--log", "model.rheo")
+        self.refused(2, "checkpoint", "fit", "good.csv", "-o", "new.rheo", "--epochs", 1, "--log", "new.rheo.ckpt")
+        self.fit_refused(2, "--log -|standard output", "good.csv", "--log", "-")
+        with open(self.path("good.csv"), "rb") as stdin:
+            run = subprocess.run([RHEO, "fit", "-", "-o", "new.rheo", "--log", "good.csv"], stdin=stdin, capture_output=True, cwd=self.folder)
+        self.assertEqual((run.returncode, len(self.bytes_of("good.csv")) > 1000), (2, True))
+
+    def test_log_of_a_fit_that_never_began(self):
+        self.put("old.jsonl", "kept\n")
+        self.put("text.csv", "a,b\n1,2\n3,x\n")
+        for log in ("old.jsonl", "fresh.jsonl"):
+            self.fit_refused(1, "text.csv", "text.csv", "--log", log)
+            self.fit_refused(2, "zzzz", "good.csv", "--set", "zzzz=8", "--log", log)
+        self.done("fit", "good.csv", "-o", "logged.rheo", "--steps", 2, "-q", "--log", "old.jsonl")
+        self.assertEqual(json.loads(self.text_of("old.jsonl").splitlines()[0])["event"], "start")
+
     def test_full_standard_output(self):
         with open("/dev/full", "wb") as full:
-            import subprocess
-            from command import RHEO
-
             for args in (["sample", "model.rheo", "-n", "100000", "-o", "-"], ["info", "model.rheo"], ["score", "model.rheo", "good.csv", "--json"]):
                 run = subprocess.run([RHEO, *args], stdout=full, stderr=subprocess.PIPE, cwd=self.folder, timeout=60)
                 self.assertEqual(run.returncode, 1, args)
