@@ -53,7 +53,8 @@ static rh_status check(const char *call, const rh_density *density, const char *
   if (!density) return rh_fail(RH_E_ARGUMENT, "%s: density must not be NULL", call);
   if (!path) return rh_fail(RH_E_ARGUMENT, "%s: the data's path must not be NULL", call);
   if (!output) return rh_fail(RH_E_ARGUMENT, "%s: the output's path must not be NULL", call);
-  return RH_OK;
+  RH_TRY(rh_refuse_same(output, density->path));
+  return rh_refuse_same(output, path);
 }
 
 /* ---- score ---- */
@@ -121,7 +122,7 @@ static rh_status table_options(const char *options, json_t **json, rh_read_optio
 }
 
 rh_status rh_score_file(rh_density *density, const char *data, const char *output, const char *options, char **report) {
-  RH_TRY(check("rh_score_file", density, data, ""));
+  RH_TRY(check("rh_score_file", density, data, output ? output : "-"));
   json_t *json;
   rh_read_options read;
   RH_TRY(table_options(options, &json, &read));

@@ -331,6 +331,7 @@ static rh_status read_files(fit_job *j) {
   int inputs = 0;
   for (int i = 0; i < RH_PARTS; i++) inputs += j->name[i] && strcmp(j->name[i], "-") == 0;
   if (inputs > 1) return rh_fail(RH_E_ARGUMENT, "standard input holds one table: give the others as files");
+  for (int i = 0; i < RH_PARTS; i++) RH_TRY(rh_refuse_same(j->o.output, j->name[i]));
   RH_TRY(try_output(j->o.output));
   for (int i = 0; i < RH_PARTS; i++) {
     if (j->name[i]) RH_TRY(rh_table_read(j->name[i], &j->o.read, &j->table[i]));

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/memory.h"
 
 #define RH_TEXT_OF_(x)   #x
@@ -113,13 +114,33 @@ static rh_status open_with(const char *options, rh_compute *compute) {
   return status == RH_OK ? RH_OK : RH_E_ARGUMENT;
 }
 
+/* Standard input has a name in errors. */
+static rh_status load(const char *path, rh_model **model) {
+  if (strcmp(path, "-") != 0) return rh_model_load(path, model);
+  rh_bytes bytes;
+  RH_TRY(rh_bytes_open(path, &bytes));
+  const rh_status status = rh_model_read(bytes.data, bytes.size, "standard input", model);
+  rh_bytes_close(&bytes);
+  return status;
+}
+
 rh_status rh_density_open(const char *path, const char *options, rh_density **density) {
   if (!path || !density) return rh_fail(RH_E_ARGUMENT, "rh_density_open: path and density must not be NULL");
   rh_compute compute;
   RH_TRY(open_with(options, &compute));
   rh_model *model;
-  RH_TRY(rh_model_load(path, &model));
-  return rh_density_make(model, &compute, density);
+  RH_TRY(load(path, &model));
+  char *own = rh_strdup(path);
+  if (!own) {
+    rh_model_destroy(model);
+    return RH_E_MEMORY;
+  }
+  const rh_status status = rh_density_make(model, &compute, density);
+  if (status == RH_OK)
+    (*density)->path = own;
+  else
+    rh_free(own);
+  return status;
 }
 
 rh_status rh_density_read(const void *bytes, size_t size, const char *name, const char *options, rh_density **density) {
@@ -136,6 +157,7 @@ void rh_density_close(rh_density *density) {
   rh_scorer_destroy(density->scorer);
   rh_pool_destroy(density->pool);
   rh_model_destroy(density->model);
+  rh_free(density->path);
   pthread_mutex_destroy(&density->lock);
   rh_free(density);
 }

@@ -10,6 +10,7 @@
 struct rh_density {
   pthread_mutex_t lock; /* one call at a time */
   rh_model *model;
+  char *path; /* the file it was read from, or NULL */
   rh_pool *pool;
   rh_scorer_options options; /* as the scorer was made */
   rh_scorer *scorer;         /* NULL before the first use, and when the options have changed */

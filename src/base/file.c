@@ -292,6 +292,16 @@ bool rh_file_exists(const char *path) {
   return stat(path, &info) == 0;
 }
 
+static bool look_at(const char *path, struct stat *info) {
+  const int found = strcmp(path, "-") == 0 ? fstat(STDIN_FILENO, info) : stat(path, info);
+  return found == 0 && S_ISREG(info->st_mode);
+}
+
+bool rh_file_same(const char *a, const char *b) {
+  struct stat one, other;
+  return look_at(a, &one) && look_at(b, &other) && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
 rh_status rh_file_remove(const char *path) {
   char beside[PATH_MAX + SUFFIX_BYTES];
   if (strlen(path) < PATH_MAX) {

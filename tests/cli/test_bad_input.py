@@ -184,6 +184,26 @@ class BadInput(CommandTest):
         self.refused(1, "folder", "sample", "model.rheo", "-n", 3, "-o", "folder")
         self.refused(1, "nowhere/log|No such file", "fit", "good.csv", "-o", "model.rheo", "--log", "nowhere/log")
 
+    def test_output_that_is_an_input(self):
+        self.put("t.csv", self.bytes_of("good.csv"))
+        self.put("v.csv", self.bytes_of("good.csv"))
+        np.savez(self.path("t.npz"), x=self.x)
+        words = "is also the input|another name"
+        for output in ("t.csv", "./t.csv", self.path("t.csv")):
+            self.refused(2, f"{output}|{words}", "fit", "t.csv", "-o", output, "--epochs", 1)
+        self.refused(2, words, "fit", "good.csv", "--val", "v.csv", "-o", "v.csv", "--epochs", 1)
+        self.refused(2, words, "fit", "good.csv", "--test", "v.csv", "-o", "v.csv", "--epochs", 1)
+        self.refused(2, words, "fit", "t.npz:x", "-o", "t.npz", "--epochs", 1)
+        os.symlink("t.csv", self.path("link.csv"))
+        self.refused(2, words, "fit", "t.csv", "-o", "link.csv", "--epochs", 1)
+        for command in ("score", "encode", "decode"):
+            self.refused(2, words, command, "model.rheo", "t.csv", "-o", "t.csv")
+            self.refused(2, words, command, "model.rheo", "t.csv", "-o", "model.rheo")
+        self.refused(2, words, "sample", "model.rheo", "-n", 3, "-o", "./model.rheo")
+        with open(self.path("t.csv"), "rb") as stdin:
+            run = subprocess.run([RHEO, "encode", "model.rheo", "-", "-o", "t.csv"], stdin=stdin, capture_output=True, cwd=self.folder)
+        self.assertEqual((run.returncode, self.bytes_of("t.csv")), (2, self.bytes_of("good.csv")), run.stderr)
+
     def test_log_over_something_else(self):
         for name in ("good.csv", "./good.csv", os.path.join(self.folder, "good.csv")):
             self.fit_refused(2, "--log|good.csv|TRAIN", "good.csv", "--log", name)
