@@ -67,8 +67,8 @@ static const arg_option options[] = {
      .help = "Keep activations for the backward pass (default), or recompute them: less memory, a third more time."},
     {.name = "resume",
      .kind = ARG_FLAG,
-     .help =
-         "Go on from MODEL.ckpt if there is one; ends with the bytes of a run that was never stopped. A finished run is left as it is."},
+     .help = "Go on from MODEL.ckpt if there is one; ends with the bytes of a run that was never stopped. A finished run is left as it is; "
+             "the model of another fit is not replaced."},
     {.name = "any-isa",
      .kind = ARG_FLAG,
      .help = "With --resume: accept a checkpoint made at another instruction-set level. The bytes will differ."},

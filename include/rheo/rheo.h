@@ -145,7 +145,8 @@ typedef struct rh_block {
  *   split    [train, validation, test] shares of the training rows for the parts not given, default [0.8, 0.1, 0.1], [0.9, 0.1, 0] with
  *            test
  *   output   a model file to write; with it checkpoints are kept beside (output + ".ckpt")
- *   resume   true: take up the checkpoint, if there is one
+ *   resume   true: take up the checkpoint, if there is one; output stays as it is where it is this fit's finished model, and is never
+ *            replaced where it is anything else
  *   any_isa  true: resume at another instruction-set level
  *   memory   "keep" (default) or "recompute": activations
  *   threads, isa, columns, header, separator   as above

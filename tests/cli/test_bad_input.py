@@ -184,6 +184,16 @@ class BadInput(CommandTest):
         self.refused(1, "folder", "sample", "model.rheo", "-n", 3, "-o", "folder")
         self.refused(1, "nowhere/log|No such file", "fit", "good.csv", "-o", "model.rheo", "--log", "nowhere/log")
 
+    def test_resume_over_something_else(self):
+        self.fit_refused(2, "model.rheo|another fit|seed", "good.csv", "--epochs", 2, "--seed", 1, "--resume")
+        self.fit_refused(2, "model.rheo|another fit|lr", "good.csv", "--epochs", 2, "--set", "lr=1e-4", "--resume")
+        self.put("less.csv", "".join(line + "\n" for line in self.text_of("good.csv").splitlines()[:-1]))
+        self.fit_refused(2, "model.rheo|another fit", "less.csv", "--epochs", 2, "--resume")
+        self.put("notes.rheo", "my notes\n")
+        self.refused(2, "notes.rheo|remove", "fit", "good.csv", "-o", "notes.rheo", "--epochs", 2, "--resume")
+        self.assertTrue(self.report("fit", "good.csv", "-o", "model.rheo", "--epochs", 2, "-q", "--resume")["already_done"])
+        self.done("fit", "good.csv", "-o", "/dev/null", "--epochs", 1, "-q", "--resume")
+
     def test_output_that_is_an_input(self):
         self.put("t.csv", self.bytes_of("good.csv"))
         self.put("v.csv", self.bytes_of("good.csv"))
