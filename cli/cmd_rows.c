@@ -39,7 +39,7 @@ static const arg_option code_options[] = {
     {.name = "seed", .kind = ARG_COUNT, .value = "N", .most = 9e18, .help = "Of the noise that discrete columns need. Default 0."},
     DATA_OPTIONS};
 static const arg_option sample_options[] = {
-    {.name = "count", .letter = 'n', .kind = ARG_COUNT, .value = "N", .least = 1, .most = 1e12, .help = "How many rows. Required."},
+    {.name = "count", .letter = 'n', .kind = ARG_COUNT, .value = "N", .most = 1e12, .help = "How many rows. Required."},
     {.name = "output",
      .letter = 'o',
      .kind = ARG_TEXT,
@@ -75,12 +75,18 @@ static bool to_stdout(const char *output) {
   return output && output[0] == '-' && !output[1];
 }
 
+static int refuse_json(const cli_args *args, const char *output) {
+  if (!args->json || !to_stdout(output)) return EXIT_DONE;
+  return complain(EXIT_USAGE, "%s: -o - and --json both want standard output: give -o a file", args->command->name);
+}
+
 static int run_file(const cli_args *args, file_call *call, bool needs_output, void (*human)(json_t *)) {
   static const char *const keys[] = {"columns", NULL};
   const char *output = arg_text(args, "output", NULL);
   if (needs_output && !output)
     return complain(EXIT_USAGE, "%s: where should the rows go? give -o OUT (- is standard output)", args->command->name);
-  int code;
+  int code = refuse_json(args, output);
+  if (code) return code;
   rh_density *density = open_model(args, &code);
   if (!density) return code;
   char *options = arg_pick(args, keys), *report = NULL;
@@ -107,7 +113,8 @@ static int run_sample(const cli_args *args) {
   const char *output = arg_text(args, "output", NULL);
   if (!json_object_get(args->given, "count")) return complain(EXIT_USAGE, "sample: how many rows? give -n N");
   if (!output) return complain(EXIT_USAGE, "sample: where should the rows go? give -o OUT (- is standard output)");
-  int code;
+  int code = refuse_json(args, output);
+  if (code) return code;
   rh_density *density = open_model(args, &code);
   if (!density) return code;
   char *options = arg_pick(args, keys), *report = NULL;

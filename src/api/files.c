@@ -24,7 +24,8 @@ static int64_t piece_rows(int64_t rows, int64_t width) {
   int64_t piece = PIECE_NUMBERS / (width + 1);
   if (piece > PIECE_ROWS) piece = PIECE_ROWS;
   if (piece < PIECE_LEAST) piece = PIECE_LEAST;
-  return piece < rows ? piece : rows;
+  if (piece > rows) piece = rows;
+  return piece > 0 ? piece : 1; /* a table of no rows is a table too */
 }
 
 static rh_cell cell_of(const rh_density *d) {
@@ -224,7 +225,7 @@ rh_status rh_sample_file(rh_density *density, const char *output, const char *op
   json_t *json;
   RH_TRY(rh_options_parse(options, &json));
   rh_options o = rh_options_begin(json, "options");
-  const int64_t rows = rh_options_int(&o, "count", 1, 1, (int64_t)1 << 40);
+  const int64_t rows = rh_options_int(&o, "count", 1, 0, (int64_t)1 << 40);
   const uint64_t seed = (uint64_t)rh_options_int(&o, "seed", 0, 0, INT64_MAX);
   const double temperature = rh_options_real(&o, "temperature", 1, 1e-6, 1e6);
   rh_status status = rh_options_done(&o) == RH_OK ? RH_OK : RH_E_ARGUMENT;

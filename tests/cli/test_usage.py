@@ -62,6 +62,8 @@ class Usage(CommandTest):
             with self.subTest(" ".join(map(str, args))):
                 self.refused(2, words, *args)
         self.refused(2, "standard output", "fit", "x.npy", "-o", "-", "--json")
+        for command in (["score", "m", "x.npy"], ["encode", "m", "x.npy"], ["decode", "m", "x.npy"], ["sample", "m", "-n", "3"]):
+            self.refused(2, f"{command[0]}|standard output|--json", *command, "-o", "-", "--json")
         self.refused(2, "standard input", "fit", "-", "--val", "-", "-o", "m")
 
     def test_unknown_isa(self):
