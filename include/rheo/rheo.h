@@ -149,7 +149,7 @@ typedef struct rh_block {
  *            replaced where it is anything else
  *   any_isa  true: resume at another instruction-set level
  *   memory   "keep" (default) or "recompute": activations
- *   threads, isa, columns, header, separator   as above
+ *   threads, isa, columns, header, separator   as above; of blocks, columns go by number, and there is no header and no separator
  * report: val, test (mean log-likelihood, nats), epochs, steps, seconds, skipped_steps and more. density and report may be NULL. */
 /* clang-format on */
 RH_API rh_status rh_fit_files(const char *train, const char *val, const char *test, const char *options, rh_fit_progress *progress,
