@@ -106,16 +106,22 @@ static rh_status part_set(const json_t *set, const json_t *recipe_keys, json_t *
 /* An unknown key may have been meant for the training, whose keys the architecture cannot name. */
 static rh_status say_training_keys(const json_t *architecture, const json_t *recipe_keys) {
   const char *names[64], *key;
+  char list[400] = "", said[100];
   json_t *value;
-  size_t n = 0;
+  size_t n = 0, used = 0;
   json_object_foreach((json_t *)(uintptr_t)recipe_keys, key, value) {
-    if (n < RH_COUNT_OF(names) - 1) names[n++] = key;
+    if (n == RH_COUNT_OF(names) - 1 || used + strlen(key) + 3 > sizeof list) break;
+    used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", n ? ", " : "", key);
+    names[n++] = key;
   }
   names[n] = NULL;
-  if (!strstr(rh_last_error(), "unknown key")) return RH_E_ARGUMENT;
   json_object_foreach((json_t *)(uintptr_t)architecture, key, value) {
+    snprintf(said, sizeof said, ": unknown key '%.64s'", key);
+    if (!strstr(rh_last_error(), said)) continue;
+    if (strstr(rh_last_error(), "did you mean")) return RH_E_ARGUMENT;
     const char *near = rh_nearest(key, names);
-    if (near && strstr(rh_last_error(), key)) return rh_fail(RH_E_ARGUMENT, "%s; the training has a key '%s'", rh_last_error(), near);
+    if (near) return rh_fail(RH_E_ARGUMENT, "options.set%s, did you mean '%s'?", said, near);
+    return rh_fail(RH_E_ARGUMENT, "%s; those of the training: %s", rh_last_error(), list);
   }
   return RH_E_ARGUMENT;
 }

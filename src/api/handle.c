@@ -34,7 +34,8 @@ rh_status rh_options_parse(const char *text, json_t **json) {
     return *json ? RH_OK : rh_fail(RH_E_MEMORY, "options: out of memory");
   }
   json_t *parsed;
-  RH_TRY(rh_json_parse(text, strlen(text), "options", &parsed));
+  const rh_status status = rh_json_parse(text, strlen(text), "options", &parsed);
+  if (status != RH_OK) return status == RH_E_FORMAT ? RH_E_ARGUMENT : status;
   if (!json_is_object(parsed)) {
     json_decref(parsed);
     return rh_fail(RH_E_ARGUMENT, "options: give a JSON object such as {\"threads\": 2}");

@@ -66,7 +66,12 @@ static rh_status read_or_map(int fd, const char *path, rh_bytes *bytes) {
   return RH_OK;
 }
 
+static rh_status check_name(const char *path) {
+  return *path ? RH_OK : rh_fail(RH_E_ARGUMENT, "'' is no file name: give one, or - for standard input or output");
+}
+
 rh_status rh_bytes_open(const char *path, rh_bytes *bytes) {
+  RH_TRY(check_name(path));
   const bool standard = strcmp(path, "-") == 0;
   const int fd = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return fail_errno(path, "cannot be opened", errno);
@@ -161,6 +166,7 @@ static rh_status create_beside(rh_writer *writer) {
 
 static rh_status open_target(rh_writer *writer, const char *path) {
   struct stat info;
+  RH_TRY(check_name(path));
   writer->standard = strcmp(path, "-") == 0;
   const bool exists = !writer->standard && stat(path, &info) == 0;
   if (exists && S_ISDIR(info.st_mode)) return rh_fail(RH_E_IO, "%s: is a directory; name a file in it", path);

@@ -148,6 +148,7 @@ static void arguments_are_checked(void **state) {
   assert_non_null(strstr(rh_last_error(), "threads"));
   REFUSED(RH_E_ARGUMENT, rh_density_open(model, "{\"threads\": -1}", &d));
   REFUSED(RH_E_ARGUMENT, rh_density_open(model, "[]", &d));
+  REFUSED(RH_E_ARGUMENT, rh_density_open(model, "{", &d));
   REFUSED(RH_E_ARGUMENT, rh_density_open(model, "{\"isa\": \"v9\"}", &d));
   REFUSED(RH_E_IO, rh_density_open("/nowhere/model", NULL, &d));
   assert_null(d);

@@ -255,7 +255,10 @@ class BadInput(CommandTest):
     def test_unknown_keys(self):
         self.fit_refused(2, "hiden|hidden", "good.csv", "--set", "hiden=2x8")
         self.fit_refused(2, "bacth|batch", "good.csv", "--set", "bacth=8")
-        self.fit_refused(2, "zzzz", "good.csv", "--set", "zzzz=8")
+        self.fit_refused(2, "zzzz|layers|hidden|those of the training|lr, |batch", "good.csv", "--set", "zzzz=8")
+        for key, meant in {"batch_size": "batch", "batchsize": "batch", "learning_rate": "lr", "hidden_size": "hidden"}.items():
+            self.fit_refused(2, f"unknown key '{key}', did you mean '{meant}'?", "good.csv", "--set", f"{key}=8")
+            self.fit_refused(2, f"unknown key '{key}', did you mean '{meant}'?", "good.csv", "--set", "mask=half", "--set", f"{key}=8")
         self.fit_refused(2, "relnvp|realnvp", "good.csv", "--arch", "relnvp")
 
     def test_absurd_numbers(self):
@@ -264,6 +267,14 @@ class BadInput(CommandTest):
                 self.fit_refused(2, pair.split("=")[0], "good.csv", "--set", pair)
         self.fit_refused(2, "split", "good.csv", "--split", "0.5,0.6,0.7")
         self.fit_refused(2, "split", "good.csv", "--split", "half")
+
+        self.fit_refused(2, "lr|must be 1e-12 to 10", "good.csv", "--set", "lr=11")
+
+    def test_empty_names(self):
+        self.refused(2, "'' is no file name", "fit", "", "-o", "new.rheo")
+        self.refused(2, "'' is no file name", "score", "", "good.csv")
+        self.refused(2, "'' is no file name", "score", "model.rheo", "")
+        self.refused(1, "standard input: ", "score", "-", "good.csv", stdin="no model")
 
     def test_too_large_for_memory(self):
         self.fit_refused(1, "GB", "good.csv", "--set", "hidden=[60000,60000]")
