@@ -57,12 +57,17 @@ static const arg_option sample_options[] = {
 typedef rh_status file_call(rh_density *density, const char *data, const char *output, const char *options, char **report);
 
 static void score_human(json_t *report) {
-  const long long zero = count_of(report, "zero_density");
-  if (zero > 0)
-    printf("%lld of %lld rows have density 0; the others have a mean of %.6f nats a row\n", zero, count_of(report, "n"),
-           real_of(report, "finite_mean"));
-  else
-    printf("mean log p %.6f +- %.6f nats a row, %lld rows\n", real_of(report, "mean"), real_of(report, "stderr"), count_of(report, "n"));
+  const long long zero = count_of(report, "zero_density"), n = count_of(report, "n");
+  if (zero > 0 && zero == n) {
+    printf("every row has density 0 (%lld row%s)\n", n, n == 1 ? "" : "s");
+  } else if (zero > 0) {
+    printf("%lld of %lld rows have density 0; the others have a mean of %.6f nats a row\n", zero, n, real_of(report, "finite_mean"));
+  } else {
+    const double error = real_of(report, "stderr"); /* one row has none */
+    printf("mean log p %.6f", real_of(report, "mean"));
+    if (!isnan(error)) printf(" +- %.6f", error);
+    printf(" nats a row, %lld row%s\n", n, n == 1 ? "" : "s");
+  }
   if (json_is_number(json_object_get(report, "bits_per_dim"))) printf("%.4f bits/dim\n", real_of(report, "bits_per_dim"));
 }
 

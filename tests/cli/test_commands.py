@@ -54,6 +54,18 @@ class Commands(CommandTest):
             file.write(self.text_of("train.csv"))
         self.assertEqual(self.report("score", "model.rheo", "again.csv.gz", "-q"), report)
 
+    def test_words_about_few_rows(self):
+        say = lambda model, x: (np.save(self.path("said.npy"), x), self.done("score", model, "said.npy").stdout.decode())[1]
+        self.assertRegex(say("model.rheo", self.x[:2]), r"^mean log p -?[0-9.]+ \+- [0-9.]+ nats a row, 2 rows\n$")
+        self.assertRegex(say("model.rheo", self.x[:1]), r"^mean log p -?[0-9.]+ nats a row, 1 row\n$")
+        positive = np.column_stack([self.x, np.random.default_rng(1).exponential(1, 1000)])
+        np.save(self.path("positive.npy"), positive)
+        self.done("fit", "positive.npy", "-o", "positive.rheo", *QUICK)
+        positive[:2, 3] = -1
+        self.assertEqual(say("positive.rheo", positive[:2]), "every row has density 0 (2 rows)\n")
+        self.assertEqual(say("positive.rheo", positive[:1]), "every row has density 0 (1 row)\n")
+        self.assertRegex(say("positive.rheo", positive), r"^2 of 1000 rows have density 0; the others have a mean of -?[0-9.]+ nats a row\n$")
+
     def test_a_row_alone(self):
         self.done("score", "model.rheo", "train.csv", "-o", "all.npy", "-q")
         every = np.load(self.path("all.npy"))
