@@ -1,5 +1,6 @@
 /* rheo score, encode, decode, sample: rows in, rows out. */
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -85,6 +86,39 @@ static int refuse_json(const cli_args *args, const char *output) {
   return complain(EXIT_USAGE, "%s: -o - and --json both want standard output: give -o a file", args->command->name);
 }
 
+/* ---- Ctrl-C ---- */
+
+static rh_density *at_work;
+static volatile sig_atomic_t asked_by;
+
+static void on_signal(int number) {
+  asked_by = number;
+  rh_density_stop(at_work, 1);
+}
+
+/* An output that is a file is written beside it: the first Ctrl-C takes that away. Elsewhere, and a second time, a signal ends the process
+ * where it stands. NULL: no longer. */
+static void catch_signals(rh_density *density) {
+  struct sigaction action = {.sa_handler = density ? on_signal : SIG_DFL, .sa_flags = density ? (int)SA_RESETHAND : 0};
+  static const int numbers[] = {SIGINT, SIGTERM};
+  if (density) at_work = density;
+  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+    struct sigaction before;
+    if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN) sigaction(numbers[i], &action, NULL);
+  }
+}
+
+/* After a call: its code. Whoever started the command sees that a signal ended it: a shell's loop ends too. */
+static int close_after(const cli_args *args, rh_density *density, rh_status status, char *report, void (*human)(json_t *)) {
+  catch_signals(NULL);
+  const int code = status == RH_OK ? finish(args, report, human) : complain_status(status);
+  rh_density_close(density);
+  if (status == RH_E_INTERRUPTED && asked_by) raise(asked_by);
+  return code;
+}
+
+/* ---- the commands ---- */
+
 static int run_file(const cli_args *args, file_call *call, bool needs_output, void (*human)(json_t *)) {
   static const char *const keys[] = {"columns", NULL};
   const char *output = arg_text(args, "output", NULL);
@@ -95,10 +129,10 @@ static int run_file(const cli_args *args, file_call *call, bool needs_output, vo
   rh_density *density = open_model(args, &code);
   if (!density) return code;
   char *options = arg_pick(args, keys), *report = NULL;
+  if (output && !to_stdout(output)) catch_signals(density);
   const rh_status status = call(density, args->operand[1], output, options, &report);
   free(options);
-  rh_density_close(density);
-  return status == RH_OK ? finish(args, report, to_stdout(output) ? NULL : human) : complain_status(status);
+  return close_after(args, density, status, report, to_stdout(output) ? NULL : human);
 }
 
 static int run_score(const cli_args *args) {
@@ -123,10 +157,10 @@ static int run_sample(const cli_args *args) {
   rh_density *density = open_model(args, &code);
   if (!density) return code;
   char *options = arg_pick(args, keys), *report = NULL;
+  if (!to_stdout(output)) catch_signals(density);
   const rh_status status = rh_sample_file(density, output, options, &report);
   free(options);
-  rh_density_close(density);
-  return status == RH_OK ? finish(args, report, to_stdout(output) ? NULL : rows_human) : complain_status(status);
+  return close_after(args, density, status, report, to_stdout(output) ? NULL : rows_human);
 }
 
 #define OPTIONS(table) .options = table, .option_count = sizeof table / sizeof *table

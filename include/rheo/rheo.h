@@ -52,6 +52,9 @@ RH_API rh_status rh_density_read(const void *bytes, size_t size, const char *nam
 /* Writes the model file: beside, synced, renamed. */
 RH_API rh_status rh_density_save(rh_density *density, const char *path);
 RH_API void rh_density_close(rh_density *density); /* NULL is fine */
+/* stop != 0: a call over a file (score, encode, decode, sample) that is at work on the handle, and every later one, ends soon with
+ * RH_E_INTERRUPTED and writes nothing; 0 takes that back. May be called from a signal handler and from any thread. */
+RH_API void rh_density_stop(rh_density *density, int stop);
 
 RH_API int64_t rh_density_columns(const rh_density *density); /* d: data columns of a row */
 RH_API int64_t rh_density_context(const rh_density *density); /* c: context columns, 0 = none */

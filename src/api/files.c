@@ -50,6 +50,11 @@ static rh_status job_close(job *j, rh_status status) {
   return status;
 }
 
+/* Asked before each piece; what has been written so far goes away with the job. */
+static rh_status go_on(const job *j) {
+  return atomic_load(&j->density->stop) ? rh_fail(RH_E_INTERRUPTED, "interrupted: an output file is as it was") : RH_OK;
+}
+
 static rh_status check(const char *call, const rh_density *density, const char *path, const char *output) {
   if (!density) return rh_fail(RH_E_ARGUMENT, "%s: density must not be NULL", call);
   if (!path) return rh_fail(RH_E_ARGUMENT, "%s: the data's path must not be NULL", call);
@@ -95,6 +100,7 @@ static json_t *score_report(const rh_flow *flow, const tally *t) {
 static rh_status score_rows(job *j, tally *t) {
   for (int64_t i = 0; i < j->rows.rows; i += j->piece) {
     const int64_t n = j->rows.rows - i < j->piece ? j->rows.rows - i : j->piece;
+    RH_TRY(go_on(j));
     RH_TRY(rh_score(j->scorer, &j->rows, i, n, j->out));
     tally_add(t, n, j->out);
     if (j->writer) RH_TRY(rh_table_writer_put_f64(j->writer, n, j->out));
@@ -145,6 +151,7 @@ typedef rh_status code_fn(rh_scorer *s, const rh_rows *rows, int64_t first, int6
 static rh_status code_rows(job *j, code_fn *fn) {
   for (int64_t i = 0; i < j->rows.rows; i += j->piece) {
     const int64_t n = j->rows.rows - i < j->piece ? j->rows.rows - i : j->piece;
+    RH_TRY(go_on(j));
     RH_TRY(fn(j->scorer, &j->rows, i, n, j->out, NULL));
     RH_TRY(rh_table_writer_put_f64(j->writer, n, j->out));
   }
@@ -214,6 +221,7 @@ rh_status rh_decode_file(rh_density *density, const char *codes, const char *out
 static rh_status sample_rows(job *j, int64_t rows) {
   for (int64_t i = 0; i < rows; i += j->piece) {
     const int64_t n = rows - i < j->piece ? rows - i : j->piece;
+    RH_TRY(go_on(j));
     RH_TRY(rh_sample(j->scorer, NULL, i, n, j->out, NULL));
     RH_TRY(rh_table_writer_put_f64(j->writer, n, j->out));
   }

@@ -163,6 +163,10 @@ void rh_density_close(rh_density *density) {
   rh_free(density);
 }
 
+void rh_density_stop(rh_density *density, int stop) {
+  if (density) atomic_store(&density->stop, stop);
+}
+
 void rh_density_lock(rh_density *d) {
   pthread_mutex_lock(&d->lock);
 }

@@ -263,6 +263,23 @@ static void blocks_larger_than_memory(void **state) {
   assert_null(d);
 }
 
+static void stopped_calls_over_files(void **state) {
+  (void)state;
+  char path[128];
+  snprintf(path, sizeof path, "%s/samples.npy", folder);
+  rh_density_stop(NULL, 1);
+  rh_density_stop(shared, 1);
+  REFUSED(RH_E_INTERRUPTED, rh_sample_file(shared, path, "{\"count\": 10}", NULL));
+  assert_int_not_equal(access(path, F_OK), 0);
+  rh_density_stop(shared, 0);
+  OK(rh_sample_file(shared, path, "{\"count\": 10}", NULL));
+  rh_density_stop(shared, 1);
+  REFUSED(RH_E_INTERRUPTED, rh_score_file(shared, path, NULL, NULL, NULL));
+  rh_density_stop(shared, 0);
+  OK(rh_score_file(shared, path, NULL, NULL, NULL));
+  unlink(path);
+}
+
 /* ---- threads ---- */
 
 static void *score_again_and_again(void *arg) {
@@ -389,6 +406,7 @@ int main(void) {
       cmocka_unit_test(progress),
       cmocka_unit_test(columns_of_blocks),
       cmocka_unit_test(blocks_larger_than_memory),
+      cmocka_unit_test(stopped_calls_over_files),
       cmocka_unit_test(one_handle_from_many_threads),
       cmocka_unit_test(no_failed_allocation_is_lost),
   };
