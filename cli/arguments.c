@@ -1,3 +1,4 @@
+#define _DEFAULT_SOURCE /* strndup */
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -6,7 +7,7 @@
 
 #include "cli.h"
 
-enum { WORD = 128 };
+enum { WORD = 128, REPEATS = 64 };
 
 /* ---- the nearest name ---- */
 
@@ -78,9 +79,9 @@ static int unknown(const cli_command *command, const char *given) {
 
 static json_t *read_choice(const arg_option *option, const char *text) {
   const size_t n = strlen(text);
-  for (const char *at = option->choices; n > 0 && at; at = strchr(at, '|')) {
+  for (const char *at = option->choices; *at; at += strcspn(at, "|")) {
     if (*at == '|') at++;
-    if (strncmp(at, text, n) == 0 && (at[n] == '|' || at[n] == '\0')) return json_string(text);
+    if (strcspn(at, "|") == n && memcmp(at, text, n) == 0) return json_string(text);
   }
   return NULL;
 }
@@ -123,23 +124,44 @@ static json_t *read_time(const arg_option *option, const char *text) {
   return total >= option->least && total <= option->most ? json_real(total) : NULL;
 }
 
-/* 2x128 is [128, 128]. */
-static json_t *read_repeat(const char *text) {
+/* 2x128 is [128, 128]; *wrong: it has that form and means nothing. */
+static json_t *read_repeat(const char *text, bool *wrong) {
   char *end, *last;
   const long long times = strtoll(text, &end, 10);
-  if (end == text || *end != 'x' || times < 1 || times > 64) return NULL;
+  if (end == text || *end != 'x') return NULL;
   const long long value = strtoll(end + 1, &last, 10);
-  if (last == end + 1 || *last || value < 1) return NULL;
+  if (last == end + 1 || *last) return NULL;
+  *wrong = times < 1 || times > REPEATS || value < 1;
+  if (*wrong) return NULL;
   json_t *list = json_array();
   for (long long i = 0; i < times; i++) json_array_append_new(list, json_integer(value));
   return list;
 }
 
-/* A value by JSON's rules, else NxM, else text. */
-static json_t *read_loose(const char *text) {
-  json_t *value = json_loads(text, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
-  if (!value) value = read_repeat(text);
-  return value ? value : json_string(text);
+/* 1e400: JSON's form, but no double. */
+static bool too_large(const char *text) {
+  char *end;
+  return text[strcspn(text, "0123456789")] && isinf(strtod(text, &end)) && !*end;
+}
+
+/* A value by JSON's rules, else NxM, else text; what was meant to be more than a text and is not goes to `why`. */
+static json_t *read_loose(const char *text, char why[WORD]) {
+  json_error_t error;
+  bool wrong = false;
+  json_t *value = json_loads(text, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &error);
+  if (!value) value = read_repeat(text, &wrong);
+  if (value) return value;
+  *why = 0;
+  if (wrong) {
+    snprintf(why, WORD, "NxM is N numbers M: N from 1 to %d, M at least 1", REPEATS);
+  } else if (too_large(text)) {
+    snprintf(why, WORD, "the number is too large");
+  } else if (strchr("[{\"", *text)) {
+    snprintf(why, WORD, "the value is no JSON: %.90s", error.text);
+  } else if (!(value = json_string(text))) {
+    snprintf(why, WORD, "the value is not UTF-8");
+  }
+  return value;
 }
 
 static int read_pair(const cli_command *command, const arg_option *option, const char *text, json_t *given) {
@@ -147,14 +169,15 @@ static int read_pair(const cli_command *command, const arg_option *option, const
   if (!equals || equals == text) {
     return complain(EXIT_USAGE, "%s: --%s %.60s: give key=value, as in --%s lr=1e-3", command->name, option->name, text, option->name);
   }
-  json_t *value = equals[1] ? read_loose(equals + 1) : NULL;
-  if (!value) return complain(EXIT_USAGE, "%s: --%s %.60s: the value is missing, or is not UTF-8", command->name, option->name, text);
+  char why[WORD] = "the value is missing";
+  json_t *value = equals[1] ? read_loose(equals + 1, why) : NULL;
+  if (!value) return complain(EXIT_USAGE, "%s: --%s %.60s: %s", command->name, option->name, text, why);
   json_t *pairs = json_object_get(given, option->name);
   if (!pairs) json_object_set_new(given, option->name, pairs = json_object());
-  char key[WORD];
-  snprintf(key, sizeof key, "%.*s", (int)(equals - text), text);
-  if (json_object_set_new(pairs, key, value)) return complain(EXIT_USAGE, "%s: --%s: the key is not UTF-8", command->name, option->name);
-  return EXIT_DONE;
+  char *key = strndup(text, (size_t)(equals - text));
+  const int failed = json_object_set_new(pairs, key, value);
+  free(key);
+  return failed ? complain(EXIT_USAGE, "%s: --%s %.60s: the key is not UTF-8", command->name, option->name, text) : EXIT_DONE;
 }
 
 static int wrong_value(const cli_command *command, const arg_option *option, const char *text) {

@@ -86,6 +86,17 @@ double real_of(const json_t *object, const char *key);
 long long count_of(const json_t *object, const char *key);
 const char *text_of(const json_t *object, const char *key); /* "" */
 
+/* The log of a fit (--log). Opening it leaves an existing file as it is; the first line empties it, unless it is to be appended to. */
+typedef struct fit_log {
+  const char *path; /* NULL: none */
+  int fd;
+  bool append, made, begun;
+  bool failed; /* not all of it could be written */
+} fit_log;
+int fit_log_open(fit_log *log, const cli_args *args); /* EXIT_DONE, or the error printed: an input or output of the fit is refused */
+void fit_log_put(fit_log *log, const char *line);     /* NULL: nothing */
+void fit_log_close(fit_log *log);                     /* one that was made and never written to goes away */
+
 /* Progress of a fit: a bar on a terminal, plain lines otherwise. */
 void progress_show(const rh_fit_event *event, bool quiet);
 void progress_end(void);

@@ -1,5 +1,4 @@
 /* rheo fit */
-#include <errno.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -69,8 +68,8 @@ static const arg_option options[] = {
      .help = "Keep activations for the backward pass (default), or recompute them: less memory, a third more time."},
     {.name = "resume",
      .kind = ARG_FLAG,
-     .help =
-         "Go on from MODEL.ckpt if there is one; ends with the bytes of a run that was never stopped. A finished run is left as it is."},
+     .help = "Go on from MODEL.ckpt if there is one; ends with the bytes of a run that was never stopped. A finished run is left as it is; "
+             "the model of another fit is not replaced."},
     {.name = "any-isa",
      .kind = ARG_FLAG,
      .help = "With --resume: accept a checkpoint made at another instruction-set level. The bytes will differ."},
@@ -95,15 +94,14 @@ static void catch_signals(void) {
 }
 
 typedef struct cli_watch {
-  FILE *log;
-  const char *log_path;
-  bool quiet, log_failed;
+  fit_log log;
+  bool quiet;
 } cli_watch;
 
 static int on_event(void *arg, const rh_fit_event *event) {
   cli_watch *watch = arg;
   progress_show(event, watch->quiet);
-  if (watch->log && event->log && (fprintf(watch->log, "%s\n", event->log) < 0 || fflush(watch->log))) watch->log_failed = true;
+  fit_log_put(&watch->log, event->log);
   return stop_asked;
 }
 
@@ -163,21 +161,20 @@ static int run(const cli_args *args) {
   if (!output) return complain(EXIT_USAGE, "fit: where should the model go? give -o MODEL");
   const bool to_stdout = strcmp(output, "-") == 0;
   if (to_stdout && args->json) return complain(EXIT_USAGE, "fit: -o - and --json both want standard output: give -o a file");
-  cli_watch watch = {.log_path = arg_text(args, "log", NULL), .quiet = args->quiet};
-  if (watch.log_path && !(watch.log = fopen(watch.log_path, arg_flag(args, "resume") ? "a" : "w"))) {
-    return complain(EXIT_FAILED, "%s: cannot write the log: %s; give another --log", watch.log_path, strerror(errno));
-  }
+  cli_watch watch = {.quiet = args->quiet};
+  const int refused = fit_log_open(&watch.log, args);
+  if (refused) return refused;
   catch_signals();
   char *fit = fit_options(args), *report = NULL;
   const rh_status status =
       rh_fit_files(args->operand[0], arg_text(args, "val", NULL), arg_text(args, "test", NULL), fit, on_event, &watch, NULL, &report);
   free(fit);
   progress_end();
-  if (watch.log && fclose(watch.log)) watch.log_failed = true;
+  fit_log_close(&watch.log);
   if (status != RH_OK) return complain_status(status);
   const int code = finish(args, report, to_stdout ? NULL : human);
-  if (watch.log_failed)
-    return complain(EXIT_FAILED, "%s: the log is not whole: %s is full or gone; the model was saved", watch.log_path, watch.log_path);
+  if (watch.log.failed)
+    return complain(EXIT_FAILED, "%s: the log is not whole: %s is full or gone; the model was saved", watch.log.path, watch.log.path);
   return code;
 }
 

@@ -1,5 +1,6 @@
 /* rheo score, encode, decode, sample: rows in, rows out. */
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -41,7 +42,7 @@ static const arg_option code_options[] = {
     DATA_OPTIONS,
     HEADER_OPTION};
 static const arg_option sample_options[] = {
-    {.name = "count", .letter = 'n', .kind = ARG_COUNT, .value = "N", .least = 1, .most = 1e12, .help = "How many rows. Required."},
+    {.name = "count", .letter = 'n', .kind = ARG_COUNT, .value = "N", .most = 1e12, .help = "How many rows. Required."},
     {.name = "output",
      .letter = 'o',
      .kind = ARG_TEXT,
@@ -59,12 +60,17 @@ static const arg_option sample_options[] = {
 typedef rh_status file_call(rh_density *density, const char *data, const char *output, const char *options, char **report);
 
 static void score_human(json_t *report) {
-  const long long zero = count_of(report, "zero_density");
-  if (zero > 0)
-    printf("%lld of %lld rows have density 0; the others have a mean of %.6f nats a row\n", zero, count_of(report, "n"),
-           real_of(report, "finite_mean"));
-  else
-    printf("mean log p %.6f +- %.6f nats a row, %lld rows\n", real_of(report, "mean"), real_of(report, "stderr"), count_of(report, "n"));
+  const long long zero = count_of(report, "zero_density"), n = count_of(report, "n");
+  if (zero > 0 && zero == n) {
+    printf("every row has density 0 (%lld row%s)\n", n, n == 1 ? "" : "s");
+  } else if (zero > 0) {
+    printf("%lld of %lld rows have density 0; the others have a mean of %.6f nats a row\n", zero, n, real_of(report, "finite_mean"));
+  } else {
+    const double error = real_of(report, "stderr"); /* one row has none */
+    printf("mean log p %.6f", real_of(report, "mean"));
+    if (!isnan(error)) printf(" +- %.6f", error);
+    printf(" nats a row, %lld row%s\n", n, n == 1 ? "" : "s");
+  }
   if (json_is_number(json_object_get(report, "bits_per_dim"))) printf("%.4f bits/dim\n", real_of(report, "bits_per_dim"));
 }
 
@@ -77,19 +83,58 @@ static bool to_stdout(const char *output) {
   return output && output[0] == '-' && !output[1];
 }
 
+static int refuse_json(const cli_args *args, const char *output) {
+  if (!args->json || !to_stdout(output)) return EXIT_DONE;
+  return complain(EXIT_USAGE, "%s: -o - and --json both want standard output: give -o a file", args->command->name);
+}
+
+/* ---- Ctrl-C ---- */
+
+static rh_density *at_work;
+static volatile sig_atomic_t asked_by;
+
+static void on_signal(int number) {
+  asked_by = number;
+  rh_density_stop(at_work, 1);
+}
+
+/* An output that is a file is written beside it: the first Ctrl-C takes that away. Elsewhere, and a second time, a signal ends the process
+ * where it stands. NULL: no longer. */
+static void catch_signals(rh_density *density) {
+  struct sigaction action = {.sa_handler = density ? on_signal : SIG_DFL, .sa_flags = density ? (int)SA_RESETHAND : 0};
+  static const int numbers[] = {SIGINT, SIGTERM};
+  if (density) at_work = density;
+  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+    struct sigaction before;
+    if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN) sigaction(numbers[i], &action, NULL);
+  }
+}
+
+/* After a call: its code. Whoever started the command sees that a signal ended it: a shell's loop ends too. */
+static int close_after(const cli_args *args, rh_density *density, rh_status status, char *report, void (*human)(json_t *)) {
+  catch_signals(NULL);
+  const int code = status == RH_OK ? finish(args, report, human) : complain_status(status);
+  rh_density_close(density);
+  if (status == RH_E_INTERRUPTED && asked_by) raise(asked_by);
+  return code;
+}
+
+/* ---- the commands ---- */
+
 static int run_file(const cli_args *args, file_call *call, bool needs_output, void (*human)(json_t *)) {
   static const char *const keys[] = {"columns", "header", NULL};
   const char *output = arg_text(args, "output", NULL);
   if (needs_output && !output)
     return complain(EXIT_USAGE, "%s: where should the rows go? give -o OUT (- is standard output)", args->command->name);
-  int code;
+  int code = refuse_json(args, output);
+  if (code) return code;
   rh_density *density = open_model(args, &code);
   if (!density) return code;
   char *options = arg_pick(args, keys), *report = NULL;
+  if (output && !to_stdout(output)) catch_signals(density);
   const rh_status status = call(density, args->operand[1], output, options, &report);
   free(options);
-  rh_density_close(density);
-  return status == RH_OK ? finish(args, report, to_stdout(output) ? NULL : human) : complain_status(status);
+  return close_after(args, density, status, report, to_stdout(output) ? NULL : human);
 }
 
 static int run_score(const cli_args *args) {
@@ -109,14 +154,15 @@ static int run_sample(const cli_args *args) {
   const char *output = arg_text(args, "output", NULL);
   if (!json_object_get(args->given, "count")) return complain(EXIT_USAGE, "sample: how many rows? give -n N");
   if (!output) return complain(EXIT_USAGE, "sample: where should the rows go? give -o OUT (- is standard output)");
-  int code;
+  int code = refuse_json(args, output);
+  if (code) return code;
   rh_density *density = open_model(args, &code);
   if (!density) return code;
   char *options = arg_pick(args, keys), *report = NULL;
+  if (!to_stdout(output)) catch_signals(density);
   const rh_status status = rh_sample_file(density, output, options, &report);
   free(options);
-  rh_density_close(density);
-  return status == RH_OK ? finish(args, report, to_stdout(output) ? NULL : rows_human) : complain_status(status);
+  return close_after(args, density, status, report, to_stdout(output) ? NULL : rows_human);
 }
 
 #define OPTIONS(table) .options = table, .option_count = sizeof table / sizeof *table

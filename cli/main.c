@@ -27,14 +27,43 @@ const arg_option common_options[] = {
 };
 const int common_option_count = sizeof common_options / sizeof *common_options;
 
+/* Bytes of the character at `at`, or 0: no UTF-8, or cut off. */
+static int character(const unsigned char *at) {
+  const int n = *at < 0x80 ? 1 : *at >= 0xC2 && *at < 0xE0 ? 2 : *at >= 0xE0 && *at < 0xF0 ? 3 : *at >= 0xF0 && *at < 0xF5 ? 4 : 0;
+  for (int i = 1; i < n; i++) {
+    if ((at[i] & 0xC0) != 0x80) return 0; /* so does the NUL at the end */
+  }
+  return n;
+}
+
+/* Names come from anywhere: what is no character, or moves the cursor (C0, DEL, C1), becomes one question mark. */
+static void clean(char *text) {
+  unsigned char *to = (unsigned char *)text;
+  for (const unsigned char *at = to; *at;) {
+    const int n = character(at);
+    const bool control = *at < ' ' || *at == 127 || (*at == 0xC2 && at[1] < 0xA0);
+    if (n == 0 || control) {
+      *to++ = '?';
+      at += n ? n : 1;
+      while (n == 0 && (*at & 0xC0) == 0x80) at++; /* the rest of what is no character */
+      continue;
+    }
+    memmove(to, at, (size_t)n);
+    to += n;
+    at += n;
+  }
+  *to = 0;
+}
+
 int complain(int code, const char *format, ...) {
-  progress_end();
+  char text[2048];
   va_list args;
+  progress_end();
   va_start(args, format);
-  fputs("rheo: ", stderr);
-  vfprintf(stderr, format, args);
-  fputc('\n', stderr);
+  vsnprintf(text, sizeof text, format, args);
   va_end(args);
+  clean(text);
+  fprintf(stderr, "rheo: %s\n", text);
   return code;
 }
 

@@ -52,6 +52,9 @@ RH_API rh_status rh_density_read(const void *bytes, size_t size, const char *nam
 /* Writes the model file: beside, synced, renamed. */
 RH_API rh_status rh_density_save(rh_density *density, const char *path);
 RH_API void rh_density_close(rh_density *density); /* NULL is fine */
+/* stop != 0: a call over a file (score, encode, decode, sample) that is at work on the handle, and every later one, ends soon with
+ * RH_E_INTERRUPTED and writes nothing; 0 takes that back. May be called from a signal handler and from any thread. */
+RH_API void rh_density_stop(rh_density *density, int stop);
 
 RH_API int64_t rh_density_columns(const rh_density *density); /* d: data columns of a row */
 RH_API int64_t rh_density_context(const rh_density *density); /* c: context columns, 0 = none */
@@ -150,10 +153,11 @@ typedef struct rh_block {
  *   split    [train, validation, test] shares of the training rows for the parts not given, default [0.8, 0.1, 0.1], [0.9, 0.1, 0] with
  *            test
  *   output   a model file to write; with it checkpoints are kept beside (output + ".ckpt")
- *   resume   true: take up the checkpoint, if there is one
+ *   resume   true: take up the checkpoint, if there is one; output stays as it is where it is this fit's finished model, and is never
+ *            replaced where it is anything else
  *   any_isa  true: resume at another instruction-set level
  *   memory   "keep" (default) or "recompute": activations
- *   threads, isa, columns, header, separator   as above
+ *   threads, isa, columns, header, separator   as above; of blocks, columns go by number, and there is no header and no separator
  * report: val, test (mean log-likelihood, nats), epochs, steps, seconds, skipped_steps and more. density and report may be NULL. */
 /* clang-format on */
 RH_API rh_status rh_fit_files(const char *train, const char *val, const char *test, const char *options, rh_fit_progress *progress,

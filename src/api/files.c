@@ -25,7 +25,8 @@ static int64_t piece_rows(int64_t rows, int64_t width) {
   int64_t piece = PIECE_NUMBERS / (width + 1);
   if (piece > PIECE_ROWS) piece = PIECE_ROWS;
   if (piece < PIECE_LEAST) piece = PIECE_LEAST;
-  return piece < rows ? piece : rows;
+  if (piece > rows) piece = rows;
+  return piece > 0 ? piece : 1; /* a table of no rows is a table too */
 }
 
 static rh_cell cell_of(const rh_density *d) {
@@ -50,11 +51,17 @@ static rh_status job_close(job *j, rh_status status) {
   return status;
 }
 
+/* Asked before each piece; what has been written so far goes away with the job. */
+static rh_status go_on(const job *j) {
+  return atomic_load(&j->density->stop) ? rh_fail(RH_E_INTERRUPTED, "interrupted: an output file is as it was") : RH_OK;
+}
+
 static rh_status check(const char *call, const rh_density *density, const char *path, const char *output) {
   if (!density) return rh_fail(RH_E_ARGUMENT, "%s: density must not be NULL", call);
   if (!path) return rh_fail(RH_E_ARGUMENT, "%s: the data's path must not be NULL", call);
   if (!output) return rh_fail(RH_E_ARGUMENT, "%s: the output's path must not be NULL", call);
-  return RH_OK;
+  RH_TRY(rh_refuse_same(output, density->path));
+  return rh_refuse_same(output, path);
 }
 
 /* ---- score ---- */
@@ -119,6 +126,7 @@ static json_t *score_report(const rh_flow *flow, const tally *t, json_t *notes) 
 static rh_status score_rows(job *j, tally *t) {
   for (int64_t i = 0; i < j->rows.rows; i += j->piece) {
     const int64_t n = j->rows.rows - i < j->piece ? j->rows.rows - i : j->piece;
+    RH_TRY(go_on(j));
     RH_TRY(rh_score(j->scorer, &j->rows, i, n, j->out));
     tally_add(t, n, j->out);
     if (j->writer) RH_TRY(rh_table_writer_put_f64(j->writer, n, j->out));
@@ -147,7 +155,7 @@ static rh_status table_options(const char *options, json_t **json, rh_read_optio
 }
 
 rh_status rh_score_file(rh_density *density, const char *data, const char *output, const char *options, char **report) {
-  RH_TRY(check("rh_score_file", density, data, ""));
+  RH_TRY(check("rh_score_file", density, data, output ? output : "-"));
   json_t *json;
   rh_read_options read;
   RH_TRY(table_options(options, &json, &read));
@@ -182,6 +190,7 @@ static rh_status code_rows(job *j, code_fn *fn) {
                       : "decodes to no finite numbers: the code lies too far out";
   for (int64_t i = 0; i < j->rows.rows; i += j->piece) {
     const int64_t n = j->rows.rows - i < j->piece ? j->rows.rows - i : j->piece;
+    RH_TRY(go_on(j));
     RH_TRY(fn(j->scorer, &j->rows, i, n, j->out, NULL));
     RH_TRY(finite_rows(j, i, n, why));
     RH_TRY(rh_table_writer_put_f64(j->writer, n, j->out));
@@ -255,6 +264,7 @@ rh_status rh_decode_file(rh_density *density, const char *codes, const char *out
 static rh_status sample_rows(job *j, int64_t rows) {
   for (int64_t i = 0; i < rows; i += j->piece) {
     const int64_t n = rows - i < j->piece ? rows - i : j->piece;
+    RH_TRY(go_on(j));
     RH_TRY(rh_sample(j->scorer, NULL, i, n, j->out, NULL));
     RH_TRY(finite_rows(j, i, n, "is not finite: the model stretches too far; a temperature below 1 or dtype f64 may help"));
     RH_TRY(rh_table_writer_put_f64(j->writer, n, j->out));
@@ -267,7 +277,7 @@ rh_status rh_sample_file(rh_density *density, const char *output, const char *op
   json_t *json;
   RH_TRY(rh_options_parse(options, &json));
   rh_options o = rh_options_begin(json, "options");
-  const int64_t rows = rh_options_int(&o, "count", 1, 1, (int64_t)1 << 40);
+  const int64_t rows = rh_options_int(&o, "count", 1, 0, (int64_t)1 << 40);
   const uint64_t seed = (uint64_t)rh_options_int(&o, "seed", 0, 0, INT64_MAX);
   const double temperature = rh_options_real(&o, "temperature", 1, 1e-6, 1e6);
   rh_status status = rh_options_done(&o) == RH_OK ? RH_OK : RH_E_ARGUMENT;

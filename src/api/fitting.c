@@ -106,16 +106,22 @@ static rh_status part_set(const json_t *set, const json_t *recipe_keys, json_t *
 /* An unknown key may have been meant for the training, whose keys the architecture cannot name. */
 static rh_status say_training_keys(const json_t *architecture, const json_t *recipe_keys) {
   const char *names[64], *key;
+  char list[400] = "", said[100];
   json_t *value;
-  size_t n = 0;
+  size_t n = 0, used = 0;
   json_object_foreach((json_t *)(uintptr_t)recipe_keys, key, value) {
-    if (n < RH_COUNT_OF(names) - 1) names[n++] = key;
+    if (n == RH_COUNT_OF(names) - 1 || used + strlen(key) + 3 > sizeof list) break;
+    used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", n ? ", " : "", key);
+    names[n++] = key;
   }
   names[n] = NULL;
-  if (!strstr(rh_last_error(), "unknown key")) return RH_E_ARGUMENT;
   json_object_foreach((json_t *)(uintptr_t)architecture, key, value) {
+    snprintf(said, sizeof said, ": unknown key '%.64s'", key);
+    if (!strstr(rh_last_error(), said)) continue;
+    if (strstr(rh_last_error(), "did you mean")) return RH_E_ARGUMENT;
     const char *near = rh_nearest(key, names);
-    if (near && strstr(rh_last_error(), key)) return rh_fail(RH_E_ARGUMENT, "%s; the training has a key '%s'", rh_last_error(), near);
+    if (near) return rh_fail(RH_E_ARGUMENT, "options.set%s, did you mean '%s'?", said, near);
+    return rh_fail(RH_E_ARGUMENT, "%s; those of the training: %s", rh_last_error(), list);
   }
   return RH_E_ARGUMENT;
 }
@@ -336,6 +342,7 @@ static rh_status read_files(fit_job *j) {
   int inputs = 0;
   for (int i = 0; i < RH_PARTS; i++) inputs += j->name[i] && strcmp(j->name[i], "-") == 0;
   if (inputs > 1) return rh_fail(RH_E_ARGUMENT, "standard input holds one table: give the others as files");
+  for (int i = 0; i < RH_PARTS; i++) RH_TRY(rh_refuse_same(j->o.output, j->name[i]));
   RH_TRY(try_output(j->o.output));
   for (int i = 0; i < RH_PARTS; i++) {
     if (j->name[i]) RH_TRY(rh_table_read(j->name[i], &j->o.read, &j->table[i]));
@@ -359,11 +366,28 @@ rh_status rh_fit_files(const char *train_path, const char *val, const char *test
 
 /* ---- blocks ---- */
 
-static rh_status wrap_block(fit_job *j, int i, const rh_block *block) {
+static rh_status check_block(const char *name, const rh_block *block) {
   const int64_t bytes = block->real_bytes;
   if (!block->data || block->rows < 1 || block->columns < 1 || (bytes != 4 && bytes != 8)) {
-    return rh_fail(RH_E_ARGUMENT, "rh_fit_blocks: %s: data must not be NULL, rows and columns at least 1, real_bytes 4 or 8", j->name[i]);
+    return rh_fail(RH_E_ARGUMENT, "rh_fit_blocks: %s: data must not be NULL, rows and columns at least 1, real_bytes 4 or 8", name);
   }
+  if (block->columns <= PTRDIFF_MAX / bytes / block->rows) return RH_OK;
+  return rh_fail(RH_E_ARGUMENT, "rh_fit_blocks: %s: %lld rows of %lld columns are more than any memory holds", name, (long long)block->rows,
+                 (long long)block->columns);
+}
+
+/* Only the columns asked for; *columns: where they lie in the block, NULL for all. */
+static rh_status select_columns(const fit_job *j, int i, int64_t **columns) {
+  rh_table *table = j->table[i];
+  int64_t count;
+  if (!j->o.read.columns) return RH_OK;
+  RH_TRY(rh_columns_parse(j->name[i], j->o.read.columns, NULL, rh_table_columns(table), columns, &count));
+  return rh_table_select(table, *columns, count);
+}
+
+static rh_status wrap_block(fit_job *j, int i, const rh_block *block) {
+  RH_TRY(check_block(j->name[i], block));
+  const int64_t bytes = block->real_bytes;
   const rh_cells cells = {.at = block->data,
                           .cell = bytes == 4 ? RH_CELL_F4 : RH_CELL_F8,
                           .n = block->rows,
@@ -371,11 +395,25 @@ static rh_status wrap_block(fit_job *j, int i, const rh_block *block) {
                           .row_step = block->columns * bytes,
                           .column_step = bytes};
   RH_TRY(rh_table_wrap(&cells, NULL, &j->table[i]));
-  int64_t row, column;
+  int64_t row, column, *columns = NULL;
   double value;
-  if (!rh_table_find_bad(j->table[i], j->o.compute.real_bytes == 4 ? 3.4028234e38 : 0, &row, &column, &value)) return RH_OK;
-  return rh_fail(RH_E_DATA, "%s: row %lld, column %lld (from 1): %g is not a finite number of the fit's precision", j->name[i],
-                 (long long)row + 1, (long long)column + 1, value);
+  rh_status status = select_columns(j, i, &columns);
+  if (status == RH_OK && rh_table_find_bad(j->table[i], j->o.compute.real_bytes == 4 ? 3.4028234e38 : 0, &row, &column, &value)) {
+    status = rh_fail(RH_E_DATA, "%s: row %lld, column %lld (from 1): %g is not a finite number of the fit's precision", j->name[i],
+                     (long long)row + 1, (long long)(columns ? columns[column] : column) + 1, value);
+  }
+  rh_free(columns);
+  return status;
+}
+
+/* What only a file can have. */
+static rh_status refuse_file_options(const json_t *options) {
+  static const char *const keys[] = {"header", "separator"};
+  for (size_t i = 0; i < RH_COUNT_OF(keys); i++) {
+    if (json_object_get(options, keys[i]))
+      return rh_fail(RH_E_ARGUMENT, "options.%s: is for files; rows in memory have none: leave it out", keys[i]);
+  }
+  return RH_OK;
 }
 
 rh_status rh_fit_blocks(const rh_block *train_rows, const rh_block *val, const rh_block *test, const char *options,
@@ -386,6 +424,7 @@ rh_status rh_fit_blocks(const rh_block *train_rows, const rh_block *val, const r
   RH_TRY(rh_options_parse(options, &json));
   fit_job j = {.name = {"train", "val", "test"}, .progress = progress, .arg = arg};
   rh_status status = read_options(json, &j.o);
+  if (status == RH_OK) status = refuse_file_options(json);
   if (status == RH_OK) status = try_output(j.o.output);
   for (int i = 0; i < RH_PARTS && status == RH_OK; i++) {
     if (blocks[i]) status = wrap_block(&j, i, blocks[i]);

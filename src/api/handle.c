@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/memory.h"
 
 #define RH_TEXT_OF_(x)   #x
@@ -33,7 +34,8 @@ rh_status rh_options_parse(const char *text, json_t **json) {
     return *json ? RH_OK : rh_fail(RH_E_MEMORY, "options: out of memory");
   }
   json_t *parsed;
-  RH_TRY(rh_json_parse(text, strlen(text), "options", &parsed));
+  const rh_status status = rh_json_parse(text, strlen(text), "options", &parsed);
+  if (status != RH_OK) return status == RH_E_FORMAT ? RH_E_ARGUMENT : status;
   if (!json_is_object(parsed)) {
     json_decref(parsed);
     return rh_fail(RH_E_ARGUMENT, "options: give a JSON object such as {\"threads\": 2}");
@@ -113,13 +115,33 @@ static rh_status open_with(const char *options, rh_compute *compute) {
   return status == RH_OK ? RH_OK : RH_E_ARGUMENT;
 }
 
+/* Standard input has a name in errors. */
+static rh_status load(const char *path, rh_model **model) {
+  if (strcmp(path, "-") != 0) return rh_model_load(path, model);
+  rh_bytes bytes;
+  RH_TRY(rh_bytes_open(path, &bytes));
+  const rh_status status = rh_model_read(bytes.data, bytes.size, "standard input", model);
+  rh_bytes_close(&bytes);
+  return status;
+}
+
 rh_status rh_density_open(const char *path, const char *options, rh_density **density) {
   if (!path || !density) return rh_fail(RH_E_ARGUMENT, "rh_density_open: path and density must not be NULL");
   rh_compute compute;
   RH_TRY(open_with(options, &compute));
   rh_model *model;
-  RH_TRY(rh_model_load(path, &model));
-  return rh_density_make(model, &compute, density);
+  RH_TRY(load(path, &model));
+  char *own = rh_strdup(path);
+  if (!own) {
+    rh_model_destroy(model);
+    return RH_E_MEMORY;
+  }
+  const rh_status status = rh_density_make(model, &compute, density);
+  if (status == RH_OK)
+    (*density)->path = own;
+  else
+    rh_free(own);
+  return status;
 }
 
 rh_status rh_density_read(const void *bytes, size_t size, const char *name, const char *options, rh_density **density) {
@@ -136,8 +158,13 @@ void rh_density_close(rh_density *density) {
   rh_scorer_destroy(density->scorer);
   rh_pool_destroy(density->pool);
   rh_model_destroy(density->model);
+  rh_free(density->path);
   pthread_mutex_destroy(&density->lock);
   rh_free(density);
+}
+
+void rh_density_stop(rh_density *density, int stop) {
+  if (density) atomic_store(&density->stop, stop);
 }
 
 void rh_density_lock(rh_density *d) {

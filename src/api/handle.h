@@ -2,6 +2,7 @@
 #ifndef RH_API_HANDLE_H
 #define RH_API_HANDLE_H
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/options.h"
 #include "model/score.h"
@@ -9,7 +10,9 @@
 
 struct rh_density {
   pthread_mutex_t lock; /* one call at a time */
+  atomic_int stop;      /* calls over files are to end */
   rh_model *model;
+  char *path; /* the file it was read from, or NULL */
   rh_pool *pool;
   rh_scorer_options options; /* as the scorer was made */
   rh_scorer *scorer;         /* NULL before the first use, and when the options have changed */

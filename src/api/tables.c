@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/file.h"
 #include "base/memory.h"
 
 void rh_read_options_read(rh_options *o, rh_read_options *read) {
@@ -125,6 +126,19 @@ rh_status rh_read_rows(const char *path, const rh_read_options *options, const r
   }
   *table = read;
   return RH_OK;
+}
+
+rh_status rh_refuse_same(const char *output, const char *input) {
+  if (!output || !input || strcmp(output, "-") == 0) return RH_OK;
+  char *file = rh_strdup(input);
+  if (!file) return RH_E_MEMORY;
+  char *colon = strrchr(file, ':');
+  if (colon && !rh_file_exists(file)) *colon = '\0'; /* the array of an archive */
+  const bool same = rh_file_same(file, output);
+  rh_free(file);
+  if (!same) return RH_OK;
+  return rh_fail(RH_E_ARGUMENT, "%s: the output is also the input %s: give the output another name", output,
+                 strcmp(input, "-") == 0 ? "(standard input)" : input);
 }
 
 rh_status rh_column_names(const rh_model *model, int64_t n, const char ***names) {

@@ -16,6 +16,10 @@ void rh_note_order(const char *name, const json_t *wanted, const rh_table *table
 /* The options columns, header, separator; failures stick in o. The texts live as long as o's object. */
 void rh_read_options_read(rh_options *o, rh_read_options *read);
 
+/* Refuses an output (NULL and "-" are fine) that is the file of `input`: a table's path, FILE.npz:NAME too, or a model's; NULL is fine.
+ * It would replace what it is made from. */
+rh_status rh_refuse_same(const char *output, const char *input) RH_WARN_UNUSED;
+
 /* The names of a model's first `n` columns, as the writer wants them; *names NULL where it has none. Free with rh_free. */
 rh_status rh_column_names(const rh_model *model, int64_t n, const char ***names) RH_WARN_UNUSED;
 #endif

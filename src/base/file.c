@@ -66,7 +66,12 @@ static rh_status read_or_map(int fd, const char *path, rh_bytes *bytes) {
   return RH_OK;
 }
 
+static rh_status check_name(const char *path) {
+  return *path ? RH_OK : rh_fail(RH_E_ARGUMENT, "'' is no file name: give one, or - for standard input or output");
+}
+
 rh_status rh_bytes_open(const char *path, rh_bytes *bytes) {
+  RH_TRY(check_name(path));
   const bool standard = strcmp(path, "-") == 0;
   const int fd = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return fail_errno(path, "cannot be opened", errno);
@@ -161,6 +166,7 @@ static rh_status create_beside(rh_writer *writer) {
 
 static rh_status open_target(rh_writer *writer, const char *path) {
   struct stat info;
+  RH_TRY(check_name(path));
   writer->standard = strcmp(path, "-") == 0;
   const bool exists = !writer->standard && stat(path, &info) == 0;
   if (exists && S_ISDIR(info.st_mode)) return rh_fail(RH_E_IO, "%s: is a directory; name a file in it", path);
@@ -290,6 +296,16 @@ void rh_writer_discard(rh_writer *writer) {
 bool rh_file_exists(const char *path) {
   struct stat info;
   return stat(path, &info) == 0;
+}
+
+static bool look_at(const char *path, struct stat *info) {
+  const int found = strcmp(path, "-") == 0 ? fstat(STDIN_FILENO, info) : stat(path, info);
+  return found == 0 && S_ISREG(info->st_mode);
+}
+
+bool rh_file_same(const char *a, const char *b) {
+  struct stat one, other;
+  return look_at(a, &one) && look_at(b, &other) && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
 }
 
 rh_status rh_file_remove(const char *path) {

@@ -26,5 +26,7 @@ rh_status rh_writer_printf(rh_writer *writer, const char *format, ...) RH_PRINTF
 rh_status rh_writer_commit(rh_writer *writer) RH_WARN_UNUSED; /* frees the writer, whatever it returns */
 void rh_writer_discard(rh_writer *writer);                    /* frees it; NULL is fine */
 bool rh_file_exists(const char *path);
+/* Whether both are one regular file, under whatever names; "-" is standard input. What is no regular file (a pipe, /dev/null) is never. */
+bool rh_file_same(const char *a, const char *b);
 rh_status rh_file_remove(const char *path); /* with what a killed writer of it left; a missing file is fine */
 #endif

@@ -8,7 +8,7 @@
 
 #include "base/memory.h"
 
-enum { JSON_DEPTH = 64, WORD_BYTES = 128, LIST_BYTES = 320 };
+enum { JSON_DEPTH = 64, WORD_BYTES = 128, LIST_BYTES = 320, NUMBER_BYTES = 32 };
 
 /* ---- the nearest name ---- */
 
@@ -49,14 +49,49 @@ static bool starts_with(const char *name, const char *word, size_t n) {
   return true;
 }
 
+static bool contains(const char *word, const char *name, size_t m) {
+  for (; *word; word++) {
+    if (starts_with(word, name, m)) return true;
+  }
+  return false;
+}
+
+/* lr of learning_rate */
+static bool is_initials(const char *name, const char *word) {
+  bool first = true;
+  for (; *word; word++) {
+    if (first && fold(*word) != fold(*name++)) return false;
+    first = fold(*word) == '_';
+  }
+  return !*name;
+}
+
+/* batch of batch_size, layers of n_layers, lr of learning_rate; *score: how well it fits, the length above all. */
+static bool is_part(const char *name, const char *word, size_t *score) {
+  const size_t m = strlen(name);
+  if (m >= 2 && is_initials(name, word)) {
+    *score = 2 * m;
+  } else if (m >= 3 && contains(word, name, m)) {
+    *score = 2 * m + starts_with(word, name, m);
+  } else {
+    return false;
+  }
+  return true;
+}
+
 const char *rh_nearest(const char *word, const char *const *names) {
   const size_t n = strlen(word);
-  const char *best = NULL, *longer = NULL;
+  const char *best = NULL, *longer = NULL, *part = NULL;
+  size_t score, most = 0;
   int least = WORD_BYTES;
   if (n > WORD_BYTES) return NULL;
   for (; *names; names++) {
     const size_t m = strlen(*names);
     if (n >= 3 && !longer && starts_with(*names, word, n)) longer = *names; /* an abbreviation */
+    if (is_part(*names, word, &score) && score > most) {
+      most = score;
+      part = *names;
+    }
     const int cut = (int)(n > m ? n : m) / 3 > 1 ? (int)(n > m ? n : m) / 3 : 1, apart = abs((int)n - (int)m);
     if (m > WORD_BYTES || apart > cut || n + m <= 2) continue; /* of one letter to another says nothing */
     const int d = edit_distance(word, (int)n, *names, (int)m);
@@ -65,7 +100,7 @@ const char *rh_nearest(const char *word, const char *const *names) {
       best = *names;
     }
   }
-  return best ? best : longer;
+  return best ? best : longer ? longer : part;
 }
 
 /* ---- errors ---- */
@@ -80,7 +115,7 @@ static const char *join(char text[LIST_BYTES], int count, const char *const *nam
       memcpy(text + used, ", ...", 6);
       break;
     }
-    used += (size_t)snprintf(text + used, LIST_BYTES - used, "%s%s", i ? ", " : "", names[i]);
+    used += (size_t)snprintf(text + used, LIST_BYTES - used, "%s%s", i ? ", " : "", strcmp(names[i], "\t") == 0 ? "\\t" : names[i]);
   }
   return text;
 }
@@ -97,19 +132,33 @@ static const char *path_of(char path[LIST_BYTES], const rh_options *o, const cha
   return path;
 }
 
+/* The shortest text that is read back as the same number. */
+static const char *number_text(char text[NUMBER_BYTES], double x) {
+  for (int digits = 15; digits <= 17; digits++) {
+    snprintf(text, NUMBER_BYTES, "%.*g", digits, x);
+    if (strtod(text, NULL) == x) break;
+  }
+  return text;
+}
+
 static void wrong_kind(rh_options *o, const char *key, const char *wanted, const json_t *value) {
-  char path[LIST_BYTES];
-  o->status = rh_fail(RH_E_SPEC, "%s: expected %s, not %s", path_of(path, o, key), wanted, kind_of(value));
+  char path[LIST_BYTES], shown[WORD_BYTES] = "", number[NUMBER_BYTES];
+  if (json_is_string(value)) snprintf(shown, sizeof shown, " ('%.64s')", json_string_value(value));
+  if (json_is_number(value)) snprintf(shown, sizeof shown, " (%s)", number_text(number, json_number_value(value)));
+  o->status = rh_fail(RH_E_SPEC, "%s: expected %s, not %s%s", path_of(path, o, key), wanted, kind_of(value), shown);
 }
 
 /* "1 to 8", "at least 1", "at most 8"; infinite ends are left out. */
 static const char *range_text(char text[LIST_BYTES], double least, double most) {
+  char a[NUMBER_BYTES], b[NUMBER_BYTES];
+  number_text(a, least);
+  number_text(b, most);
   if (isinf(most)) {
-    snprintf(text, LIST_BYTES, isinf(least) ? "a number" : "at least %.17g", least);
+    snprintf(text, LIST_BYTES, isinf(least) ? "a number" : "at least %s", a);
   } else if (isinf(least)) {
-    snprintf(text, LIST_BYTES, "at most %.17g", most);
+    snprintf(text, LIST_BYTES, "at most %s", b);
   } else {
-    snprintf(text, LIST_BYTES, "%.17g to %.17g", least, most);
+    snprintf(text, LIST_BYTES, "%s to %s", a, b);
   }
   return text;
 }
@@ -191,9 +240,9 @@ double rh_options_real(rh_options *o, const char *key, double fallback, double l
   }
   const double number = json_number_value(value);
   if (!(number >= least && number <= most)) {
-    char path[LIST_BYTES], range[LIST_BYTES];
-    o->status =
-        rh_fail(RH_E_SPEC, "%s: %.17g is out of range, it must be %s", path_of(path, o, key), number, range_text(range, least, most));
+    char path[LIST_BYTES], range[LIST_BYTES], text[NUMBER_BYTES];
+    o->status = rh_fail(RH_E_SPEC, "%s: %s is out of range, it must be %s", path_of(path, o, key), number_text(text, number),
+                        range_text(range, least, most));
     return fallback;
   }
   return number;

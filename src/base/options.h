@@ -30,7 +30,8 @@ void rh_options_ints(rh_options *o, const char *key, int64_t least, int64_t most
 const json_t *rh_options_json(rh_options *o, const char *key); /* any value, or NULL when absent */
 rh_status rh_options_done(rh_options *o) RH_WARN_UNUSED;
 
-/* The nearest of `names` (NULL-ended) to `word` by edit distance, or NULL when none is near. */
+/* The nearest of `names` (NULL-ended) to `word`: by edit distance, else one that `word` abbreviates, else one that is a part of `word` or
+ * its initials; NULL when there is none. */
 const char *rh_nearest(const char *word, const char *const *names);
 /* Parse JSON text; errors say line, column and what. Depth and size are bounded. */
 rh_status rh_json_parse(const char *text, size_t n, const char *where, json_t **out) RH_WARN_UNUSED;

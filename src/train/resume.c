@@ -146,27 +146,66 @@ static void read_report(const json_t *fit, const char *stopped, rh_fit_report *r
   };
 }
 
-rh_status rh_run_finished(rh_fit_run *run, rh_fit_report *report, bool *finished) {
-  rh_model *done = NULL, *m = run->model;
-  *finished = false;
-  if (!run->options->output || !rh_file_exists(run->options->output)) return RH_OK;
-  if (rh_model_load(run->options->output, &done) != RH_OK) return RH_OK; /* something else lies there: it will be replaced */
-  const char *stopped = json_string_value(json_object_get(done->fit, "stopped"));
-  const char *known = NULL;
-  for (size_t i = 0; stopped && i < RH_COUNT_OF(stop_names); i++)
-    if (strcmp(stopped, stop_names[i]) == 0) known = stop_names[i];
+/* What a model says of its fit, as rh_run_identity puts it; of the rows it has no more than a hash over everything. NULL: out of memory. */
+static json_t *told_identity(const rh_model *m) {
+  json_t *recipe = m->fit ? json_object_get(m->fit, "recipe") : NULL;
+  char hash[17];
+  snprintf(hash, sizeof hash, "%016" PRIx64, rh_identity_hash(m->flow->spec));
+  return json_pack("{s:O?, s:s, s:s}", "recipe", recipe, "dtype", m->values.real_bytes == 8 ? "f64" : "f32", "specification", hash);
+}
+
+static rh_status same_fit(const rh_fit_run *run, const rh_model *done) {
   char hash[17];
   snprintf(hash, sizeof hash, "%016" PRIx64, rh_identity_hash(run->identity));
-  const char *theirs = json_string_value(json_object_get(done->fit, "identity"));
-  if (known && theirs && strcmp(theirs, hash) == 0 && json_equal(done->flow->spec, m->flow->spec) &&
-      done->values.real_bytes == m->values.real_bytes) {
-    const rh_leaves *leaves = &m->flow->leaves;
-    for (int c = 0; c < 2; c++) memcpy(m->values.flat[c], done->values.flat[c], (size_t)(leaves->total[c] * m->values.real_bytes));
-    read_report(done->fit, known, report);
-    json_decref(m->fit);
-    m->fit = json_incref(done->fit);
+  const char *theirs = json_string_value(json_object_get(done->fit, "identity")), *path = run->options->output;
+  if (theirs && strcmp(theirs, hash) == 0 && json_equal(done->flow->spec, run->model->flow->spec) &&
+      done->values.real_bytes == run->model->values.real_bytes)
+    return RH_OK;
+  json_t *told = told_identity(done), *ours = told ? json_object() : NULL;
+  const char *key;
+  json_t *value;
+  int failed = !ours;
+  json_object_foreach(told, key, value) failed = failed || json_object_set(ours, key, json_object_get(run->identity, key));
+  rh_status status = failed ? rh_fail(RH_E_MEMORY, "out of memory reading %s", path) : rh_identity_check(told, ours, path);
+  json_decref(told);
+  json_decref(ours);
+  if (status != RH_OK) return status;
+  return rh_fail(RH_E_ARGUMENT, "%s: is of another fit: the rows differ; give the same again, or remove the file to start afresh", path);
+}
+
+static const char *finished_by(const rh_model *done) {
+  const char *stopped = json_string_value(json_object_get(done->fit, "stopped"));
+  for (size_t i = 0; stopped && i < RH_COUNT_OF(stop_names); i++)
+    if (strcmp(stopped, stop_names[i]) == 0) return stop_names[i];
+  return NULL;
+}
+
+static void take_finished(rh_fit_run *run, const rh_model *done, const char *stopped, rh_fit_report *report) {
+  rh_model *m = run->model;
+  const rh_leaves *leaves = &m->flow->leaves;
+  for (int c = 0; c < 2; c++) memcpy(m->values.flat[c], done->values.flat[c], (size_t)(leaves->total[c] * m->values.real_bytes));
+  read_report(done->fit, stopped, report);
+  json_decref(m->fit);
+  m->fit = json_incref(done->fit);
+}
+
+rh_status rh_run_finished(rh_fit_run *run, rh_fit_report *report, bool *finished) {
+  const char *path = run->options->output;
+  *finished = false;
+  if (!path || in_place(path) || !rh_file_exists(path)) return RH_OK;
+  rh_model *done = NULL;
+  rh_status status = rh_model_load(path, &done);
+  if (status == RH_E_MEMORY) return status;
+  if (status != RH_OK) {
+    (void)rh_fail_prefix(status, "nothing to resume: ");
+    return rh_fail(RH_E_ARGUMENT, "%s; give another output, or remove the file to start afresh", rh_last_error());
+  }
+  status = same_fit(run, done);
+  const char *stopped = finished_by(done); /* an interrupted one whose checkpoint is gone starts afresh */
+  if (status == RH_OK && stopped) {
+    take_finished(run, done, stopped, report);
     *finished = true;
   }
   rh_model_destroy(done);
-  return RH_OK;
+  return status;
 }

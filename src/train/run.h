@@ -77,7 +77,8 @@ rh_status rh_run_check_output(const rh_fit_run *run) RH_WARN_UNUSED;
 rh_status rh_run_checkpoint_path(rh_fit_run *run) RH_WARN_UNUSED;
 rh_status rh_run_save(rh_fit_run *run) RH_WARN_UNUSED;
 rh_status rh_run_load(rh_fit_run *run) RH_WARN_UNUSED;
-/* A finished run of this identity lies at options->output: takes its values and its report. */
+/* A finished run of this identity lies at options->output: takes its values and its report. Anything else there that a run which resumes
+ * nothing would replace is refused: a model of another identity, a file that is no model. */
 rh_status rh_run_finished(rh_fit_run *run, rh_fit_report *report, bool *finished) RH_WARN_UNUSED;
 
 /* report.c: what a model's file says of its fit. */

@@ -148,6 +148,7 @@ static void arguments_are_checked(void **state) {
   assert_non_null(strstr(rh_last_error(), "threads"));
   REFUSED(RH_E_ARGUMENT, rh_density_open(model, "{\"threads\": -1}", &d));
   REFUSED(RH_E_ARGUMENT, rh_density_open(model, "[]", &d));
+  REFUSED(RH_E_ARGUMENT, rh_density_open(model, "{", &d));
   REFUSED(RH_E_ARGUMENT, rh_density_open(model, "{\"isa\": \"v9\"}", &d));
   REFUSED(RH_E_IO, rh_density_open("/nowhere/model", NULL, &d));
   assert_null(d);
@@ -205,6 +206,78 @@ static void progress(void **state) {
                    NULL, &report));
   assert_non_null(strstr(report, "\"stopped\":\"interrupted\""));
   rh_text_free(report);
+}
+
+/* ---- blocks ---- */
+
+static rh_status fit_columns(const rh_block *block, const char *options, rh_density **d) {
+  char text[200];
+  snprintf(text, sizeof text, "{" SMALL "%s}", options);
+  return rh_fit_blocks(block, NULL, NULL, text, NULL, NULL, d, NULL);
+}
+
+static void columns_of_blocks(void **state) {
+  (void)state;
+  static double picked[ROWS * 2], wild[ROWS * COLUMNS];
+  for (int i = 0; i < ROWS; i++) {
+    picked[2 * i] = x[COLUMNS * i + 2];
+    picked[2 * i + 1] = x[COLUMNS * i];
+  }
+  const rh_block block = {x, ROWS, COLUMNS, 8}, two = {picked, ROWS, 2, 8};
+  rh_density *d = NULL, *other = NULL;
+  double a[ROWS], b[ROWS];
+  OK(fit_columns(&block, ", \"columns\": \"3,1\"", &d));
+  OK(fit_columns(&two, "", &other));
+  assert_int_equal(rh_density_columns(d), 2);
+  OK(rh_density_log_prob(d, ROWS, picked, a));
+  OK(rh_density_log_prob(other, ROWS, picked, b));
+  assert_memory_equal(a, b, sizeof a);
+  rh_density_close(d);
+  rh_density_close(other);
+  OK(fit_columns(&block, ", \"columns\": \"-2\"", &d));
+  assert_int_equal(rh_density_columns(d), 2);
+  rh_density_close(d);
+  d = NULL;
+  REFUSED(RH_E_ARGUMENT, fit_columns(&block, ", \"columns\": \"4\"", &d));
+  REFUSED(RH_E_ARGUMENT, fit_columns(&block, ", \"header\": \"yes\"", &d));
+  assert_non_null(strstr(rh_last_error(), "header"));
+  REFUSED(RH_E_ARGUMENT, fit_columns(&block, ", \"separator\": \",\"", &d));
+  memcpy(wild, x, sizeof wild);
+  wild[5 * COLUMNS + 1] = NAN;
+  const rh_block bad = {wild, ROWS, COLUMNS, 8};
+  REFUSED(RH_E_DATA, fit_columns(&bad, ", \"columns\": \"2-3\"", &d));
+  assert_non_null(strstr(rh_last_error(), "row 6, column 2"));
+  OK(fit_columns(&bad, ", \"columns\": \"1,3\"", &d)); /* nobody asked for that column */
+  rh_density_close(d);
+}
+
+static void blocks_larger_than_memory(void **state) {
+  (void)state;
+  rh_density *d = NULL;
+  const int64_t large[][2] = {
+      {2, INT64_MAX}, {INT64_MAX, 2}, {1, INT64_MAX / 2}, {(int64_t)1 << 32, (int64_t)1 << 32}, {1, (int64_t)1 << 60}};
+  for (size_t i = 0; i < sizeof large / sizeof *large; i++) {
+    const rh_block block = {x, large[i][0], large[i][1], 8};
+    REFUSED(RH_E_ARGUMENT, fit_columns(&block, "", &d));
+  }
+  assert_null(d);
+}
+
+static void stopped_calls_over_files(void **state) {
+  (void)state;
+  char path[128];
+  snprintf(path, sizeof path, "%s/samples.npy", folder);
+  rh_density_stop(NULL, 1);
+  rh_density_stop(shared, 1);
+  REFUSED(RH_E_INTERRUPTED, rh_sample_file(shared, path, "{\"count\": 10}", NULL));
+  assert_int_not_equal(access(path, F_OK), 0);
+  rh_density_stop(shared, 0);
+  OK(rh_sample_file(shared, path, "{\"count\": 10}", NULL));
+  rh_density_stop(shared, 1);
+  REFUSED(RH_E_INTERRUPTED, rh_score_file(shared, path, NULL, NULL, NULL));
+  rh_density_stop(shared, 0);
+  OK(rh_score_file(shared, path, NULL, NULL, NULL));
+  unlink(path);
 }
 
 /* ---- threads ---- */
@@ -331,6 +404,9 @@ int main(void) {
       cmocka_unit_test(samples_and_codes),
       cmocka_unit_test(arguments_are_checked),
       cmocka_unit_test(progress),
+      cmocka_unit_test(columns_of_blocks),
+      cmocka_unit_test(blocks_larger_than_memory),
+      cmocka_unit_test(stopped_calls_over_files),
       cmocka_unit_test(one_handle_from_many_threads),
       cmocka_unit_test(no_failed_allocation_is_lost),
   };

@@ -367,6 +367,30 @@ static void every_allocation_may_fail(void **state) {
   assert_int_equal(bytes.size, 77);
 }
 
+static void one_file_under_two_names(void **state) {
+  (void)state;
+  char file[256], linked[256], pointing[256], other[256];
+  snprintf(file, sizeof file, "%s/file", folder);
+  snprintf(linked, sizeof linked, "%s/linked", folder);
+  snprintf(pointing, sizeof pointing, "%s/./pointing", folder);
+  snprintf(other, sizeof other, "%s/other", folder);
+  spit(file, "x", 1);
+  spit(other, "x", 1);
+  assert_int_equal(link(file, linked), 0);
+  assert_int_equal(symlink("file", pointing), 0);
+  assert_true(rh_file_same(file, file));
+  assert_true(rh_file_same(file, linked));
+  assert_true(rh_file_same(pointing, linked));
+  assert_false(rh_file_same(file, other));
+  assert_false(rh_file_same(file, in_folder("missing")));
+  assert_false(rh_file_same("/dev/null", "/dev/null"));
+  assert_false(rh_file_same("", ""));
+  unlink(file);
+  unlink(linked);
+  unlink(pointing);
+  unlink(other);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(reads_files_of_every_size),
@@ -383,6 +407,7 @@ int main(void) {
       cmocka_unit_test(two_writers_of_one_target_keep_apart),
       cmocka_unit_test(existence_and_removal),
       cmocka_unit_test(every_allocation_may_fail),
+      cmocka_unit_test(one_file_under_two_names),
   };
   return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

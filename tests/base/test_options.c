@@ -89,9 +89,9 @@ static const bad bads[] = {
     {'i', "0", "flow.key: 0 is out of range", "1 to 8"},
     {'i', "9", "9 is out of range", "1 to 8"},
     {'i', "-9223372036854775808", "-9223372036854775808 is out of range", ""},
-    {'i', "2.5", "expected an integer, not a number", "flow.key"},
-    {'i', "1e300", "expected an integer", ""},
-    {'i', "\"3\"", "expected an integer, not a text", ""},
+    {'i', "2.5", "expected an integer, not a number (2.5)", "flow.key"},
+    {'i', "1e300", "expected an integer", "(1e+300)"},
+    {'i', "\"3\"", "expected an integer, not a text ('3')", ""},
     {'i', "null", "not null", ""},
     {'i', "true", "not true", ""},
     {'i', "[1]", "not an array", ""},
@@ -167,6 +167,60 @@ static void open_ranges_are_named(void **state) {
   (void)rh_options_real(&o, "key", 0, -INFINITY, -8);
   assert_string_equal(rh_last_error(), "key: -7 is out of range, it must be at most -8");
   json_decref(json);
+}
+
+/* As people write them. */
+static void numbers_of_errors_are_short(void **state) {
+  (void)state;
+  static const struct {
+    double least, most;
+    const char *words;
+  } cases[] = {
+      {1e-12, 10, "key: -7 is out of range, it must be 1e-12 to 10"},
+      {0.1, 0.3, "it must be 0.1 to 0.3"},
+      {1.0 / 3, 0.1 + 0.2, "it must be 0.3333333333333333 to 0.30000000000000004"},
+      {0, DBL_MAX, "it must be 0 to 1.7976931348623157e+308"},
+  };
+  json_t *json = parsed("{\"key\": -7}");
+  for (size_t i = 0; i < RH_COUNT_OF(cases); i++) {
+    rh_options o = rh_options_begin(json, "");
+    (void)rh_options_real(&o, "key", 0, cases[i].least, cases[i].most);
+    assert_error_has(cases[i].words);
+  }
+  static const char *const separators[] = {"detect", ",", "\t", NULL};
+  json_t *text = parsed("{\"key\": \"|\"}");
+  rh_options o = rh_options_begin(text, "");
+  (void)rh_options_choice(&o, "key", 0, separators);
+  assert_error_has("it must be one of detect, ,, \\t");
+  json_decref(text);
+  json_decref(json);
+}
+
+static void longer_words_for_a_name(void **state) {
+  (void)state;
+  static const char *const names[] = {"layers", "hidden", "lu", "lr", "lr_floor", "batch", "steps", "eps", "ema", NULL};
+  static const char *const pairs[][2] = {
+      {"batch_size", "batch"},
+      {"batchsize", "batch"},
+      {"Batch-Size", "batch"},
+      {"minibatch", "batch"},
+      {"learning_rate", "lr"},
+      {"learning-rate", "lr"},
+      {"hidden_size", "hidden"},
+      {"n_layers", "layers"},
+      {"max_steps", "steps"},
+      {"ema_decay", "ema"},
+      {"hidden_layers", "hidden"},
+      {"value", NULL},
+      {"learned_size", NULL},
+      {"", NULL},
+      {"_", NULL},
+  };
+  for (size_t i = 0; i < RH_COUNT_OF(pairs); i++) {
+    const char *near = rh_nearest(pairs[i][0], names);
+    if (!near != !pairs[i][1] || (near && strcmp(near, pairs[i][1]) != 0))
+      fail_msg("%s: %s, not %s", pairs[i][0], near ? near : "-", pairs[i][1] ? pairs[i][1] : "-");
+  }
 }
 
 static void unknown_keys_are_refused(void **state) {
@@ -470,6 +524,8 @@ int main(void) {
       cmocka_unit_test(absent_keys_give_defaults),
       cmocka_unit_test(bad_values_are_refused),
       cmocka_unit_test(open_ranges_are_named),
+      cmocka_unit_test(numbers_of_errors_are_short),
+      cmocka_unit_test(longer_words_for_a_name),
       cmocka_unit_test(unknown_keys_are_refused),
       cmocka_unit_test(only_objects_are_options),
       cmocka_unit_test(many_keys),

@@ -3,12 +3,13 @@ import io
 import json
 import os
 import struct
+import subprocess
 import unittest
 import zipfile
 
 import numpy as np
 
-from command import CommandTest, table, write_csv
+from command import RHEO, CommandTest, table, write_csv
 
 
 def npy(x):
@@ -224,11 +225,65 @@ class BadInput(CommandTest):
         self.refused(1, "folder", "sample", "model.rheo", "-n", 3, "-o", "folder")
         self.refused(1, "nowhere/log|No such file", "fit", "good.csv", "-o", "model.rheo", "--log", "nowhere/log")
 
+    def test_resume_over_something_else(self):
+        self.fit_refused(2, "model.rheo|another fit|seed", "good.csv", "--epochs", 2, "--seed", 1, "--resume")
+        self.fit_refused(2, "model.rheo|another fit|lr", "good.csv", "--epochs", 2, "--set", "lr=1e-4", "--resume")
+        self.put("less.csv", "".join(line + "\n" for line in self.text_of("good.csv").splitlines()[:-1]))
+        self.fit_refused(2, "model.rheo|another fit", "less.csv", "--epochs", 2, "--resume")
+        self.put("notes.rheo", "my notes\n")
+        self.refused(2, "notes.rheo|remove", "fit", "good.csv", "-o", "notes.rheo", "--epochs", 2, "--resume")
+        self.assertTrue(self.report("fit", "good.csv", "-o", "model.rheo", "--epochs", 2, "-q", "--resume")["already_done"])
+        self.done("fit", "good.csv", "-o", "/dev/null", "--epochs", 1, "-q", "--resume")
+
+    def test_output_that_is_an_input(self):
+        self.put("t.csv", self.bytes_of("good.csv"))
+        self.put("v.csv", self.bytes_of("good.csv"))
+        np.savez(self.path("t.npz"), x=self.x)
+        words = "is also the input|another name"
+        for output in ("t.csv", "./t.csv", self.path("t.csv")):
+            self.refused(2, f"{output}|{words}", "fit", "t.csv", "-o", output, "--epochs", 1)
+        self.refused(2, words, "fit", "good.csv", "--val", "v.csv", "-o", "v.csv", "--epochs", 1)
+        self.refused(2, words, "fit", "good.csv", "--test", "v.csv", "-o", "v.csv", "--epochs", 1)
+        self.refused(2, words, "fit", "t.npz:x", "-o", "t.npz", "--epochs", 1)
+        os.symlink("t.csv", self.path("link.csv"))
+        self.refused(2, words, "fit", "t.csv", "-o", "link.csv", "--epochs", 1)
+        for command in ("score", "encode", "decode"):
+            self.refused(2, words, command, "model.rheo", "t.csv", "-o", "t.csv")
+            self.refused(2, words, command, "model.rheo", "t.csv", "-o", "model.rheo")
+        self.refused(2, words, "sample", "model.rheo", "-n", 3, "-o", "./model.rheo")
+        with open(self.path("t.csv"), "rb") as stdin:
+            run = subprocess.run([RHEO, "encode", "model.rheo", "-", "-o", "t.csv"], stdin=stdin, capture_output=True, cwd=self.folder)
+        self.assertEqual((run.returncode, self.bytes_of("t.csv")), (2, self.bytes_of("good.csv")), run.stderr)
+
+    def test_log_over_something_else(self):
+        for name in ("good.csv", "./good.csv", os.path.join(self.folder, "good.csv")):
+            self.fit_refused(2, "--log|good.csv|TRAIN", "good.csv", "--log", name)
+        self.put("v.csv", self.bytes_of("good.csv"))
+        self.fit_refused(2, "--val", "good.csv", "--val", "v.csv", "--log", "v.csv")
+        self.fit_refused(2, "--test", "good.csv", "--test", "v.csv", "--log", "v.csv")
+        os.link(self.path("good.csv"), self.path("linked.csv"))
+        self.fit_refused(2, "TRAIN", "good.csv", "--log", "linked.csv")
+        os.unlink(self.path("linked.csv"))
+        for log in ("new.rheo", "./new.rheo"):
+            self.refused(2, "--log|-o", "fit", "good.csv", "-o", "new.rheo", "--epochs", 1, "--log", log)
+        self.fit_refused(2, "--log|-o", "good.csv", "--log", "model.rheo")
+        self.refused(2, "checkpoint", "fit", "good.csv", "-o", "new.rheo", "--epochs", 1, "--log", "new.rheo.ckpt")
+        self.fit_refused(2, "--log -|standard output", "good.csv", "--log", "-")
+        with open(self.path("good.csv"), "rb") as stdin:
+            run = subprocess.run([RHEO, "fit", "-", "-o", "new.rheo", "--log", "good.csv"], stdin=stdin, capture_output=True, cwd=self.folder)
+        self.assertEqual((run.returncode, len(self.bytes_of("good.csv")) > 1000), (2, True))
+
+    def test_log_of_a_fit_that_never_began(self):
+        self.put("old.jsonl", "kept\n")
+        self.put("text.csv", "a,b\n1,2\n3,x\n")
+        for log in ("old.jsonl", "fresh.jsonl"):
+            self.fit_refused(1, "text.csv", "text.csv", "--log", log)
+            self.fit_refused(2, "zzzz", "good.csv", "--set", "zzzz=8", "--log", log)
+        self.done("fit", "good.csv", "-o", "logged.rheo", "--steps", 2, "-q", "--log", "old.jsonl")
+        self.assertEqual(json.loads(self.text_of("old.jsonl").splitlines()[0])["event"], "start")
+
     def test_full_standard_output(self):
         with open("/dev/full", "wb") as full:
-            import subprocess
-            from command import RHEO
-
             for args in (["sample", "model.rheo", "-n", "100000", "-o", "-"], ["info", "model.rheo"], ["score", "model.rheo", "good.csv", "--json"]):
                 run = subprocess.run([RHEO, *args], stdout=full, stderr=subprocess.PIPE, cwd=self.folder, timeout=60)
                 self.assertEqual(run.returncode, 1, args)
@@ -241,7 +296,10 @@ class BadInput(CommandTest):
     def test_unknown_keys(self):
         self.fit_refused(2, "hiden|hidden", "good.csv", "--set", "hiden=2x8")
         self.fit_refused(2, "bacth|batch", "good.csv", "--set", "bacth=8")
-        self.fit_refused(2, "zzzz", "good.csv", "--set", "zzzz=8")
+        self.fit_refused(2, "zzzz|layers|hidden|those of the training|lr, |batch", "good.csv", "--set", "zzzz=8")
+        for key, meant in {"batch_size": "batch", "batchsize": "batch", "learning_rate": "lr", "hidden_size": "hidden"}.items():
+            self.fit_refused(2, f"unknown key '{key}', did you mean '{meant}'?", "good.csv", "--set", f"{key}=8")
+            self.fit_refused(2, f"unknown key '{key}', did you mean '{meant}'?", "good.csv", "--set", "mask=half", "--set", f"{key}=8")
         self.fit_refused(2, "relnvp|realnvp", "good.csv", "--arch", "relnvp")
 
     def test_absurd_numbers(self):
@@ -250,6 +308,14 @@ class BadInput(CommandTest):
                 self.fit_refused(2, pair.split("=")[0], "good.csv", "--set", pair)
         self.fit_refused(2, "split", "good.csv", "--split", "0.5,0.6,0.7")
         self.fit_refused(2, "split", "good.csv", "--split", "half")
+
+        self.fit_refused(2, "lr|must be 1e-12 to 10", "good.csv", "--set", "lr=11")
+
+    def test_empty_names(self):
+        self.refused(2, "'' is no file name", "fit", "", "-o", "new.rheo")
+        self.refused(2, "'' is no file name", "score", "", "good.csv")
+        self.refused(2, "'' is no file name", "score", "model.rheo", "")
+        self.refused(1, "standard input: ", "score", "-", "good.csv", stdin="no model")
 
     def test_too_large_for_memory(self):
         self.fit_refused(1, "GB", "good.csv", "--set", "hidden=[60000,60000]")

@@ -54,6 +54,18 @@ class Commands(CommandTest):
             file.write(self.text_of("train.csv"))
         self.assertEqual(self.report("score", "model.rheo", "again.csv.gz", "-q"), report)
 
+    def test_words_about_few_rows(self):
+        say = lambda model, x: (np.save(self.path("said.npy"), x), self.done("score", model, "said.npy").stdout.decode())[1]
+        self.assertRegex(say("model.rheo", self.x[:2]), r"^mean log p -?[0-9.]+ \+- [0-9.]+ nats a row, 2 rows\n$")
+        self.assertRegex(say("model.rheo", self.x[:1]), r"^mean log p -?[0-9.]+ nats a row, 1 row\n$")
+        positive = np.column_stack([self.x, np.random.default_rng(1).exponential(1, 1000)])
+        np.save(self.path("positive.npy"), positive)
+        self.done("fit", "positive.npy", "-o", "positive.rheo", *QUICK)
+        positive[:2, 3] = -1
+        self.assertEqual(say("positive.rheo", positive[:2]), "every row has density 0 (2 rows)\n")
+        self.assertEqual(say("positive.rheo", positive[:1]), "every row has density 0 (1 row)\n")
+        self.assertRegex(say("positive.rheo", positive), r"^2 of 1000 rows have density 0; the others have a mean of -?[0-9.]+ nats a row\n$")
+
     def test_a_row_alone(self):
         self.done("score", "model.rheo", "train.csv", "-o", "all.npy", "-q")
         every = np.load(self.path("all.npy"))
@@ -67,8 +79,6 @@ class Commands(CommandTest):
         out = self.done("score", "model.rheo", "-", "-o", "-", stdin=text).stdout.decode().split()
         self.done("score", "model.rheo", "train.csv", "-o", "logp.csv", "-q")
         self.assertEqual(out, self.text_of("logp.csv").split())
-        out = self.done("score", "model.rheo", "-", "-o", "-", "--json", "-q", stdin=text).stdout.decode().splitlines()
-        self.assertEqual(json.loads(out[-1])["n"], len(out) - 2)
         self.done("fit", "-", "-o", "from-stdin.rheo", *QUICK, stdin=text)
         self.done("fit", "train.csv", "-o", "from-file.rheo", *QUICK)
         self.assertEqual(self.bytes_of("from-stdin.rheo"), self.bytes_of("from-file.rheo"))
@@ -107,6 +117,14 @@ class Commands(CommandTest):
         self.assertLess(abs(own["mean"] - data["mean"]), 0.5)
         self.done("sample", "model.rheo", "-n", 2000, "--seed", 3, "--temperature", "0.5", "-o", "cold.csv", "-q")
         self.assertGreater(self.report("score", "model.rheo", "cold.csv", "-q")["mean"], own["mean"])
+
+    def test_no_samples(self):
+        self.assertEqual(self.report("sample", "model.rheo", "-n", 0, "-o", "none.csv", "-q"), {"rows": 0, "columns": 3})
+        self.assertEqual(self.text_of("none.csv"), "a,b,c\n")
+        self.done("sample", "model.rheo", "-n", 0, "-o", "none.npy", "-q")
+        self.assertEqual(np.load(self.path("none.npy")).shape, (0, 3))
+        self.done("fit", "train.npy", "-o", "nameless.rheo", *QUICK)
+        self.assertEqual(self.done("sample", "nameless.rheo", "-n", 0, "-o", "-").stdout, b"")
 
     def test_encode_and_decode(self):
         report = self.report("encode", "model.rheo", "train.csv", "-o", "codes.npy", "-q", "--dtype", "f64")

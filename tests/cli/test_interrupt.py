@@ -42,6 +42,22 @@ class Interrupt(CommandTest):
         self.assertAlmostEqual(self.report("score", "asked.rheo", "x.npy", "-q")["mean"], report["val"], delta=1.0)
         self.assertTrue(os.path.exists(self.path("asked.rheo.ckpt")))
 
+    def test_ctrl_c_leaves_no_part_of_an_output(self):
+        np.save(self.path("long.npy"), np.zeros((3000000, 5), np.float32))
+        with open(self.path("kept.npy"), "wb") as file:
+            file.write(b"old")
+        for number in (signal.SIGINT, signal.SIGTERM):
+            for command in (["sample", "whole.rheo", "-n", 100000000], ["score", "whole.rheo", "long.npy"], ["encode", "whole.rheo", "long.npy"], ["decode", "whole.rheo", "long.npy"]):
+                run = self.start(*command, "-o", "kept.npy")
+                while run.poll() is None and not os.path.exists(self.path("kept.npy.rheo-part")):
+                    time.sleep(0.005)
+                run.send_signal(number)
+                out, error = run.communicate(timeout=60)
+                self.assertEqual((run.returncode, out, error), (-number, b"", b"rheo: interrupted: an output file is as it was\n"), command)
+                self.assertEqual([n for n in os.listdir(self.folder) if n.startswith("kept")], ["kept.npy"], command)
+                self.assertEqual(self.bytes_of("kept.npy"), b"old")
+        os.unlink(self.path("long.npy"))
+
     def test_ctrl_c_and_resume(self):
         run = self.start("fit", "x.npy", "-o", "later.rheo", *FIT)
         time.sleep(0.4 * self.whole_seconds)

@@ -51,6 +51,16 @@ class Usage(CommandTest):
             "--dtype|f16|f32": ["fit", "x.npy", "-o", "m", "--dtype", "f16"],
             "--handle|maybe": ["fit", "x.npy", "-o", "m", "--handle", "maybe"],
             "--set|key=value": ["fit", "x.npy", "-o", "m", "--set", "lr"],
+            "--dtype|give one of": ["fit", "x.npy", "-o", "m", "--dtype", "f32|f64"],
+            "--dtype |give one of": ["fit", "x.npy", "-o", "m", "--dtype", ""],
+            "hidden=2x0|at least 1": ["fit", "x.npy", "-o", "m", "--set", "hidden=2x0"],
+            "hidden=65x4|1 to 64": ["fit", "x.npy", "-o", "m", "--set", "hidden=65x4"],
+            "hidden=0x4|1 to 64": ["fit", "x.npy", "-o", "m", "--set", "hidden=0x4"],
+            "lr=1e400|too large": ["fit", "x.npy", "-o", "m", "--set", "lr=1e400"],
+            "lr=-1e400|too large": ["fit", "x.npy", "-o", "m", "--set", "lr=-1e400"],
+            "lr=[1,2|JSON|']'": ["fit", "x.npy", "-o", "m", "--set", "lr=[1,2"],
+            "layers|1e+18": ["fit", "x.npy", "-o", "m", "--set", "layers=1e18"],
+            "lr|'fast'": ["fit", "x.npy", "-o", "m", "--set", "lr=fast"],
             "--set|lr=": ["fit", "x.npy", "-o", "m", "--set", "lr="],
             "where should the model go|-o": ["fit", "x.npy"],
             "-n": ["sample", "m", "-o", "out"],
@@ -62,7 +72,23 @@ class Usage(CommandTest):
             with self.subTest(" ".join(map(str, args))):
                 self.refused(2, words, *args)
         self.refused(2, "standard output", "fit", "x.npy", "-o", "-", "--json")
+        for command in (["score", "m", "x.npy"], ["encode", "m", "x.npy"], ["decode", "m", "x.npy"], ["sample", "m", "-n", "3"]):
+            self.refused(2, f"{command[0]}|standard output|--json", *command, "-o", "-", "--json")
         self.refused(2, "standard input", "fit", "-", "--val", "-", "-o", "m")
+
+    def test_one_clean_line(self):
+        self.refused(2, "unknown command a?b?c", "a\nb\x1bc")
+        self.refused(2, "--x?y", "fit", "x.npy", "--x\ny")
+        self.refused(2, "--epochs 3?4", "fit", "x.npy", "-o", "m", "--epochs", "3\r4")
+        self.refused(1, "no?where", "score", "no\nwhere", "x.npy")
+        self.refused(2, "command ??x; ", b"\xff\xfex".decode("utf-8", "surrogateescape"))
+        self.refused(2, "command ?;", "\u009b")
+        self.refused(2, "command \u00e4\u4e2d\U0001f600;", "\u00e4\u4e2d\U0001f600")
+        for shift in range(4):  # cut anywhere: still UTF-8, which refused() decodes
+            for letter in ("\u00e4", "\u4e2d", "\U0001f600"):
+                self.refused(2, letter * 10, "a" * shift + letter * 50)
+                self.refused(2, letter * 10, "fit", "x.npy", "-o", "m", "--epochs", "a" * shift + letter * 50)
+                self.refused(2, letter * 10, "fit", "x.npy", "-o", "m", "--set", "a" * shift + letter * 200 + "=1")
 
     def test_unknown_isa(self):
         run = self.run_rheo("fit", "x.npy", "-o", "m", "--isa", "v9")

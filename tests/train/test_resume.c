@@ -172,6 +172,34 @@ static void other_runs_are_refused(void **state) {
   rig_free(r);
 }
 
+/* With resume nothing is replaced but what belongs to the run. */
+static void finished_models_of_other_runs_are_refused(void **state) {
+  (void)state;
+  rig *r = rig_make();
+  rh_fit_report report;
+  toy_ok(rig_run(r, r->out, false, &report));
+  toy_ok(rig_run(r, r->whole, false, &report));
+  const rh_train_options fine = r->options;
+  r->options.recipe.seed++;
+  assert_int_equal(rig_run(r, r->out, true, &report), RH_E_ARGUMENT);
+  assert_non_null(strstr(rh_last_error(), "is of another fit: recipe: seed"));
+  r->options = fine;
+  r->train->data[5] += 1e-9;
+  assert_int_equal(rig_run(r, r->out, true, &report), RH_E_ARGUMENT);
+  assert_non_null(strstr(rh_last_error(), "is of another fit: the rows differ"));
+  r->train->data[5] -= 1e-9;
+  same_files(r->out, r->whole);
+  FILE *file = fopen(r->out, "w");
+  assert_non_null(file);
+  fputs("a,b\n1,2\n", file);
+  fclose(file);
+  assert_int_equal(rig_run(r, r->out, true, &report), RH_E_ARGUMENT);
+  assert_non_null(strstr(rh_last_error(), r->out));
+  toy_ok(rig_run(r, r->out, false, &report));
+  same_files(r->out, r->whole);
+  rig_free(r);
+}
+
 static void damaged_checkpoints_are_refused(void **state) {
   (void)state;
   rig *r = rig_make();
@@ -263,6 +291,7 @@ int main(void) {
       cmocka_unit_test(stopped_runs_resume_to_the_same_bytes),
       cmocka_unit_test(files_of_an_interrupted_run),
       cmocka_unit_test(other_runs_are_refused),
+      cmocka_unit_test(finished_models_of_other_runs_are_refused),
       cmocka_unit_test(damaged_checkpoints_are_refused),
       cmocka_unit_test(killed_runs_resume_to_the_same_bytes),
   };
