@@ -48,8 +48,9 @@ static rh_status build_graph(rh_stepper *s, rh_graph *g, int *n_out, rh_val *out
   const rh_val nll = rh_neg(g, rh_flow_log_prob(f, g, x, context, noise));
   RH_TRY(rh_graph_status(g));
   const int64_t n = f->leaves.n;
-  rh_val *wrt = rh_alloc_zero((size_t)n + 1, 2 * sizeof *wrt), *grads = wrt + n + 1;
+  rh_val *wrt = rh_alloc_zero((size_t)n + 1, 2 * sizeof *wrt);
   if (!wrt) return RH_E_MEMORY;
+  rh_val *grads = wrt + n + 1;
   int m = 0;
   for (int64_t l = 0; l < n; l++) {
     if (f->leaves.leaf[l].klass != RH_PARAM) continue;
