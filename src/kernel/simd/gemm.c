@@ -92,6 +92,9 @@ DEFINE_THIN(7)
 DEFINE_THIN(8)
 static rh_tile_fn *const thin_run[] = {0, thin_1, thin_2, thin_3, thin_4, thin_5, thin_6, thin_7, thin_8};
 
+/* Rows that few terms are multiplied with at a time: what they write lies together. */
+enum { THIN_ROWS = 32 };
+
 /* Rows a multiple of 4096 bytes apart all want the same few places of the first cache. */
 enum { COLLIDE = 4096, TERMS_COPIED = 2048 / sizeof(real), COPY_STEP = TERMS_COPIED + 64 / sizeof(real) };
 
@@ -145,15 +148,21 @@ void RH_SYM(gemm)(int64_t rows, int64_t k, int64_t n, const void *a, int64_t lda
     gemm_copied(t, rows, n, packed, bias, k);
     return;
   }
-  for (int64_t j = 0; j < n; j += RH_PANEL) {
-    t.cols = (int)(n - j < RH_PANEL ? n - j : RH_PANEL);
-    t.b_term = panel_step(t.cols);
-    t.b = (const real *)packed + j * k;
-    t.bias = bias ? (const real *)bias + j : NULL;
-    t.c = (real *)c + j;
-    if (k > 0 && k <= TERMS_HELD)
-      thin_run[k](&t, rows);
-    else
-      run_tiles(t, rows, tile_kind(t.cols));
+  const int few = k > 0 && k <= TERMS_HELD;
+  const int64_t once = few ? THIN_ROWS : rows;
+  for (int64_t r = 0, some; r < rows; r += some) {
+    some = rows - r < once ? rows - r : once;
+    t.a = (const real *)a + r * lda;
+    for (int64_t j = 0; j < n; j += RH_PANEL) {
+      t.cols = (int)(n - j < RH_PANEL ? n - j : RH_PANEL);
+      t.b_term = panel_step(t.cols);
+      t.b = (const real *)packed + j * k;
+      t.bias = bias ? (const real *)bias + j : NULL;
+      t.c = (real *)c + r * ldc + j;
+      if (few)
+        thin_run[k](&t, some);
+      else
+        run_tiles(t, some, tile_kind(t.cols));
+    }
   }
 }
