@@ -8,21 +8,21 @@ const char *const rh_optimizer_names[] = {"adam", "adamw", NULL};
 enum { STEPS_MOST = 1 << 30 };
 
 /* Chosen on the validation rows of UCI tables of 4,000 to 35,000 rows. An epoch of few steps says little, so patience is at least
- * PATIENCE_STEPS of them. Few rows are overfitted: decay of the conditioners' weights that falls with the square of the rows was worth 1.5
- * to 4 nats there, and costs nothing where rows are many. */
+ * PATIENCE_STEPS of them. Few rows are overfitted, and long fits put rows that lie a little outside very far out: decay of the conditioners'
+ * weights, more of it the fewer the rows, was worth 0.2 to 4 nats on validation rows and spares single rows thousands (docs/results.md). */
 enum { PATIENCE_EPOCHS = 30, PATIENCE_STEPS = 1000, MANY = 50000, VERY_MANY = 500000 };
-static const double DECAY_ROWS = 4500, DECAY_MOST = 2;
+static const double DECAY_FEW = 4500, DECAY_LONG = 3500, DECAY_MOST = 2;
 
 rh_recipe rh_recipe_default(int64_t rows, int64_t columns) {
   (void)columns;
-  const double few = DECAY_ROWS / (double)(rows > 1 ? rows : 1);
+  const double n = (double)(rows > 1 ? rows : 1), few = DECAY_FEW / n;
   rh_recipe r = {
       .optimizer = RH_ADAMW,
       .lr = 5e-3,
       .beta1 = 0.9,
       .beta2 = 0.99, /* heavy tails: one outlying row must not slow a thousand steps */
       .eps = 1e-8,
-      .weight_decay = fmin(DECAY_MOST, few * few),
+      .weight_decay = fmin(DECAY_MOST, fmax(few * few, DECAY_LONG / n)),
       .lr_floor = 0.01,
       .warmup = 100,
       .clip = 5,
