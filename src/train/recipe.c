@@ -8,8 +8,9 @@ const char *const rh_optimizer_names[] = {"adam", "adamw", NULL};
 enum { STEPS_MOST = 1 << 30 };
 
 /* Chosen on the validation rows of UCI tables of 4,000 to 35,000 rows. An epoch of few steps says little, so patience is at least
- * PATIENCE_STEPS of them. Few rows are overfitted, and long fits put rows that lie a little outside very far out: decay of the conditioners'
- * weights, more of it the fewer the rows, was worth 0.2 to 4 nats on validation rows and spares single rows thousands (docs/results.md). */
+ * PATIENCE_STEPS of them. Few rows are overfitted, and long fits put rows that lie a little outside very far out: decay of the
+ * conditioners' weights, more of it the fewer the rows, was worth 0.2 to 4 nats on validation rows and spares single rows thousands
+ * (docs/results.md). */
 enum { PATIENCE_EPOCHS = 30, PATIENCE_STEPS = 1000, MANY = 50000, VERY_MANY = 500000 };
 static const double DECAY_FEW = 4500, DECAY_LONG = 3500, DECAY_MOST = 2;
 
