@@ -21,7 +21,8 @@ static void human(json_t *report) {
   printf("rows                     %lld\n", count_of(report, "rows"));
   printf("not finite               %lld\n", count_of(report, "non_finite"));
   if (count_of(report, "outside")) printf("of density 0             %lld, left alone\n", count_of(report, "outside"));
-  if (count_of(report, "rounded")) printf("cells on no level        %lld, taken as the level below\n", count_of(report, "rounded"));
+  if (count_of(report, "rounded"))
+    printf("cells taken otherwise    %lld, on no level or in a dropped column\n", count_of(report, "rounded"));
   printf("max |x - inverse(f(x))|  %.3g (%.3g standard deviations of its column)\n", real_of(report, "inverse_error"),
          real_of(report, "inverse_error_relative"));
   if (count_of(report, "jacobians") > 0) {

@@ -228,7 +228,7 @@ static rh_status check_rows(rh_density *d, const char *data, const check_options
   }
   if (status == RH_OK) status = there_and_back(d, &in);
   if (status == RH_OK) {
-    compare(&in, d->model->flow->noise == 0 && d->model->flow->latent == d->model->flow->columns, f);
+    compare(&in, d->model->flow->body->exact, f);
     status = against_dense(d, &in, o->jacobians, f);
   }
   rows_free(&in);

@@ -47,13 +47,14 @@ rh_status rh_rounded_rows(const rh_model *model, rh_pool *pool, const char *isa,
   const int64_t n = model->flow->columns, width = n + model->flow->context;
   rh_plan *plan = NULL;
   RH_TRY(make_plan(model->flow, isa, rows, &plan));
-  double *columns = rh_alloc_zero((size_t)(rows + 1), (size_t)(n + 1) * sizeof *columns), *ladj = columns + rows * n;
-  rh_status status = columns ? RH_OK : RH_E_MEMORY;
+  double *columns = rh_alloc_zero((size_t)(rows + 1), (size_t)n * sizeof *columns), *ladj = rh_alloc_zero((size_t)rows + 1, sizeof *ladj);
+  rh_status status = columns && ladj ? RH_OK : RH_E_MEMORY;
   for (int64_t i = 0; i < rows && columns; i++) memcpy(columns + i * n, x + i * width, (size_t)n * sizeof *columns);
   if (status == RH_OK) status = run_plan(model, pool, plan, rows, columns, rounded, ladj);
   for (int64_t i = 0; i < rows && status == RH_OK; i++)
     if (ladj[i] == -INFINITY) memcpy(rounded + i * n, columns + i * n, (size_t)n * sizeof *columns);
   rh_free(columns);
+  rh_free(ladj);
   rh_plan_destroy(plan);
   return status;
 }

@@ -220,6 +220,7 @@ static void choose_cut(rh_plan *p, const rh_plan_options *o, pool *q, bool *coun
   static const int64_t limits[] = {0, 65536, 16384, 8192, 4096, 2048, 1024, 512};
   const int64_t reduced = reduce_bytes(p);
   double best = 0;
+  bool best_fits = false;
   int64_t chosen = 0;
   for (size_t i = 0; i < RH_COUNT_OF(limits); i++) {
     const int64_t segments = cut(p, limits[i], counted);
@@ -228,9 +229,9 @@ static void choose_cut(rh_plan *p, const rh_plan_options *o, pool *q, bool *coun
     const int64_t rows = super_rows(p, p->wide_count, o);
     const double cost = rows ? overhead(p, segments, p->wide_count, rows, reduced) : 0;
     const bool fits = !rows || rows > MIN_SUPER || (o->max_rows && rows == o->max_rows);
-    const double price = o->lean ? (double)p->wide_count : cost, over = o->lean ? 1e12 : 1;
-    const double shown = fits ? price : price + over; /* over the memory wanted: only if nothing fits */
-    if (i == 0 || shown < best) best = shown, chosen = limits[i];
+    const double price = o->lean ? (double)p->wide_count : cost;
+    if (i == 0 || (fits == best_fits ? price < best : fits)) /* over the memory wanted: only if nothing fits */
+      best = price, best_fits = fits, chosen = limits[i];
     if (!reduced) break;
   }
   p->segments = cut(p, chosen, counted);
@@ -247,6 +248,7 @@ static void choose_rows(rh_plan *p, const rh_plan_options *o) {
   const int64_t cache = (int64_t)384 << 10, row_bytes = (p->local_count + 1) * p->k->real_bytes;
   int64_t super = super_rows(p, p->wide_count, o);
   if (super && o->max_rows) super = ceil_div(o->max_rows, ceil_div(o->max_rows, super));
+  super = round_up(super, MIN_BLOCK);
   const int64_t most = super ? super : o->max_rows;
   int64_t rows = clamp(round_up(cache / row_bytes, 16), 32, MAX_BLOCK);
   if (o->block_rows) {
@@ -257,7 +259,7 @@ static void choose_rows(rh_plan *p, const rh_plan_options *o) {
   }
   if (o->max_rows) rows = clamp(rows, MIN_BLOCK, round_up(o->max_rows, MIN_BLOCK));
   p->block_rows = rows;
-  p->super_rows = round_up(super, rows);
+  p->super_rows = super; /* not rounded to blocks, which know the threads: its last block may be short */
 }
 
 /* ---- lists to run ---- */

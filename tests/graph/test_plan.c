@@ -66,7 +66,8 @@ static void run(const net *s, const double *x, int64_t rows, int threads, int64_
   memset(o, 0, sizeof *o);
   o->rows = rows;
   const int rb = s->values.real_bytes;
-  const rh_plan_options options = {.real_bytes = rb, .block_rows = block_rows, .max_rows = ROWS, .wide_bytes = wide_bytes};
+  const rh_plan_options options = {
+      .real_bytes = rb, .block_rows = block_rows, .max_rows = ROWS, .wide_bytes = wide_bytes, .threads = threads};
   const rh_val row_out[3] = {s->loss, s->y, s->gx};
   rh_val param[1 + 2 * MATRICES] = {s->total};
   for (int i = 0; i < 2 * MATRICES; i++) param[1 + i] = s->grads[1 + i];
@@ -154,10 +155,10 @@ static void no_rows_give_zero_sums(void **state) {
   end(&s);
 }
 
-static rh_plan_info info_of(int layers, rh_memory memory, int64_t rows) {
+static rh_plan_info info_of(int layers, rh_memory memory, int64_t rows, int threads) {
   net s;
   begin(&s, layers, 4, memory);
-  const rh_plan_options options = {.real_bytes = 4, .max_rows = rows};
+  const rh_plan_options options = {.real_bytes = 4, .max_rows = rows, .threads = threads};
   rh_val param[1 + 2 * MATRICES] = {s.total};
   for (int i = 0; i < 2 * MATRICES; i++) param[1 + i] = s.grads[1 + i];
   rh_plan *plan;
@@ -171,9 +172,17 @@ static rh_plan_info info_of(int layers, rh_memory memory, int64_t rows) {
 
 static void memory_does_not_grow_with_the_batch(void **state) {
   (void)state;
-  const rh_plan_info a = info_of(LAYERS, RH_KEEP, 1 << 14), b = info_of(LAYERS, RH_KEEP, 1 << 20);
+  const rh_plan_info a = info_of(LAYERS, RH_KEEP, 1 << 14, 0), b = info_of(LAYERS, RH_KEEP, 1 << 20, 0);
   assert_int_equal(a.work_bytes_shared, b.work_bytes_shared);
   assert_int_equal(a.work_bytes_thread, b.work_bytes_thread);
+}
+
+/* Sums over rows inside bodies are cut by superblocks, so these must not know the threads; blocks may. */
+static void superblocks_do_not_know_the_threads(void **state) {
+  (void)state;
+  const rh_plan_info one = info_of(LAYERS, RH_KEEP, 700, 1);
+  assert_true(one.super_rows > 0 && one.super_rows < 700);
+  for (int threads = 2; threads <= 16; threads++) assert_int_equal(info_of(LAYERS, RH_KEEP, 700, threads).super_rows, one.super_rows);
 }
 
 static void sums_over_rows_are_not_read_again(void **state) {
@@ -227,6 +236,7 @@ int main(void) {
       cmocka_unit_test(same_bits_alone_and_together),
       cmocka_unit_test(no_rows_give_zero_sums),
       cmocka_unit_test(memory_does_not_grow_with_the_batch),
+      cmocka_unit_test(superblocks_do_not_know_the_threads),
       cmocka_unit_test(sums_over_rows_are_not_read_again),
       cmocka_unit_test(wrong_shapes_are_refused),
   };

@@ -42,15 +42,6 @@ static void into(const rh_outer *o, rh_tile *t, int64_t ns, rh_tile_kind kind, r
     for (int64_t i = 0; i < ns; i++) c[i * o->c_s + j * o->c_v] = buffer[i * width + j];
 }
 
-/* Columns cut into the fewest tiles, as even as can be, the larger first. */
-typedef struct rh_cut {
-  int64_t tiles, least, larger;
-} rh_cut;
-static inline rh_cut cut_tiles(int64_t n, int64_t most) {
-  const int64_t tiles = (n + most - 1) / most;
-  return (rh_cut){tiles, n / tiles, n % tiles};
-}
-
 /* Spread columns times the vectors that t->b points at. */
 static void column_tiles(const rh_outer *o, rh_tile *t, int64_t j, rh_tile_kind kind) {
   const rh_cut cut = cut_tiles(o->ns, o->lds ? tile_rows[kind] : ROWS_OF_TWO);

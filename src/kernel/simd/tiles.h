@@ -52,13 +52,21 @@ static rh_tile_fn *const tile_run[TILE_KINDS][TILE_MOST + 1] = {{0, RH_EACH_SIZE
                                                                 {0, RH_EACH_SIZE(ONE_SLOT)},
                                                                 {0, RH_EACH_SIZE(HALF_SLOT)}};
 
-/* Rows cut into the fewest tiles, as even as can be: first the larger, then those of one row less. */
+/* n cut into the fewest tiles of at most `most`, as even as can be: first the larger, of least + 1, then those of least. */
+typedef struct rh_cut {
+  int64_t tiles, least, larger;
+} rh_cut;
+static inline rh_cut cut_tiles(int64_t n, int64_t most) {
+  const int64_t tiles = (n + most - 1) / most;
+  return (rh_cut){tiles, n / tiles, n % tiles};
+}
+
 static inline void run_tiles(rh_tile t, int64_t rows, rh_tile_kind kind) {
-  const int64_t most = tile_rows[kind], count = (rows + most - 1) / most, least = rows / count, larger = rows % count;
-  if (larger) {
-    tile_run[kind][least + 1](&t, larger);
-    t.a += larger * (least + 1) * t.a_row, t.c += larger * (least + 1) * t.c_row;
+  const rh_cut cut = cut_tiles(rows, tile_rows[kind]);
+  if (cut.larger) {
+    tile_run[kind][cut.least + 1](&t, cut.larger);
+    t.a += cut.larger * (cut.least + 1) * t.a_row, t.c += cut.larger * (cut.least + 1) * t.c_row;
   }
-  tile_run[kind][least](&t, count - larger);
+  tile_run[kind][cut.least](&t, cut.tiles - cut.larger);
 }
 #endif
