@@ -76,6 +76,8 @@ int complain(int code, const char *format, ...) __attribute__((format(printf, 2,
 /* The library's last error; EXIT_USAGE for wrong arguments, else EXIT_FAILED. */
 int complain_status(rh_status status);
 
+bool to_stdout(const char *output);                        /* is it "-"? */
+int refuse_json(const cli_args *args, const char *output); /* EXIT_DONE, or the error printed: rows and --json on one stream */
 /* The report of a command: text parsed, printed as --json asks, after its notes and what `human` prints (not with -q). Frees text. */
 int finish(const cli_args *args, char *text, void (*human)(json_t *report));
 /* Opens the model named by operand 0 with --threads, --isa and the like; NULL with the error printed and *code set. */

@@ -159,11 +159,11 @@ static void human(json_t *report) {
 static int run(const cli_args *args) {
   const char *output = arg_text(args, "output", NULL);
   if (!output) return complain(EXIT_USAGE, "fit: where should the model go? give -o MODEL");
-  const bool to_stdout = strcmp(output, "-") == 0;
-  if (to_stdout && args->json) return complain(EXIT_USAGE, "fit: -o - and --json both want standard output: give -o a file");
+  int code = refuse_json(args, output);
+  if (code) return code;
   cli_watch watch = {.quiet = args->quiet};
-  const int refused = fit_log_open(&watch.log, args);
-  if (refused) return refused;
+  code = fit_log_open(&watch.log, args);
+  if (code) return code;
   catch_signals();
   char *fit = fit_options(args), *report = NULL;
   const rh_status status =
@@ -172,7 +172,7 @@ static int run(const cli_args *args) {
   progress_end();
   fit_log_close(&watch.log);
   if (status != RH_OK) return complain_status(status);
-  const int code = finish(args, report, to_stdout ? NULL : human);
+  code = finish(args, report, to_stdout(output) ? NULL : human);
   if (watch.log.failed)
     return complain(EXIT_FAILED, "%s: the log is not whole: %s is full or gone; the model was saved", watch.log.path, watch.log.path);
   return code;

@@ -79,15 +79,6 @@ static void rows_human(json_t *report) {
 }
 
 /* Where rows go to standard output, words about them go nowhere. */
-static bool to_stdout(const char *output) {
-  return output && output[0] == '-' && !output[1];
-}
-
-static int refuse_json(const cli_args *args, const char *output) {
-  if (!args->json || !to_stdout(output)) return EXIT_DONE;
-  return complain(EXIT_USAGE, "%s: -o - and --json both want standard output: give -o a file", args->command->name);
-}
-
 /* ---- Ctrl-C ---- */
 
 static rh_density *at_work;

@@ -86,6 +86,15 @@ const char *text_of(const json_t *object, const char *key) {
   return text ? text : "";
 }
 
+bool to_stdout(const char *output) {
+  return output && strcmp(output, "-") == 0;
+}
+
+int refuse_json(const cli_args *args, const char *output) {
+  if (!args->json || !to_stdout(output)) return EXIT_DONE;
+  return complain(EXIT_USAGE, "%s: -o - and --json both want standard output: give -o a file", args->command->name);
+}
+
 static void print_list(const json_t *list, const char *before) {
   size_t i;
   json_t *item;
