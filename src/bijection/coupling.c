@@ -48,8 +48,8 @@ static void run(const coupling *c, rh_graph *g, rh_val x, rh_val context, bool f
   const rh_transform_type *transform = c->transform->type;
   rh_val kept, changed, out = RH_NONE, each = RH_NONE;
   rh_mask_split(&c->mask, g, x, &kept, &changed);
-  const rh_val raw = rh_net_apply(c->net, g, kept, context);
-  (forward ? transform->forward : transform->inverse)(c->transform, g, changed, raw, &out, &each);
+  const rh_raw raw = {rh_net_apply(c->net, g, kept, context), c->mask.changed, c->transform->params, transform->by_element};
+  (forward ? transform->forward : transform->inverse)(c->transform, g, changed, &raw, &out, &each);
   if (!rh_is_none(each)) *ladj = rh_sum(g, each);
   *y = rh_mask_join(&c->mask, g, kept, out);
 }

@@ -1,19 +1,30 @@
-/* Elementwise transforms with values as parameters: written once, used by every combinator (coupling, elementwise, later autoregressive).
+/* Elementwise transforms with values as parameters: written once, used by every combinator (coupling, elementwise, autoregressive).
  * One file a transform (or a family), one row in the table of transforms.c. */
 #ifndef RH_BIJECTION_TRANSFORM_H
 #define RH_BIJECTION_TRANSFORM_H
 #include "net/net.h"
 
 typedef struct rh_transform rh_transform;
+
+/* The raw parameters of m dimensions: params numbers each. Either by parameter, [params, m], or by element, [m, params]: masked networks
+ * and fused transforms want what belongs to one dimension together. */
+typedef struct rh_raw {
+  rh_val all; /* [params m], row or parameter */
+  int64_t m, params;
+  bool by_element;
+} rh_raw;
+/* Raw parameters [first, first + count) of every dimension: [m] for one, else [count, m] by parameter or [m, count] by element. */
+rh_val rh_raw_some(rh_graph *g, const rh_raw *raw, int64_t first, int64_t count);
+
 typedef struct rh_transform_type {
   const char *type;
   size_t bytes;
   rh_status (*create)(rh_transform *t, rh_spec *spec); /* sets params; NULL: nothing to read, params as in the table */
   int64_t params;                                      /* raw parameters a dimension, unless create knows better */
-  /* x: [m]; raw: [params m], row or parameter, laid out as the transform likes (zeros must give the identity or near it) -> y [m], and ladj
-   * a dimension [m] or left RH_NONE for zero. */
-  void (*forward)(const rh_transform *t, rh_graph *g, rh_val x, rh_val raw, rh_val *y, rh_val *ladj);
-  void (*inverse)(const rh_transform *t, rh_graph *g, rh_val y, rh_val raw, rh_val *x, rh_val *ladj);
+  bool by_element;                                     /* it takes raw parameters by element only; else either way */
+  /* x: [m]; zeros as raw parameters must give the identity or near it -> y [m], and ladj a dimension [m] or left RH_NONE for zero. */
+  void (*forward)(const rh_transform *t, rh_graph *g, rh_val x, const rh_raw *raw, rh_val *y, rh_val *ladj);
+  void (*inverse)(const rh_transform *t, rh_graph *g, rh_val y, const rh_raw *raw, rh_val *x, rh_val *ladj);
 } rh_transform_type;
 
 struct rh_transform { /* first member of every transform's own struct */

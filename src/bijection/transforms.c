@@ -2,8 +2,9 @@
 #include "bijection/transform.h"
 
 #include "base/memory.h"
+#include "graph/ops.h"
 
-/* ---- affine: y = x e^s + t, s = bound(raw) (RealNVP, Dinh et al. 2017, eq. 7, the log-scale bounded smoothly). raw: all s, then all t
+/* ---- affine: y = x e^s + t, s = bound(raw) (RealNVP, Dinh et al. 2017, eq. 7, the log-scale bounded smoothly). raw: s, t
  * ---- */
 typedef struct affine {
   rh_transform transform;
@@ -14,46 +15,55 @@ static rh_status affine_create(rh_transform *t, rh_spec *spec) {
   ((affine *)t)->bound = rh_spec_real(spec, "bound", 5, 0.01, 80);
   return rh_spec_status(spec);
 }
-static rh_val log_scale(const rh_transform *t, rh_graph *g, rh_val raw, int64_t m) {
-  return rh_bound(g, rh_slice(g, raw, 0, m), ((const affine *)t)->bound);
+static rh_val log_scale(const rh_transform *t, rh_graph *g, const rh_raw *raw) {
+  return rh_bound(g, rh_raw_some(g, raw, 0, 1), ((const affine *)t)->bound);
 }
-static void affine_forward(const rh_transform *t, rh_graph *g, rh_val x, rh_val raw, rh_val *y, rh_val *ladj) {
-  const int64_t m = rh_count(g, x);
-  *ladj = log_scale(t, g, raw, m);
-  *y = rh_add(g, rh_mulexp(g, x, *ladj), rh_slice(g, raw, m, m));
+static void affine_forward(const rh_transform *t, rh_graph *g, rh_val x, const rh_raw *raw, rh_val *y, rh_val *ladj) {
+  *ladj = log_scale(t, g, raw);
+  *y = rh_add(g, rh_mulexp(g, x, *ladj), rh_raw_some(g, raw, 1, 1));
 }
-static void affine_inverse(const rh_transform *t, rh_graph *g, rh_val y, rh_val raw, rh_val *x, rh_val *ladj) {
-  const int64_t m = rh_count(g, y);
-  *ladj = rh_neg(g, log_scale(t, g, raw, m));
-  *x = rh_mulexp(g, rh_sub(g, y, rh_slice(g, raw, m, m)), *ladj);
+static void affine_inverse(const rh_transform *t, rh_graph *g, rh_val y, const rh_raw *raw, rh_val *x, rh_val *ladj) {
+  *ladj = rh_neg(g, log_scale(t, g, raw));
+  *x = rh_mulexp(g, rh_sub(g, y, rh_raw_some(g, raw, 1, 1)), *ladj);
 }
 
 /* ---- additive: y = x + t (NICE, Dinh et al. 2014, eq. 9). raw: t ---- */
-static void additive_forward(const rh_transform *t, rh_graph *g, rh_val x, rh_val raw, rh_val *y, rh_val *ladj) {
+static void additive_forward(const rh_transform *t, rh_graph *g, rh_val x, const rh_raw *raw, rh_val *y, rh_val *ladj) {
   (void)t, (void)ladj;
-  *y = rh_add(g, x, raw);
+  *y = rh_add(g, x, rh_raw_some(g, raw, 0, 1));
 }
-static void additive_inverse(const rh_transform *t, rh_graph *g, rh_val y, rh_val raw, rh_val *x, rh_val *ladj) {
+static void additive_inverse(const rh_transform *t, rh_graph *g, rh_val y, const rh_raw *raw, rh_val *x, rh_val *ladj) {
   (void)t, (void)ladj;
-  *x = rh_sub(g, y, raw);
+  *x = rh_sub(g, y, rh_raw_some(g, raw, 0, 1));
 }
 
 /* ---- scale: y = x e^s (NICE's last layer, section 3.3). raw: s ---- */
-static void scale_forward(const rh_transform *t, rh_graph *g, rh_val x, rh_val raw, rh_val *y, rh_val *ladj) {
-  *ladj = log_scale(t, g, raw, rh_count(g, x));
+static void scale_forward(const rh_transform *t, rh_graph *g, rh_val x, const rh_raw *raw, rh_val *y, rh_val *ladj) {
+  *ladj = log_scale(t, g, raw);
   *y = rh_mulexp(g, x, *ladj);
 }
-static void scale_inverse(const rh_transform *t, rh_graph *g, rh_val y, rh_val raw, rh_val *x, rh_val *ladj) {
-  *ladj = rh_neg(g, log_scale(t, g, raw, rh_count(g, y)));
+static void scale_inverse(const rh_transform *t, rh_graph *g, rh_val y, const rh_raw *raw, rh_val *x, rh_val *ladj) {
+  *ladj = rh_neg(g, log_scale(t, g, raw));
   *x = rh_mulexp(g, y, *ladj);
 }
 
-static const rh_transform_type transform_affine = {"affine", sizeof(affine), affine_create, 2, affine_forward, affine_inverse},
-                               transform_additive = {"additive", sizeof(rh_transform), NULL, 1, additive_forward, additive_inverse},
-                               transform_scale = {"scale", sizeof(affine), affine_create, 1, scale_forward, scale_inverse};
+static const rh_transform_type transform_affine = {"affine", sizeof(affine), affine_create, 2, false, affine_forward, affine_inverse},
+                               transform_additive = {"additive", sizeof(rh_transform), NULL, 1, false, additive_forward, additive_inverse},
+                               transform_scale = {"scale", sizeof(affine), affine_create, 1, false, scale_forward, scale_inverse};
 static const rh_transform_type *const types[] = {&transform_affine, &transform_additive, &transform_scale};
 
 /* ---- for all ---- */
+rh_val rh_raw_some(rh_graph *g, const rh_raw *raw, int64_t first, int64_t count) {
+  if (first == 0 && count == raw->params) return raw->all;
+  const rh_shape shape = count == 1 ? rh_shape1(raw->m) : raw->by_element ? rh_shape2(raw->m, count) : rh_shape2(count, raw->m);
+  if (!raw->by_element || raw->m == 1) return rh_reshape(g, rh_slice(g, raw->all, first * raw->m, count * raw->m), shape);
+  int32_t *index = rh_arena_alloc(&g->arena, (size_t)(raw->m * count) * sizeof *index);
+  if (!index) return rh_graph_fail(g, RH_E_MEMORY, "out of memory for raw parameters");
+  for (int64_t i = 0; i < raw->m; i++)
+    for (int64_t j = 0; j < count; j++) index[i * count + j] = (int32_t)(i * raw->params + first + j);
+  return rh_gather(g, raw->all, shape, index);
+}
+
 const rh_transform_type *const *rh_transform_types(int *n) {
   *n = (int)RH_COUNT_OF(types);
   return types;
