@@ -81,8 +81,39 @@ static int64_t linear_flops(const rh_graph *g, const rh_node *node) {
   const rh_shape *m = &rh_at(g, node->in[1])->shape, *s = &node->shape;
   return 2 * m->dim[0] * m->dim[1] * (rh_shape_count(s) / s->dim[s->rank - 1]);
 }
-const rh_op rh_op_linear = {
-    .name = "linear", .order = -1, .vjp = linear_vjp, .jvp = linear_jvp, .run = linear_run, .flops = linear_flops, .packs = 2};
+
+/* The matrix as panels of columns, some at a time. */
+enum { PACK_CHUNK = 8 };
+static bool linear_wants(const rh_node *node, int operand) {
+  (void)node;
+  return operand == 1;
+}
+static int64_t linear_pack_count(const rh_kernels *k, const rh_node *node, const rh_shape *m, int operand) {
+  (void)operand;
+  return k->pack_count(m->dim[is_transposed(node) ? 0 : 1], m->dim[is_transposed(node) ? 1 : 0]);
+}
+static int64_t linear_pack_pieces(const rh_kernels *k, const rh_node *node, const rh_shape *m, int operand) {
+  (void)operand;
+  const int64_t panels = (m->dim[is_transposed(node) ? 1 : 0] + k->panel - 1) / k->panel;
+  return (panels + PACK_CHUNK - 1) / PACK_CHUNK;
+}
+static void linear_pack(const rh_kernels *k, const rh_node *node, const rh_shape *m, int operand, const void *from, void *packed,
+                        int64_t piece, void *scratch) {
+  (void)operand, (void)scratch;
+  const bool t = is_transposed(node);
+  const int64_t terms = m->dim[t ? 0 : 1], n = m->dim[t ? 1 : 0], panels = (n + k->panel - 1) / k->panel, first = piece * PACK_CHUNK;
+  k->pack(terms, n, from, t ? n : 1, t ? 1 : terms, packed, first, first + PACK_CHUNK < panels ? first + PACK_CHUNK : panels);
+}
+static const rh_packing linear_packing = {
+    .wants = linear_wants, .count = linear_pack_count, .pieces = linear_pack_pieces, .pack = linear_pack};
+const rh_op rh_op_linear = {.name = "linear",
+                            .order = -1,
+                            .vjp = linear_vjp,
+                            .jvp = linear_jvp,
+                            .run = linear_run,
+                            .flops = linear_flops,
+                            .packing = &linear_packing,
+                            .epilogue = true};
 
 /* ---- parameter x parameter ---- */
 typedef struct matmul_attr {

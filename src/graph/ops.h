@@ -37,6 +37,17 @@ typedef struct rh_op_bodies {
   void (*report)(void *work, rh_ode_report *sum); /* adds what the runs since the last report counted */
 } rh_op_bodies;
 
+/* Parameter operands that the kernels read in a form of their own, made once a run. Nodes of one operation with equal attributes share the
+ * form of one operand. */
+typedef struct rh_packing {
+  bool (*wants)(const rh_node *node, int operand);
+  int64_t (*count)(const rh_kernels *k, const rh_node *node, const rh_shape *matrix, int operand);   /* elements of the form */
+  int64_t (*pieces)(const rh_kernels *k, const rh_node *node, const rh_shape *matrix, int operand);  /* that threads may share */
+  int64_t (*scratch)(const rh_kernels *k, const rh_node *node, const rh_shape *matrix, int operand); /* elements; NULL: none */
+  void (*pack)(const rh_kernels *k, const rh_node *node, const rh_shape *matrix, int operand, const void *from, void *packed, int64_t piece,
+               void *scratch);
+} rh_packing;
+
 typedef struct rh_op {
   const char *name;
   int order; /* how often it may be differentiated; -1: any */
@@ -50,7 +61,8 @@ typedef struct rh_op {
   int64_t (*flops)(const rh_graph *g, const rh_node *node);   /* multiply-adds count 2; a row; NULL = count */
   int64_t (*tasks)(const rh_graph *g, const rh_node *node);   /* pieces a sum over rows may be cut into; NULL = 1 */
   unsigned inplace;                                           /* bit i: the output may lie in operand i's place (same count, elementwise) */
-  unsigned packs;                                             /* bit i: operand i is a parameter matrix read packed */
+  const rh_packing *packing;                                  /* NULL: nothing is read packed */
+  bool epilogue;                                              /* a relu behind it may run as part of it */
   bool reduces;                                               /* a sum over the rows */
   const rh_op_bodies *bodies;                                 /* NULL: none */
 } rh_op;

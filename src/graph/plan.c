@@ -16,7 +16,6 @@ static rh_status copy_nodes(rh_plan *p, const rh_graph *g) {
                     .last_segment = -1,
                     .last_read = -1,
                     .scratch = -1,
-                    .packed = -1,
                     .body = -1};
     it->count = rh_shape_count(&it->node.shape);
     const int arity = it->node.arity;
@@ -73,7 +72,7 @@ static rh_status fuse(rh_plan *p) {
       continue; /* attr begins with the function */
     const int32_t at = relu->node.in[0].at;
     rh_item *product = &p->item[at];
-    if (product->node.op != RH_OP_linear || product->node.klass != RH_ROW || readers[at] != 1) continue;
+    if (!product->op->epilogue || product->node.klass != RH_ROW || readers[at] != 1) continue;
     const rh_node shown = relu->node;
     relu->node = product->node;
     relu->node.scope = shown.scope;
@@ -85,56 +84,6 @@ static rh_status fuse(rh_plan *p) {
     product->live = false;
   }
   rh_free(readers);
-  return RH_OK;
-}
-
-/* Every parameter matrix that a product reads gets one packed form a direction. */
-static rh_status plan_packs(rh_plan *p) {
-  int64_t capacity = 0, n = 0;
-  rh_packed *list = NULL;
-  for (int64_t v = 0; v < p->n; v++) {
-    rh_item *it = &p->item[v];
-    if (!it->live || !it->op->packs) continue;
-    const bool transposed = *(const bool *)it->node.attr; /* product_attr */
-    const int32_t matrix = p->item[it->node.in[1].at].root;
-    int64_t at = 0;
-    while (at < n && !(list[at].matrix == matrix && list[at].transposed == transposed && it->node.klass == RH_ROW)) at++;
-    if (at == n) {
-      if (rh_grow((void **)&list, &capacity, n + 1, sizeof *list) != RH_OK) {
-        rh_free(list);
-        return RH_E_MEMORY;
-      }
-      const rh_shape *s = &it->in_node[1]->shape;
-      rh_packed q = {matrix, transposed, s->dim[transposed ? 0 : 1], s->dim[transposed ? 1 : 0], p->packed_count, 0};
-      q.count = (p->k->pack_count(q.k, q.n) + 15) / 16 * 16;
-      p->packed_count += q.count;
-      if (it->node.klass == RH_ROW) { /* others are packed when they run */
-        const int64_t panels = (q.n + p->k->panel - 1) / p->k->panel;
-        p->pack_tasks += (panels + RH_PACK_CHUNK - 1) / RH_PACK_CHUNK;
-      }
-      list[n++] = q;
-    }
-    it->packed = (int32_t)at;
-  }
-  p->packed = rh_arena_alloc(&p->arena, ((size_t)n + 1) * sizeof *p->packed);
-  p->pack_task = rh_arena_alloc(&p->arena, ((size_t)p->pack_tasks + 1) * sizeof *p->pack_task);
-  if (!p->packed || !p->pack_task) {
-    rh_free(list);
-    return RH_E_MEMORY;
-  }
-  if (n) memcpy(p->packed, list, (size_t)n * sizeof *list);
-  rh_free(list);
-  p->n_packed = n;
-  int64_t task = 0;
-  bool *used = rh_arena_alloc(&p->arena, (size_t)n + 1);
-  if (!used) return RH_E_MEMORY;
-  for (int64_t v = 0; v < p->n; v++)
-    if (p->item[v].live && p->item[v].packed >= 0 && p->item[v].node.klass == RH_ROW) used[p->item[v].packed] = true;
-  for (int64_t i = 0; i < n; i++) {
-    const int64_t panels = (p->packed[i].n + p->k->panel - 1) / p->k->panel;
-    for (int64_t c = 0; used[i] && c * RH_PACK_CHUNK < panels; c++) p->pack_task[task++] = (rh_task){(int32_t)i, (int32_t)c};
-  }
-  p->pack_tasks = task;
   return RH_OK;
 }
 
@@ -200,7 +149,7 @@ static void count_work(rh_plan *p, const rh_graph *g) {
     if (!it->live || (it->node.stage != RH_EACH_ROW && it->node.stage != RH_REDUCE) || !it->op->run) continue;
     p->flops_row += (double)(it->op->flops ? it->op->flops(g, &it->node) : it->count);
   }
-  for (int64_t i = 0; i < p->n_packed; i++) p->weight_bytes += (double)(p->packed[i].k * p->packed[i].n * p->k->real_bytes);
+  for (int64_t i = 0; i < p->n_packed; i++) p->weight_bytes += (double)(p->packed[i].count * p->k->real_bytes);
 }
 
 /* Plans of the bodies that nodes run; they know the rows of a block. */
@@ -229,7 +178,7 @@ static rh_status create(rh_plan *p, const rh_graph *g, int n_row, const rh_val *
   RH_TRY(copy_outs(p, n_param, param_outs, false, &p->param_out));
   mark_live(p);
   RH_TRY(fuse(p));
-  RH_TRY(plan_packs(p));
+  RH_TRY(rh_plan_packs(p));
   RH_TRY(plan_constants(p));
   RH_TRY(place_params(p, g));
   count_work(p, g);

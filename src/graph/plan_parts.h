@@ -32,7 +32,7 @@ typedef struct rh_item {
   int64_t offset;
   int64_t at_bytes, row_bytes; /* the place in bytes: at_bytes + row * row_bytes from the start of its buffer */
   int64_t scratch;             /* offset of LOCAL scratch, elements a row; -1: none */
-  int32_t packed;              /* number of the packed matrix of operand 1, -1: none */
+  const int32_t *packed;       /* [arity] numbers of packed forms, -1: none; NULL: none at all */
   rh_epilogue epilogue;
   const rh_node **in_node; /* [arity] */
   bool *in_row;            /* [arity] */
@@ -41,9 +41,9 @@ typedef struct rh_item {
 } rh_item;
 
 typedef struct rh_packed {
-  int32_t matrix; /* item */
-  bool transposed;
-  int64_t k, n, offset, count; /* elements */
+  int32_t matrix, reader; /* items; whose operation packs */
+  int operand;
+  int64_t offset, count, pieces; /* elements */
 } rh_packed;
 
 typedef struct rh_task {
@@ -68,8 +68,8 @@ struct rh_plan {
   rh_task *task;
   int64_t tasks;
   rh_packed *packed;
-  int64_t n_packed, packed_count;
-  rh_task *pack_task; /* item: packed matrix; piece: chunk of PACK_CHUNK panels */
+  int64_t n_packed, packed_count, pack_scratch;
+  rh_task *pack_task; /* item: number of a packed form that rows read */
   int64_t pack_tasks;
   int n_row_out, n_param_out;
   int32_t *row_out, *param_out;
@@ -84,8 +84,8 @@ struct rh_plan {
   rh_plan_info info;
 };
 
-enum { RH_PACK_CHUNK = 8 };
-
+/* packs.c */
+rh_status rh_plan_packs(struct rh_plan *p) RH_WARN_UNUSED;
 /* place.c */
 rh_status rh_plan_place(struct rh_plan *p, const rh_plan_options *options) RH_WARN_UNUSED;
 #endif

@@ -9,7 +9,7 @@ struct rh_work {
   int64_t bodies;
   char *wide, *packed, *shared;
   struct lane {
-    char *local;
+    char *local, *pack_scratch;
     const void **in, **packed_in;
     struct body_work {
       const rh_op_bodies *how;
@@ -35,6 +35,7 @@ void rh_work_destroy(rh_work *work) {
       if (work->lane[t].body[i].work) work->lane[t].body[i].how->close(work->lane[t].body[i].work);
     rh_free(work->lane[t].body);
     rh_free(work->lane[t].local);
+    rh_free(work->lane[t].pack_scratch);
     rh_free(work->lane[t].in);
     rh_free(work->lane[t].packed_in);
   }
@@ -84,9 +85,10 @@ rh_status rh_work_create(const rh_plan *plan, int threads, rh_work **out) {
   bool fine = w->wide && w->packed && w->shared && w->lane;
   for (int t = 0; fine && t < threads; t++) {
     w->lane[t].local = rh_alloc_zero((size_t)(plan->local_count * plan->block_rows) + 16, rb);
+    w->lane[t].pack_scratch = rh_alloc_zero((size_t)plan->pack_scratch + 1, rb);
     w->lane[t].in = rh_alloc_zero((size_t)plan->max_arity + 1, sizeof(void *));
     w->lane[t].packed_in = rh_alloc_zero((size_t)plan->max_arity + 3, sizeof(void *));
-    fine = w->lane[t].local && w->lane[t].in && w->lane[t].packed_in && open_bodies(plan, &w->lane[t]) == RH_OK;
+    fine = w->lane[t].local && w->lane[t].pack_scratch && w->lane[t].in && w->lane[t].packed_in && open_bodies(plan, &w->lane[t]) == RH_OK;
   }
   if (!fine) {
     rh_work_destroy(w);
@@ -108,7 +110,8 @@ static void run_item(const view *v, int32_t value, int64_t row, int64_t rows, in
   const rh_item *it = &p->item[value];
   const void **in = v->lane->in;
   for (int i = 0; i < it->node.arity; i++) in[i] = rh_is_none(it->node.in[i]) ? NULL : locate(v, it->node.in[i].at, row);
-  if (it->packed >= 0) v->lane->packed_in[1] = v->work->packed + p->packed[it->packed].offset * p->k->real_bytes;
+  for (int i = 0; it->packed && i < it->node.arity; i++)
+    v->lane->packed_in[i] = it->packed[i] < 0 ? NULL : v->work->packed + p->packed[it->packed[i]].offset * p->k->real_bytes;
   const rh_run_args args = {
       .k = p->k,
       .node = &it->node,
@@ -130,20 +133,19 @@ static void run_item(const view *v, int32_t value, int64_t row, int64_t rows, in
   it->op->run(&args);
 }
 
-static void pack(const view *v, int64_t which, int64_t first, int64_t last) {
+static void pack(const view *v, int64_t which, int64_t piece) {
   const rh_plan *p = v->plan;
   const rh_packed *q = &p->packed[which];
-  const int64_t rs = q->transposed ? q->n : 1, cs = q->transposed ? 1 : q->k;
-  p->k->pack(q->k, q->n, locate(v, q->matrix, 0), rs, cs, v->work->packed + q->offset * p->k->real_bytes, first, last);
+  const rh_item *it = &p->item[q->reader];
+  it->op->packing->pack(p->k, &it->node, &it->in_node[q->operand]->shape, q->operand, locate(v, q->matrix, 0),
+                        v->work->packed + q->offset * p->k->real_bytes, piece, v->lane->pack_scratch);
 }
 
 static void run_params(const view *v, const int32_t *list, int64_t n) {
   for (int64_t i = 0; i < n; i++) {
     const rh_item *it = &v->plan->item[list[i]];
-    if (it->packed >= 0) {
-      const rh_packed *q = &v->plan->packed[it->packed];
-      pack(v, it->packed, 0, (q->n + v->plan->k->panel - 1) / v->plan->k->panel);
-    }
+    for (int o = 0; it->packed && o < it->node.arity; o++)
+      for (int64_t piece = 0; it->packed[o] >= 0 && piece < v->plan->packed[it->packed[o]].pieces; piece++) pack(v, it->packed[o], piece);
     run_item(v, list[i], 0, 1, 0, 1, 0);
   }
 }
@@ -217,11 +219,7 @@ void rh_run_inside(const rh_plan *plan, rh_work *work, rh_pool *pool, int thread
   }
   rh_pool_barrier(pool);
   int64_t t;
-  while (!io->ready && (t = rh_pool_next(pool)) < plan->pack_tasks) {
-    const rh_packed *q = &plan->packed[plan->pack_task[t].item];
-    const int64_t panels = (q->n + plan->k->panel - 1) / plan->k->panel, first = plan->pack_task[t].piece * RH_PACK_CHUNK;
-    pack(&v, plan->pack_task[t].item, first, first + RH_PACK_CHUNK < panels ? first + RH_PACK_CHUNK : panels);
-  }
+  while (!io->ready && (t = rh_pool_next(pool)) < plan->pack_tasks) pack(&v, plan->pack_task[t].item, plan->pack_task[t].piece);
   rh_pool_barrier(pool);
   const int64_t step = plan->super_rows ? plan->super_rows : io->rows;
   for (v.first = 0; v.first < io->rows; v.first += step) {
