@@ -4,6 +4,7 @@
 #ifndef RH_GRAPH_GRAPH_H
 #define RH_GRAPH_GRAPH_H
 #include "graph/leaf.h"
+#include "graph/stairs.h"
 #include "kernel/kernel.h"
 #include "numeric/ode.h"
 
@@ -143,6 +144,9 @@ rh_val rh_concat(rh_graph *g, int n, const rh_val *parts);            /* flatten
 /* y[..., n] = x[..., k] w' + b: w [n, k] and b [n] (or RH_NONE) parameters; x's leading dimensions count as more rows. */
 rh_val rh_linear(rh_graph *g, rh_val x, rh_val w, rh_val b);
 rh_val rh_linear_t(rh_graph *g, rh_val x, rh_val w); /* y[..., k] = x[..., n] w: the adjoint of rh_linear in x */
+/* The same with a masked matrix, of which w: [s->count] is what the mask leaves (stairs.h). x: [s->in], b: [s->out] -> [s->out]. */
+rh_val rh_masked(rh_graph *g, rh_val x, rh_val w, rh_val b, const rh_stairs *s);
+rh_val rh_masked_t(rh_graph *g, rh_val y, rh_val w, const rh_stairs *s); /* y: [s->out] -> [s->in]; the adjoint of rh_masked in x */
 /* Parameter products and solves: [m, k] x [k, n]; ta, tb transpose the operand as stored. */
 rh_val rh_matmul(rh_graph *g, rh_val a, rh_val b, bool ta, bool tb);
 /* y solves T y = x, T the lower (else upper) triangle of the parameter t [n, n], its diagonal read as 1 when unit; transposed: T' y = x.
@@ -152,6 +156,8 @@ rh_val rh_trisolve(rh_graph *g, rh_val x, rh_val t, bool lower, bool unit, bool 
 /* ---- sums over the rows: a parameter-shaped gradient that no row reads again in this pass ---- */
 rh_val rh_sum_rows(rh_graph *g, rh_val x);            /* sum over rows of x */
 rh_val rh_outer_sum(rh_graph *g, rh_val a, rh_val b); /* sum over rows (and leading dimensions) of a[m]' b[n] -> [m, n] */
+
+rh_val rh_masked_sum(rh_graph *g, rh_val y, rh_val x, const rh_stairs *s); /* the same of y [s->out]' x [s->in], masked -> [s->count] */
 
 /* ---- convolution, stride 1, zero padding `pad`: x [c, h, w], weight [o, c, kh, kw] -> [o, h', w'] ---- */
 rh_val rh_conv2d(rh_graph *g, rh_val x, rh_val weight, int pad);

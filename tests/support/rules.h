@@ -47,6 +47,17 @@ static rh_val build_linear_lead(rh_graph *g, rh_val x, const rh_val *w, int arg)
   const rh_val two = rh_concat(g, 2, (rh_val[]){x, rh_square(g, x)});
   return rh_tanh(g, rh_linear(g, rh_reshape(g, two, rh_shape2(2, D)), w[1], rh_slice(g, w[0], 0, 4)));
 }
+/* arg: bit 0 a bias; bit 1 a relu; bit 2 stairs from 0 on and inputs that nobody reads. */
+static rh_val build_masked(rh_graph *g, rh_val x, const rh_val *w, int arg) {
+  static const int64_t reach[2][5] = {{1, 1, 3, 6, 6}, {0, 2, 2, 2, 4}};
+  rh_stairs *s;
+  PROBE_OK(rh_stairs_create(D, 5, reach[arg >> 2], &s));
+  const rh_val m = rh_slice(g, w[2], 3, s->count);
+  const rh_val h = rh_masked(g, x, m, arg & 1 ? rh_slice(g, w[0], 1, 5) : RH_NONE, s);
+  const rh_val y = rh_masked_t(g, arg & 2 ? rh_relu(g, h) : rh_tanh(g, h), m, s);
+  rh_free(s);
+  return rh_mul(g, y, x);
+}
 static rh_val build_relu_chain(rh_graph *g, rh_val x, const rh_val *w, int arg) {
   (void)arg;
   return rh_linear_t(g, rh_relu(g, rh_linear(g, x, w[1], rh_slice(g, w[0], 2, 4))), w[1]);
@@ -108,6 +119,10 @@ static const rule_case cases[] = {
     {"binary min", build_binary, RH_B_MIN, 0.6, 2.8},
     RH_BINARY_LIST(BINARY_CASE) RH_BINARY_LIST(BINARY_PARAM_CASE) RH_BINARY_LIST(BINARY_SCALAR_CASE){"moves", build_moves, 0, -1, 1},
     {"linear", build_linear, 0, -1, 1},
+    {"masked", build_masked, 0, -1, 1},
+    {"masked, bias", build_masked, 1, -1, 1},
+    {"masked, relu", build_masked, 3, -1, 1},
+    {"masked, nothing read", build_masked, 5, -1, 1},
     {"linear with bias", build_linear, 1, -1, 1},
     {"linear over leading dimensions", build_linear_lead, 0, -1, 1},
     {"linear + relu", build_relu_chain, 0, -1, 1},
