@@ -7,6 +7,7 @@ typedef struct sweep {
   rh_graph *g;
   int64_t n;     /* nodes when the sweep began; those it emits come after */
   bool *needs;   /* [n] depends on a wrt */
+  bool *held;    /* [n] taken as it is: nothing behind it is looked at */
   rh_val *ct;    /* [n] cotangent or tangent so far */
   rh_val *twin;  /* [n] RECOMPUTE: a node's second emission */
   bool *emitted; /* [scopes + 1] the region has its twins */
@@ -14,20 +15,24 @@ typedef struct sweep {
   rh_arena arena;
 } sweep;
 
-static rh_status sweep_begin(sweep *s, rh_graph *g, int m, const rh_val *wrt) {
+/* held: values taken as constants; where there are any, what is differentiated by is looked at by itself too, not through others of it. */
+static rh_status sweep_begin(sweep *s, rh_graph *g, int m, const rh_val *wrt, int n_held, const rh_val *held) {
   *s = (sweep){.g = g, .n = g->n, .scopes = g->scopes};
   s->needs = rh_arena_alloc(&s->arena, (size_t)s->n + 1);
   s->ct = rh_arena_alloc(&s->arena, ((size_t)s->n + 1) * sizeof *s->ct);
   s->twin = rh_arena_alloc(&s->arena, ((size_t)s->n + 1) * sizeof *s->twin);
   s->emitted = rh_arena_alloc(&s->arena, (size_t)s->scopes + 1);
-  if (!s->needs || !s->ct || !s->twin || !s->emitted) return RH_E_MEMORY;
+  s->held = rh_arena_alloc(&s->arena, (size_t)s->n + 1);
+  if (!s->needs || !s->held || !s->ct || !s->twin || !s->emitted) return RH_E_MEMORY;
+  for (int i = 0; i < n_held; i++) s->held[held[i].at] = true;
   for (int64_t i = 0; i < s->n; i++) s->ct[i] = s->twin[i] = RH_NONE;
   for (int i = 0; i < m; i++) {
     if (rh_is_none(wrt[i]) || wrt[i].at >= s->n) return rh_fail(RH_E_ARGUMENT, "derivative with respect to a value that does not exist");
     s->needs[wrt[i].at] = true;
+    s->held[wrt[i].at] |= n_held > 0;
   }
   for (int64_t v = 0; v < s->n; v++)
-    for (int i = 0; i < g->node[v]->arity && !s->needs[v]; i++) {
+    for (int i = 0; i < g->node[v]->arity && !s->needs[v] && !s->held[v]; i++) {
       const rh_val in = g->node[v]->in[i];
       s->needs[v] = !rh_is_none(in) && s->needs[in.at];
     }
@@ -80,7 +85,9 @@ static void pull(sweep *s, rh_val v, rh_memory memory) {
   rh_graph *g = s->g;
   const rh_op *op = rh_op_of(g->node[v.at]);
   const int arity = g->node[v.at]->arity;
-  if (!arity) return;
+  bool further = false;
+  for (int i = 0; i < arity; i++) further |= !rh_is_none(g->node[v.at]->in[i]) && s->needs[g->node[v.at]->in[i].at];
+  if (!further) return;
   if (!op->vjp) {
     rh_graph_fail(g, RH_E_UNSUPPORTED, "%s cannot be differentiated (order %d): nothing may depend on a sum over the rows in the same pass",
                   op->name, op->order);
@@ -101,8 +108,13 @@ static void pull(sweep *s, rh_val v, rh_memory memory) {
 }
 
 rh_status rh_vjp(rh_graph *g, int n, const rh_val *outs, const rh_val *cts, int m, const rh_val *wrt, rh_val *grads, rh_memory memory) {
+  return rh_vjp_holding(g, n, outs, cts, m, wrt, grads, memory, 0, NULL);
+}
+
+rh_status rh_vjp_holding(rh_graph *g, int n, const rh_val *outs, const rh_val *cts, int m, const rh_val *wrt, rh_val *grads,
+                         rh_memory memory, int n_held, const rh_val *held) {
   sweep s;
-  rh_status status = g->status != RH_OK ? g->status : sweep_begin(&s, g, m, wrt);
+  rh_status status = g->status != RH_OK ? g->status : sweep_begin(&s, g, m, wrt, n_held, held);
   if (g->status != RH_OK) return status;
   if (status != RH_OK) return sweep_end(&s, status);
   for (int i = 0; i < n && g->status == RH_OK; i++) {
@@ -120,14 +132,19 @@ rh_status rh_vjp(rh_graph *g, int n, const rh_val *outs, const rh_val *cts, int 
     s.ct[outs[i].at] = rh_add_maybe(g, s.ct[outs[i].at], ct);
   }
   for (int64_t v = s.n - 1; v >= 0 && g->status == RH_OK; v--)
-    if (s.needs[v] && !rh_is_none(s.ct[v])) pull(&s, (rh_val){(int32_t)v}, memory);
+    if (s.needs[v] && !s.held[v] && !rh_is_none(s.ct[v])) pull(&s, (rh_val){(int32_t)v}, memory);
   for (int i = 0; i < m && g->status == RH_OK; i++) grads[i] = s.ct[wrt[i].at];
   return sweep_end(&s, RH_OK);
 }
 
 rh_status rh_jvp(rh_graph *g, int m, const rh_val *wrt, const rh_val *tangents, int n, const rh_val *outs, rh_val *tangents_out) {
+  return rh_jvp_holding(g, m, wrt, tangents, n, outs, tangents_out, 0, NULL);
+}
+
+rh_status rh_jvp_holding(rh_graph *g, int m, const rh_val *wrt, const rh_val *tangents, int n, const rh_val *outs, rh_val *tangents_out,
+                         int n_held, const rh_val *held) {
   sweep s;
-  rh_status status = g->status != RH_OK ? g->status : sweep_begin(&s, g, m, wrt);
+  rh_status status = g->status != RH_OK ? g->status : sweep_begin(&s, g, m, wrt, n_held, held);
   if (g->status != RH_OK) return status;
   if (status != RH_OK) return sweep_end(&s, status);
   bool *wanted = rh_arena_alloc(&s.arena, (size_t)s.n + 1); /* an out depends on it */

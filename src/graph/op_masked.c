@@ -60,18 +60,6 @@ static int64_t packed_count(const rh_kernels *k, const rh_stairs *s, bool transp
   return w.next;
 }
 
-/* Rows [first, first + rows) as far as inputs [from, from + cols), zeros behind: dense. */
-static void expand(const rh_stairs *s, int size, const char *weights, int64_t first, int64_t rows, int64_t from, int64_t cols, char *to) {
-  int64_t t = rows ? rh_stairs_of(s, first) : 0;
-  for (int64_t j = first; j < first + rows; j++, to += cols * size) {
-    while (s->stair[t + 1].first <= j) t++;
-    const rh_stair *stair = &s->stair[t];
-    const int64_t reach = least(stair->reach - from, cols), some = reach < 0 ? 0 : reach;
-    memcpy(to, weights + (stair->at + (j - stair->first) * stair->reach + from) * size, (size_t)(some * size));
-    memset(to + some * size, 0, (size_t)((cols - some) * size));
-  }
-}
-
 static void pack_panels(const rh_kernels *k, const rh_stairs *s, bool transposed, const void *from, void *packed, int64_t piece,
                         void *scratch) {
   walk w = walk_begin(s, k, transposed);
@@ -79,10 +67,10 @@ static void pack_panels(const rh_kernels *k, const rh_stairs *s, bool transposed
     if (p < piece * PACK_CHUNK) continue;
     char *to = (char *)packed + w.at * k->real_bytes;
     if (transposed) {
-      expand(s, k->real_bytes, from, w.skip, w.terms, w.first, w.cols, scratch);
+      rh_stairs_expand(s, k->real_bytes, from, w.skip, w.terms, w.first, w.cols, scratch);
       k->pack(w.terms, w.cols, scratch, w.cols, 1, to, 0, 1);
     } else {
-      expand(s, k->real_bytes, from, w.first, w.cols, 0, w.terms, scratch);
+      rh_stairs_expand(s, k->real_bytes, from, w.first, w.cols, 0, w.terms, scratch);
       k->pack(w.terms, w.cols, scratch, 1, w.terms, to, 0, 1);
     }
   }

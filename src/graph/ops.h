@@ -5,7 +5,7 @@
 #include "graph/graph.h"
 #include "graph/plan.h"
 
-enum { RH_ARITY_MAX = 8 }; /* operands of a rule; concat alone may have more */
+enum { RH_ARITY_MAX = 16 }; /* operands of a rule; concat alone may have more */
 
 /* What a node sees when it runs. rows = 1 for parameter stages. */
 typedef struct rh_run_args {
@@ -83,5 +83,10 @@ const rh_op *rh_op_of(const rh_node *node);
 rh_val rh_emit(rh_graph *g, rh_op_id op, int arity, const rh_val *in, rh_shape shape, const void *attr, size_t attr_bytes);
 rh_val rh_graph_fail(rh_graph *g, rh_status status, const char *format, ...) RH_PRINTF(3, 4); /* the sticky error; returns RH_NONE */
 bool rh_is_row(const rh_graph *g, rh_val v);
+/* rh_vjp and rh_jvp with some values taken as constants, for rules that differentiate what they emit. */
+rh_status rh_vjp_holding(rh_graph *g, int n, const rh_val *outs, const rh_val *cts, int m, const rh_val *wrt, rh_val *grads,
+                         rh_memory memory, int n_held, const rh_val *held) RH_WARN_UNUSED;
+rh_status rh_jvp_holding(rh_graph *g, int m, const rh_val *wrt, const rh_val *tangents, int n, const rh_val *outs, rh_val *tangents_out,
+                         int n_held, const rh_val *held) RH_WARN_UNUSED;
 void rh_shape_text(const rh_shape *shape, char text[64]);
 #endif

@@ -1,5 +1,7 @@
 #include "graph/stairs.h"
 
+#include <string.h>
+
 #include "base/memory.h"
 
 size_t rh_stairs_bytes(const rh_stairs *s) {
@@ -57,4 +59,17 @@ int64_t rh_stairs_first(const rh_stairs *s, int64_t input) {
       high = middle;
   }
   return s->stair[high].first;
+}
+
+void rh_stairs_expand(const rh_stairs *s, int size, const void *weights, int64_t first, int64_t rows, int64_t from, int64_t cols,
+                      void *dense) {
+  char *to = dense;
+  int64_t t = rows ? rh_stairs_of(s, first) : 0;
+  for (int64_t j = first; j < first + rows; j++, to += cols * size) {
+    while (s->stair[t + 1].first <= j) t++;
+    const rh_stair *stair = &s->stair[t];
+    const int64_t reach = stair->reach - from < cols ? stair->reach - from : cols, some = reach < 0 ? 0 : reach;
+    memcpy(to, (const char *)weights + (stair->at + (j - stair->first) * stair->reach + from) * size, (size_t)(some * size));
+    memset(to + some * size, 0, (size_t)((cols - some) * size));
+  }
 }

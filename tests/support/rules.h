@@ -2,6 +2,7 @@
  * order. */
 #ifndef RH_TESTS_RULES_H
 #define RH_TESTS_RULES_H
+#include "graph/program.h"
 #include "support/probe.h"
 
 enum { D = 6, ROWS = 3, LEAVES = 4, TEXT = 300 };
@@ -57,6 +58,39 @@ static rh_val build_masked(rh_graph *g, rh_val x, const rh_val *w, int arg) {
   const rh_val y = rh_masked_t(g, arg & 2 ? rh_relu(g, h) : rh_tanh(g, h), m, s);
   rh_free(s);
   return rh_mul(g, y, x);
+}
+static void affine_element(rh_graph *g, void *arg, bool forward, rh_val x, rh_val raw, int64_t m, int64_t params, rh_val *y) {
+  static const int32_t even[3] = {0, 2, 4}, odd[3] = {1, 3, 5};
+  (void)arg, (void)params;
+  const rh_val s = rh_mulc(g, rh_tanh(g, rh_gather(g, raw, rh_shape1(m), even)), 0.5), t = rh_gather(g, raw, rh_shape1(m), odd);
+  *y = forward ? rh_add(g, rh_mulexp(g, x, s), t) : rh_mulexp(g, rh_sub(g, x, t), rh_neg(g, s));
+}
+/* arg: bit 0 residual (and relu), with two columns of one level; bit 1 a context. */
+static rh_val build_sweep(rh_graph *g, rh_val x, const rh_val *w, int arg) {
+  static const int64_t chain[3] = {1, 2, 3}, pairs[3] = {1, 3, 3}, units[3] = {1, 3, 4}, fewer[3] = {0, 1, 3};
+  const int context = arg & 2 ? 2 : 0;
+  rh_program_plan plan = {.context = context, .columns = 3, .params = 2, .levels = 3, .column_end = chain};
+  if (arg & 1) {
+    plan.activation = RH_U_RELU, plan.column_end = pairs, plan.levels = 2, plan.layers = 4;
+    const rh_masked_layer layers[4] = {{-1, 0, -1, 3, 0, 0}, {0, 1, -1, 3, 0, 0}, {1, 1, 0, 3, 0, 0}, {2, 0, -1, 0, 0, 0}};
+    for (int t = 0; t < 4; t++) plan.layer[t] = layers[t], plan.unit_end[t] = units;
+  } else {
+    plan.activation = RH_U_TANH, plan.layers = 3;
+    const rh_masked_layer layers[3] = {{-1, 0, -1, 4, 0, 0}, {0, 1, -1, 3, 0, 0}, {1, 1, -1, 0, 0, 0}};
+    for (int t = 0; t < 3; t++) plan.layer[t] = layers[t];
+    plan.unit_end[0] = units, plan.unit_end[1] = fewer;
+  }
+  rh_program *p;
+  PROBE_OK(rh_program_create(&plan, &p));
+  rh_val weight[4], bias[4];
+  for (int t = 0; t < plan.layers; t++) {
+    weight[t] = rh_slice(g, w[1 + t % 2], t, rh_program_stairs(p, t)->count);
+    bias[t] = rh_slice(g, t % 2 ? w[2] : w[0], 0, p->layer[t].units);
+  }
+  const rh_val y = rh_slice(g, x, 0, 3), c = context ? rh_slice(g, x, 4, 2) : RH_NONE;
+  const rh_val z = rh_sweep(g, p, y, c, weight, bias, affine_element, NULL);
+  rh_free(p);
+  return rh_mul(g, z, rh_square(g, y));
 }
 static rh_val build_relu_chain(rh_graph *g, rh_val x, const rh_val *w, int arg) {
   (void)arg;
@@ -123,6 +157,10 @@ static const rule_case cases[] = {
     {"masked, bias", build_masked, 1, -1, 1},
     {"masked, relu", build_masked, 3, -1, 1},
     {"masked, nothing read", build_masked, 5, -1, 1},
+    {"sweep", build_sweep, 0, -1, 1},
+    {"sweep, residual", build_sweep, 1, -1, 1},
+    {"sweep, context", build_sweep, 2, -1, 1},
+    {"sweep, residual, context", build_sweep, 3, -1, 1},
     {"linear with bias", build_linear, 1, -1, 1},
     {"linear over leading dimensions", build_linear_lead, 0, -1, 1},
     {"linear + relu", build_relu_chain, 0, -1, 1},
