@@ -15,6 +15,10 @@ rh_val rh_activation(rh_graph *g, int which, rh_val x) {
   return table[which].f == RH_U_COPY ? x : rh_unary_val(g, table[which].f, x, 0);
 }
 
+rh_unary rh_activation_unary(int which) {
+  return table[which].f;
+}
+
 double rh_activation_gain(int which) {
   return table[which].gain;
 }

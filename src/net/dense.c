@@ -14,9 +14,13 @@ rh_status rh_dense_create(const rh_build *build, const char *name, int64_t in, i
 
 const char *const rh_last_init_names[] = {"zero", "small", "scaled", NULL};
 
-rh_status rh_dense_create_last(const rh_build *build, const char *name, int64_t in, int64_t out, int init, rh_dense *dense) {
+double rh_last_init_gain(int init) {
   static const double gain[] = {0, 0.01, 1};
-  return rh_dense_create(build, name, in, out, gain[init], 0, dense);
+  return gain[init];
+}
+
+rh_status rh_dense_create_last(const rh_build *build, const char *name, int64_t in, int64_t out, int init, rh_dense *dense) {
+  return rh_dense_create(build, name, in, out, rh_last_init_gain(init), 0, dense);
 }
 
 rh_val rh_dense_apply(const rh_dense *dense, rh_graph *g, rh_val x) {

@@ -43,6 +43,7 @@ const rh_net_type *const *rh_net_types(int *n);
 /* Activations by name ("relu", "silu", "tanh", "gelu", "softplus", "elu", "identity"). */
 extern const char *const rh_activation_names[]; /* NULL-ended */
 rh_val rh_activation(rh_graph *g, int activation, rh_val x);
+rh_unary rh_activation_unary(int activation);
 double rh_activation_gain(int activation); /* for variance-keeping initial weights (He et al. 2015) */
 /* Hidden layers of an mlp start with weights of standard deviation gain / sqrt(in). This default is that of torch.nn.Linear, well below the
  * variance-keeping gain: a start of smaller weights generalized better on every table tried (docs/results.md). */
