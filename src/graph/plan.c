@@ -33,7 +33,11 @@ static rh_status copy_nodes(rh_plan *p, const rh_graph *g) {
     }
     it->node.in = in;
     if (attr) it->node.attr = memcpy(attr, g->node[v]->attr, it->node.attr_bytes);
-    if (it->node.op == RH_OP_reshape) it->root = p->item[in[0].at].root;
+    if (it->node.op == RH_OP_reshape || it->node.op == RH_OP_part) {
+      const rh_item *of = &p->item[in[0].at];
+      it->root = of->root;
+      it->first = of->first + (it->node.op == RH_OP_part ? rh_parts_before(of->node.attr, rh_part_which(&it->node)) : 0);
+    }
   }
   return RH_OK;
 }
@@ -53,6 +57,8 @@ static rh_status copy_outs(rh_plan *p, int n, const rh_val *outs, bool row, int3
     if (rh_is_none(outs[i]) || outs[i].at >= p->n) return rh_fail(RH_E_ARGUMENT, "plan: output %d does not exist", i);
     if ((p->item[outs[i].at].node.klass == RH_ROW) != row)
       return rh_fail(RH_E_ARGUMENT, "plan: output %d is %s", i, row ? "not one per row" : "one per row");
+    if (p->item[outs[i].at].op->parts)
+      return rh_fail(RH_E_ARGUMENT, "plan: output %d is %s, which has several parts: deliver one of them", i, p->item[outs[i].at].op->name);
     (*list)[i] = outs[i].at;
   }
   return RH_OK;
@@ -96,16 +102,18 @@ static rh_status plan_packs(rh_plan *p) {
     rh_item *it = &p->item[v];
     if (!it->live || !it->op->packs) continue;
     const bool transposed = *(const bool *)it->node.attr; /* product_attr */
-    const int32_t matrix = p->item[it->node.in[1].at].root;
+    const rh_item *matrix = &p->item[it->node.in[1].at];
     int64_t at = 0;
-    while (at < n && !(list[at].matrix == matrix && list[at].transposed == transposed && it->node.klass == RH_ROW)) at++;
+    while (at < n && !(p->item[list[at].matrix].root == matrix->root && p->item[list[at].matrix].first == matrix->first &&
+                       list[at].transposed == transposed && it->node.klass == RH_ROW))
+      at++;
     if (at == n) {
       if (rh_grow((void **)&list, &capacity, n + 1, sizeof *list) != RH_OK) {
         rh_free(list);
         return RH_E_MEMORY;
       }
       const rh_shape *s = &it->in_node[1]->shape;
-      rh_packed q = {matrix, transposed, s->dim[transposed ? 0 : 1], s->dim[transposed ? 1 : 0], p->packed_count, 0};
+      rh_packed q = {it->node.in[1].at, transposed, s->dim[transposed ? 0 : 1], s->dim[transposed ? 1 : 0], p->packed_count, 0};
       q.count = (p->k->pack_count(q.k, q.n) + 15) / 16 * 16;
       p->packed_count += q.count;
       if (it->node.klass == RH_ROW) { /* others are packed when they run */
