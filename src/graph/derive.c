@@ -15,6 +15,12 @@ typedef struct sweep {
   rh_arena arena;
 } sweep;
 
+/* Nodes with several outputs have no derivative as a whole. */
+static bool has_parts(const rh_graph *g, rh_val v) {
+  const rh_op *op = rh_op_of(rh_at(g, v));
+  return op->parts && rh_fail(RH_E_ARGUMENT, "a derivative of or by %s, which has several parts: name one of them", op->name) != RH_OK;
+}
+
 /* held: values taken as constants; where there are any, what is differentiated by is looked at by itself too, not through others of it. */
 static rh_status sweep_begin(sweep *s, rh_graph *g, int m, const rh_val *wrt, int n_held, const rh_val *held) {
   *s = (sweep){.g = g, .n = g->n, .scopes = g->scopes};
@@ -28,6 +34,7 @@ static rh_status sweep_begin(sweep *s, rh_graph *g, int m, const rh_val *wrt, in
   for (int64_t i = 0; i < s->n; i++) s->ct[i] = s->twin[i] = RH_NONE;
   for (int i = 0; i < m; i++) {
     if (rh_is_none(wrt[i]) || wrt[i].at >= s->n) return rh_fail(RH_E_ARGUMENT, "derivative with respect to a value that does not exist");
+    if (has_parts(g, wrt[i])) return RH_E_ARGUMENT;
     s->needs[wrt[i].at] = true;
     s->held[wrt[i].at] |= n_held > 0;
   }
@@ -119,6 +126,7 @@ rh_status rh_vjp_holding(rh_graph *g, int n, const rh_val *outs, const rh_val *c
   if (status != RH_OK) return sweep_end(&s, status);
   for (int i = 0; i < n && g->status == RH_OK; i++) {
     if (rh_is_none(outs[i]) || outs[i].at >= s.n) return sweep_end(&s, rh_fail(RH_E_ARGUMENT, "derivative of a value that does not exist"));
+    if (has_parts(g, outs[i])) return sweep_end(&s, RH_E_ARGUMENT);
     const bool row = rh_is_row(g, outs[i]);
     const rh_shape shape = g->node[outs[i].at]->shape;
     rh_val ct = cts ? cts[i] : RH_NONE;
@@ -151,6 +159,7 @@ rh_status rh_jvp_holding(rh_graph *g, int m, const rh_val *wrt, const rh_val *ta
   if (!wanted) return sweep_end(&s, RH_E_MEMORY);
   for (int i = 0; i < n; i++) {
     if (rh_is_none(outs[i]) || outs[i].at >= s.n) return sweep_end(&s, rh_fail(RH_E_ARGUMENT, "derivative of a value that does not exist"));
+    if (has_parts(g, outs[i])) return sweep_end(&s, RH_E_ARGUMENT);
     wanted[outs[i].at] = true;
   }
   for (int64_t v = s.n - 1; v >= 0; v--)

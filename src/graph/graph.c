@@ -93,6 +93,10 @@ static bool place(rh_graph *g, rh_op_id op, rh_node *node) {
 
 rh_val rh_emit(rh_graph *g, rh_op_id op, int arity, const rh_val *in, rh_shape shape, const void *attr, size_t attr_bytes) {
   if (g->status != RH_OK) return RH_NONE;
+  for (int i = 0; i < arity; i++)
+    if (op != RH_OP_part && !rh_is_none(in[i]) && rh_op_of(g->node[in[i].at])->parts)
+      return rh_graph_fail(g, RH_E_ARGUMENT, "%s: operand %d is %s, which has several parts: read one of them by rh_part_of",
+                           rh_ops[op]->name, i, rh_op_of(g->node[in[i].at])->name);
   for (int i = 0; i < shape.rank; i++)
     if (shape.dim[i] < 1)
       return rh_graph_fail(g, RH_E_SHAPE, "%s: dimension %d of the result is %lld", rh_ops[op]->name, i, (long long)shape.dim[i]);
@@ -121,5 +125,5 @@ void rh_scope_end(rh_graph *g) {
 }
 
 rh_val rh_add_maybe(rh_graph *g, rh_val a, rh_val b) {
-  return rh_is_none(a) ? b : rh_is_none(b) ? a : rh_add(g, a, b);
+  return rh_is_none(a) ? b : rh_is_none(b) ? a : rh_is_tuple(g, a) ? rh_tuple_add(g, a, b) : rh_add(g, a, b);
 }

@@ -140,6 +140,9 @@ rh_val rh_scatter(rh_graph *g, rh_val x, rh_shape shape, const int32_t *index);
 rh_val rh_slice(rh_graph *g, rh_val x, int64_t first, int64_t count); /* flattened x[first .. first + count) -> [count] */
 rh_val rh_concat(rh_graph *g, int n, const rh_val *parts);            /* flattened parts one after another -> [total] */
 
+/* Output `which` of a node with several (ops.h), flattened; not copied. Such a node is read in no other way. */
+rh_val rh_part_of(rh_graph *g, rh_val v, int which);
+
 /* ---- products ---- */
 /* y[..., n] = x[..., k] w' + b: w [n, k] and b [n] (or RH_NONE) parameters; x's leading dimensions count as more rows. */
 rh_val rh_linear(rh_graph *g, rh_val x, rh_val w, rh_val b);

@@ -7,6 +7,13 @@
 
 enum { RH_ARITY_MAX = 16 }; /* operands of a rule; concat alone may have more */
 
+/* An operation with several outputs: its attribute begins with an rh_parts, its shape is [total], and nothing but `part` reads it. */
+enum { RH_PARTS = 4 };
+typedef struct rh_parts {
+  int n;
+  int64_t count[RH_PARTS]; /* elements of each */
+} rh_parts;
+
 /* What a node sees when it runs. rows = 1 for parameter stages. */
 typedef struct rh_run_args {
   const rh_kernels *k;
@@ -15,7 +22,8 @@ typedef struct rh_run_args {
   const void *const *in; /* operand data: row values [rows, count], parameters [count] */
   const bool *in_row;    /* operand is one per row */
   const rh_node *const *in_node;
-  void *out;                 /* [rows, count]; sums over rows: [count], to be added to when accumulate */
+  void *out;                 /* [rows, count]; sums over rows: [count], to be added to when accumulate; several outputs: NULL */
+  void *part[RH_PARTS];      /* several outputs: part i, [rows, count[i]] */
   void *scratch;             /* scratch(node) elements a row, and scratch_fixed once */
   const void *const *packed; /* products: the packed form of a parameter operand, by operand, or NULL */
   int64_t task, tasks;       /* sums over rows: this piece of the output; elsewhere 0 of 1 */
@@ -64,6 +72,7 @@ typedef struct rh_op {
   const rh_packing *packing;                                  /* NULL: nothing is read packed */
   bool epilogue;                                              /* a relu behind it may run as part of it */
   bool reduces;                                               /* a sum over the rows */
+  bool parts;                                                 /* several outputs; not together with reduces */
   const rh_op_bodies *bodies;                                 /* NULL: none */
 } rh_op;
 
@@ -88,5 +97,15 @@ rh_status rh_vjp_holding(rh_graph *g, int n, const rh_val *outs, const rh_val *c
                          rh_memory memory, int n_held, const rh_val *held) RH_WARN_UNUSED;
 rh_status rh_jvp_holding(rh_graph *g, int m, const rh_val *wrt, const rh_val *tangents, int n, const rh_val *outs, rh_val *tangents_out,
                          int n_held, const rh_val *held) RH_WARN_UNUSED;
+
+/* Cotangents and tangents of nodes with several outputs: a tuple of one value a part (RH_NONE: zero). vjp and jvp of such an operation take
+ * and give tuples. */
+rh_val rh_tuple(rh_graph *g, const rh_parts *parts, const rh_val *in); /* in: [parts->n]; RH_NONE when all are */
+rh_val rh_tuple_at(const rh_graph *g, rh_val tuple, int which);        /* RH_NONE where nothing is */
+rh_val rh_tuple_add(rh_graph *g, rh_val a, rh_val b);                  /* part by part */
+bool rh_is_tuple(const rh_graph *g, rh_val v);
+int64_t rh_parts_total(const rh_parts *parts);
+int64_t rh_parts_before(const rh_parts *parts, int which); /* elements of the parts before it */
+int rh_part_which(const rh_node *part);                    /* which part a `part` node is */
 void rh_shape_text(const rh_shape *shape, char text[64]);
 #endif

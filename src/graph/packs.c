@@ -10,7 +10,8 @@ typedef struct list {
 
 static bool same(const rh_plan *p, const rh_packed *form, const rh_item *it, int operand) {
   const rh_item *other = &p->item[form->reader];
-  if (form->matrix != p->item[it->node.in[operand].at].root || form->operand != operand) return false;
+  const rh_item *matrix = &p->item[it->node.in[operand].at], *known = &p->item[form->matrix];
+  if (known->root != matrix->root || known->first != matrix->first || form->operand != operand) return false;
   if (other->node.op != it->node.op || other->node.klass != RH_ROW || it->node.klass != RH_ROW) return false;
   return other->node.attr_bytes == it->node.attr_bytes && memcmp(other->node.attr, it->node.attr, it->node.attr_bytes) == 0;
 }
@@ -21,7 +22,7 @@ static rh_status add(rh_plan *p, list *l, int32_t v, int operand) {
   const rh_shape *matrix = &it->in_node[operand]->shape;
   RH_TRY(rh_grow((void **)&l->form, &l->room, l->n + 1, sizeof *l->form));
   rh_packed *q = &l->form[l->n++];
-  *q = (rh_packed){.matrix = p->item[it->node.in[operand].at].root,
+  *q = (rh_packed){.matrix = it->node.in[operand].at,
                    .reader = v,
                    .operand = operand,
                    .offset = p->packed_count,

@@ -131,7 +131,8 @@ static bool reuse(rh_plan *p, pool *q, int64_t v) {
     if (!(it->op->inplace >> i & 1) || !it->in_row[i]) continue;
     const int32_t root = p->item[it->node.in[i].at].root;
     const rh_item *in = &p->item[root];
-    if (in->place != RH_AT_LOCAL || in->count != it->count || in->last_read != v) continue;
+    const int64_t count = p->item[it->node.in[i].at].count; /* of a part: less than its root's */
+    if (in->place != RH_AT_LOCAL || in->count != it->count || count != it->count || in->last_read != v) continue;
     span *s = owner_at(q, in->offset);
     if (!s) continue;
     s->death = it->last_read;
@@ -304,10 +305,15 @@ static rh_status list_work(rh_plan *p, const rh_graph *g) {
   return RH_OK;
 }
 
+/* Reshapes and parts lie in their root's place; a part keeps its rows together. */
 static void place_bytes(rh_plan *p) {
   const int64_t rb = p->k->real_bytes;
   for (int64_t v = 0; v < p->n; v++) {
     rh_item *it = &p->item[v];
+    if (it->root != v) {
+      it->place = p->item[it->root].place;
+      it->offset = p->item[it->root].offset + it->first;
+    }
     const int64_t rows = it->place == RH_AT_LOCAL ? p->block_rows : it->place == RH_AT_WIDE ? p->super_rows : 1;
     it->at_bytes = it->offset * rows * rb;
     it->row_bytes = it->place == RH_AT_WIDE ? it->count * rb : 0;

@@ -32,7 +32,11 @@ static rh_status copy_nodes(rh_plan *p, const rh_graph *g) {
     }
     it->node.in = in;
     if (attr) it->node.attr = memcpy(attr, g->node[v]->attr, it->node.attr_bytes);
-    if (it->node.op == RH_OP_reshape) it->root = p->item[in[0].at].root;
+    if (it->node.op == RH_OP_reshape || it->node.op == RH_OP_part) {
+      const rh_item *of = &p->item[in[0].at];
+      it->root = of->root;
+      it->first = of->first + (it->node.op == RH_OP_part ? rh_parts_before(of->node.attr, rh_part_which(&it->node)) : 0);
+    }
   }
   return RH_OK;
 }
@@ -52,6 +56,8 @@ static rh_status copy_outs(rh_plan *p, int n, const rh_val *outs, bool row, int3
     if (rh_is_none(outs[i]) || outs[i].at >= p->n) return rh_fail(RH_E_ARGUMENT, "plan: output %d does not exist", i);
     if ((p->item[outs[i].at].node.klass == RH_ROW) != row)
       return rh_fail(RH_E_ARGUMENT, "plan: output %d is %s", i, row ? "not one per row" : "one per row");
+    if (p->item[outs[i].at].op->parts)
+      return rh_fail(RH_E_ARGUMENT, "plan: output %d is %s, which has several parts: deliver one of them", i, p->item[outs[i].at].op->name);
     (*list)[i] = outs[i].at;
   }
   return RH_OK;

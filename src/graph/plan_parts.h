@@ -22,7 +22,8 @@ typedef struct rh_item {
   rh_node node;
   const rh_op *op;
   int64_t count;        /* elements (of one row) */
-  int32_t root;         /* who owns the place: itself, or what a reshape renames */
+  int32_t root;         /* who owns the place: itself, or what a reshape renames, or what a part belongs to */
+  int64_t first;        /* elements of the root's place before it: parts */
   bool live, fused;     /* fused: runs as part of its reader */
   bool reduced;         /* read by a sum over the rows */
   int32_t segment;      /* of row items */

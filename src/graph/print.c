@@ -39,7 +39,7 @@ static const char *binary_name(int f) {
 
 static void put_item(text *t, const rh_plan *p, int32_t v) {
   static const char *const places[] = {"-", "block", "superblock", "model", "state", "constant", "shared", "output"};
-  const rh_item *it = &p->item[v], *root = &p->item[it->root];
+  const rh_item *it = &p->item[v];
   char shape[64];
   rh_shape_text(&it->node.shape, shape);
   const char *name = it->op->name;
@@ -48,7 +48,7 @@ static void put_item(text *t, const rh_plan *p, int32_t v) {
   put(t, "  %%%-5d %s%s(", (int)v, name, it->epilogue == RH_EPI_RELU ? "+relu" : "");
   for (int i = 0; i < it->node.arity; i++)
     if (!rh_is_none(it->node.in[i])) put(t, "%s%%%d", i ? ", " : "", (int)it->node.in[i].at);
-  put(t, ") %s  %s @%lld\n", shape, places[root->place], (long long)root->offset);
+  put(t, ") %s  %s @%lld\n", shape, places[it->place], (long long)it->offset);
 }
 
 rh_status rh_plan_text(const rh_plan *p, bool nodes, char **out) {

@@ -100,9 +100,23 @@ rh_status rh_work_create(const rh_plan *plan, int threads, rh_work **out) {
 
 /* Where a value's numbers are; `row` counts from the superblock's first. */
 static inline char *locate(const view *v, int32_t value, int64_t row) {
-  const rh_item *it = &v->plan->item[v->plan->item[value].root];
+  const rh_item *it = &v->plan->item[value];
   if (it->place == RH_AT_OUT) return v->io->param_out[it->offset];
   return v->base[it->place] + it->at_bytes + row * it->row_bytes;
+}
+
+/* Each part of a node with several outputs lies as a value of its own: all its rows together. */
+static void locate_parts(const view *v, int32_t value, int64_t row, void *part[RH_PARTS]) {
+  const rh_item *it = &v->plan->item[value];
+  const rh_parts *parts = it->node.attr;
+  const int64_t rb = v->plan->k->real_bytes, rows = it->place == RH_AT_LOCAL  ? v->plan->block_rows
+                                                    : it->place == RH_AT_WIDE ? v->plan->super_rows
+                                                                              : 1;
+  char *at = locate(v, value, 0);
+  for (int i = 0; i < parts->n; i++) {
+    part[i] = at + (it->place == RH_AT_WIDE ? row * parts->count[i] * rb : 0);
+    at += parts->count[i] * rows * rb;
+  }
 }
 
 static void run_item(const view *v, int32_t value, int64_t row, int64_t rows, int64_t piece, int64_t pieces, int accumulate) {
@@ -112,14 +126,14 @@ static void run_item(const view *v, int32_t value, int64_t row, int64_t rows, in
   for (int i = 0; i < it->node.arity; i++) in[i] = rh_is_none(it->node.in[i]) ? NULL : locate(v, it->node.in[i].at, row);
   for (int i = 0; it->packed && i < it->node.arity; i++)
     v->lane->packed_in[i] = it->packed[i] < 0 ? NULL : v->work->packed + p->packed[it->packed[i]].offset * p->k->real_bytes;
-  const rh_run_args args = {
+  rh_run_args args = {
       .k = p->k,
       .node = &it->node,
       .rows = rows,
       .in = in,
       .in_row = it->in_row,
       .in_node = it->in_node,
-      .out = locate(v, value, row),
+      .out = it->op->parts ? NULL : locate(v, value, row),
       .scratch = it->scratch < 0 ? NULL : v->lane->local + it->scratch * p->block_rows * p->k->real_bytes,
       .packed = v->lane->packed_in,
       .task = piece,
@@ -130,6 +144,7 @@ static void run_item(const view *v, int32_t value, int64_t row, int64_t rows, in
       .made = it->made,
       .work = it->body < 0 ? NULL : v->lane->body[it->body].work,
   };
+  if (it->op->parts) locate_parts(v, value, row, args.part);
   it->op->run(&args);
 }
 
@@ -162,8 +177,8 @@ static void run_block(const view *v, const rh_segment *s, int64_t row, int64_t r
     }
   }
   for (int i = 0; i < p->n_row_out; i++) {
-    const rh_item *it = &p->item[p->item[p->row_out[i]].root];
-    if (it->segment != (int32_t)(s - p->segment) || !v->io->row_out || !v->io->row_out[i]) continue;
+    const rh_item *it = &p->item[p->row_out[i]];
+    if (p->item[it->root].segment != (int32_t)(s - p->segment) || !v->io->row_out || !v->io->row_out[i]) continue;
     const size_t bytes = (size_t)(it->count * p->k->real_bytes);
     memcpy((char *)v->io->row_out[i] + (size_t)(v->first + row) * bytes, locate(v, p->row_out[i], row), (size_t)rows * bytes);
   }

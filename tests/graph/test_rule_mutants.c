@@ -38,15 +38,20 @@ static bool meant(const rh_graph *g, rh_val node) {
 /* The node with one operand replaced: what a rule sees that reads a value too late. RH_NONE: cannot be told apart here. */
 static rh_val stale(rh_graph *g, rh_val node, int operand, rh_val *old) {
   const rh_node *n = rh_at(g, node);
-  if (operand >= n->arity || rh_is_none(n->in[operand])) return RH_NONE;
+  if (operand >= n->arity || rh_is_none(n->in[operand]) || original[rh_at(g, n->in[operand])->op]->parts) return RH_NONE;
   rh_val in[RH_ARITY_MAX];
   for (int i = 0; i < n->arity && i < RH_ARITY_MAX; i++) in[i] = n->in[i];
   *old = in[operand] = rh_addc(g, rh_mulc(g, in[operand], -0.9), 0.07);
   return rh_emit(g, (rh_op_id)n->op, n->arity, in, n->shape, n->attr, n->attr_bytes);
 }
 
-static rh_val broken(rh_graph *g, rh_val v) {
+static rh_val broken(rh_graph *g, rh_val v) { /* a tuple: all of its parts */
   if (rh_is_none(v)) return v;
+  if (rh_is_tuple(g, v)) {
+    rh_val part[RH_PARTS];
+    for (int i = 0; i < rh_at(g, v)->arity; i++) part[i] = broken(g, rh_tuple_at(g, v, i));
+    return rh_tuple(g, rh_at(g, v)->attr, part);
+  }
   mutant.applied++;
   return mutant.kind == FLIPPED ? rh_neg(g, v) : mutant.kind == FACTOR ? rh_mulc(g, v, 1.01) : RH_NONE;
 }
