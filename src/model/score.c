@@ -27,7 +27,7 @@ struct rh_scorer {
   rh_values cast;          /* a copy at another precision, or empty */
   rh_pool *pool, *own_pool;
   rh_scorer_options options;
-  ready ready[RH_TASK_COUNT];
+  ready ready[2][RH_TASK_COUNT]; /* whole; the first output alone */
 };
 
 /* ---- the graphs ---- */
@@ -142,26 +142,28 @@ static rh_status plan_graph(rh_scorer *s, const rh_graph *g, const task_graph *t
   return rh_work_create(r->plan, rh_pool_threads(s->pool), &r->work);
 }
 
-static rh_status make_ready(rh_scorer *s, rh_task task) {
-  if (s->ready[task].plan) return RH_OK;
+/* alone: the first output, without what only the second one needs. */
+static rh_status make_ready(rh_scorer *s, rh_task task, bool alone) {
+  if (s->ready[alone][task].plan) return RH_OK;
   ready fresh = {0};
   task_graph t = {.out = {RH_NONE, RH_NONE}};
   rh_graph g;
   RH_TRY(rh_graph_init(&g, &s->flow->leaves));
   graph_of[task](s, &g, &t);
+  if (alone) t.width[1] = 0;
   const rh_status status = plan_graph(s, &g, &t, &fresh);
   rh_graph_free(&g);
   if (status != RH_OK) {
     ready_free(&fresh);
     return status;
   }
-  s->ready[task] = fresh;
+  s->ready[alone][task] = fresh;
   return RH_OK;
 }
 
 rh_status rh_scorer_plan(rh_scorer *s, rh_task task, const rh_plan **plan) {
-  RH_TRY(make_ready(s, task));
-  *plan = s->ready[task].plan;
+  RH_TRY(make_ready(s, task, false));
+  *plan = s->ready[false][task].plan;
   return RH_OK;
 }
 
@@ -210,7 +212,7 @@ rh_status rh_scorer_create(const rh_flow *flow, const rh_values *values, const r
 
 void rh_scorer_destroy(rh_scorer *s) {
   if (!s) return;
-  for (int i = 0; i < RH_TASK_COUNT; i++) ready_free(&s->ready[i]);
+  for (int i = 0; i < 2 * RH_TASK_COUNT; i++) ready_free(&s->ready[i % 2][i / 2]);
   rh_values_free(&s->cast);
   rh_pool_destroy(s->own_pool);
   rh_free(s);
@@ -254,8 +256,8 @@ static void run_chunk(rh_scorer *s, ready *r, int64_t n) {
 
 /* Rows [first, first + n) through a task, chunk by chunk; a and b [n, width] take its outputs, b may be NULL. */
 static rh_status run_rows(rh_scorer *s, rh_task task, const rh_rows *rows, int64_t first, int64_t n, double *a, double *b) {
-  RH_TRY(make_ready(s, task));
-  ready *r = &s->ready[task];
+  RH_TRY(make_ready(s, task, !b));
+  ready *r = &s->ready[!b][task];
   r->feed.rows = rows;
   r->feed.draws = 1;
   for (int64_t done = 0; done < n; done += r->chunk) {
@@ -291,8 +293,8 @@ static void log_mean_add(log_mean *a, double w) {
 }
 
 static rh_status score_draws(rh_scorer *s, const rh_rows *rows, int64_t first, int64_t n, double *log_prob) {
-  RH_TRY(make_ready(s, RH_TASK_LOG_PROB));
-  ready *r = &s->ready[RH_TASK_LOG_PROB];
+  RH_TRY(make_ready(s, RH_TASK_LOG_PROB, true));
+  ready *r = &s->ready[true][RH_TASK_LOG_PROB];
   const int64_t draws = s->options.draws, all = n * draws;
   r->feed.rows = rows;
   r->feed.draws = draws;
