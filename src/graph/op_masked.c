@@ -218,13 +218,15 @@ static rh_val masked_sum_jvp(rh_graph *g, rh_val node, const rh_val *t) {
 enum { SUM_TILE = 64 }; /* outputs of one owner */
 static void masked_sum_run(const rh_run_args *a) {
   const rh_stairs *s = stairs_of(a->node);
-  const int64_t size = a->k->real_bytes, first = a->task * SUM_TILE, last = least(first + SUM_TILE, s->out);
-  for (int64_t t = rh_stairs_of(s, first); t < s->n && s->stair[t].first < last; t++) {
-    const rh_stair *stair = &s->stair[t];
-    const int64_t from = stair->first > first ? stair->first : first, to = least(stair[1].first, last);
-    a->k->gemm_tn(to - from, stair->reach, a->rows, (const char *)a->in[0] + from * size, s->out, a->in[1], s->in,
-                  (char *)a->out + (stair->at + (from - stair->first) * stair->reach) * size, stair->reach, a->accumulate);
+  const int64_t first = a->task * SUM_TILE, n = least(SUM_TILE, s->out - first);
+  int64_t row[SUM_TILE], reach[SUM_TILE], t = rh_stairs_of(s, first);
+  for (int64_t j = 0; j < n; j++) {
+    while (s->stair[t + 1].first <= first + j) t++;
+    reach[j] = s->stair[t].reach;
+    row[j] = s->stair[t].at + (first + j - s->stair[t].first) * reach[j];
   }
+  a->k->gemm_tn_ragged(n, a->rows, (const char *)a->in[0] + first * a->k->real_bytes, s->out, a->in[1], s->in, a->out, row, reach,
+                       a->accumulate);
 }
 static int64_t masked_sum_tasks(const rh_graph *g, const rh_node *node) {
   (void)g;

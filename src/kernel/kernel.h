@@ -103,6 +103,10 @@ typedef struct rh_kernels {
   void (*gemm_tn)(int64_t m, int64_t n, int64_t rows, const void *a, int64_t lda, const void *b, int64_t ldb, void *c, int64_t ldc,
                   int accumulate);
 
+  /* The same of rows that reach different ways: c[row[i] + j] (+)= sum_r a[r, i] b[r, j] for j < reach[i], reach never falling. */
+  void (*gemm_tn_ragged)(int64_t m, int64_t rows, const void *a, int64_t lda, const void *b, int64_t ldb, void *c, const int64_t *row,
+                         const int64_t *reach, int accumulate);
+
   void (*row_sum)(int64_t rows, int64_t cols, const void *x, void *y); /* y[r] = sum_c x[r, c]: a fixed tree that depends on cols alone */
   void (*row_max)(int64_t rows, int64_t cols, const void *x, void *y); /* NaN wins */
   void (*col_sum)(int64_t rows, int64_t cols, const void *x, int64_t ldx, void *y,

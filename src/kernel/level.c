@@ -14,6 +14,7 @@ const rh_kernels RH_SYM(kernels) = {
     .pack = RH_SYM(pack),
     .gemm = RH_SYM(gemm),
     .gemm_tn = RH_SYM(gemm_tn),
+    .gemm_tn_ragged = RH_SYM(gemm_tn_ragged),
     .row_sum = RH_SYM(row_sum),
     .row_max = RH_SYM(row_max),
     .col_sum = RH_SYM(col_sum),

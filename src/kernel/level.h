@@ -42,6 +42,8 @@ void RH_SYM(gemm)(int64_t rows, int64_t k, int64_t n, const void *a, int64_t lda
                   int64_t ldc, int accumulate, rh_epilogue epilogue);
 void RH_SYM(gemm_tn)(int64_t m, int64_t n, int64_t rows, const void *a, int64_t lda, const void *b, int64_t ldb, void *c, int64_t ldc,
                      int accumulate);
+void RH_SYM(gemm_tn_ragged)(int64_t m, int64_t rows, const void *a, int64_t lda, const void *b, int64_t ldb, void *c, const int64_t *row,
+                            const int64_t *reach, int accumulate);
 void RH_SYM(row_sum)(int64_t rows, int64_t cols, const void *x, void *y);
 void RH_SYM(row_max)(int64_t rows, int64_t cols, const void *x, void *y);
 void RH_SYM(col_sum)(int64_t rows, int64_t cols, const void *x, int64_t ldx, void *y, int accumulate);

@@ -163,6 +163,30 @@ static void gradients(void **state) {
   each_table(gradient_of);
 }
 
+/* Rows that reach different ways have the bits of the whole product, and nothing else is written. */
+static void ragged_of(const rh_kernels *t, const rh_kernels *ref) {
+  enum { ROWS = 300, M = 70, N = 170 };
+  (void)ref;
+  const int bytes = t->real_bytes;
+  void *a = numbers(bytes, ROWS * M, 1), *b = numbers(bytes, ROWS * N, 2);
+  for (int64_t m = 1; m <= M; m += m < 16 ? 1 : 9)
+    for (int accumulate = 0; accumulate < 2; accumulate++) {
+      int64_t row[M], reach[M];
+      for (int64_t i = 0; i < m; i++) reach[i] = i / 5 * (m % 13 + 1) < N ? i / 5 * (m % 13 + 1) : N, row[i] = i * (N + 1);
+      void *c = numbers(bytes, M * (N + 1), 3), *want = numbers(bytes, M * (N + 1), 3), *whole = numbers(bytes, M * (N + 1), 3);
+      t->gemm_tn(m, N, ROWS, a, M, b, N, whole, N + 1, accumulate);
+      t->gemm_tn_ragged(m, ROWS, a, M, b, N, c, row, reach, accumulate);
+      for (int64_t i = 0; i < m; i++) memcpy(at(want, bytes, row[i]), at(whole, bytes, row[i]), (size_t)(reach[i] * bytes));
+      assert_memory_equal(c, want, (size_t)(M * (N + 1) * bytes));
+      free(c), free(want), free(whole);
+    }
+  free(a), free(b);
+}
+static void ragged(void **state) {
+  (void)state;
+  each_table(ragged_of);
+}
+
 /* Any cutting of the rows, and any cutting of c, gives the same bits. */
 static void cuts_of(const rh_kernels *t, const rh_kernels *ref) {
   enum { ROWS = 600, M = 70, N = 45 };
@@ -214,8 +238,8 @@ static void special_values(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(small_sizes), cmocka_unit_test(large_sizes), cmocka_unit_test(every_place),
-      cmocka_unit_test(gradients),   cmocka_unit_test(cuts),        cmocka_unit_test(special_values),
+      cmocka_unit_test(small_sizes), cmocka_unit_test(large_sizes), cmocka_unit_test(every_place),    cmocka_unit_test(gradients),
+      cmocka_unit_test(ragged),      cmocka_unit_test(cuts),        cmocka_unit_test(special_values),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

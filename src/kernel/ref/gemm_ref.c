@@ -44,3 +44,14 @@ void RH_SYM(gemm_tn)(int64_t m, int64_t n, int64_t rows, const void *a_, int64_t
       *c = sum;
     }
 }
+
+void RH_SYM(gemm_tn_ragged)(int64_t m, int64_t rows, const void *a_, int64_t lda, const void *b_, int64_t ldb, void *c_, const int64_t *row,
+                            const int64_t *reach, int accumulate) {
+  const real *a = a_, *b = b_;
+  for (int64_t i = 0; i < m; i++)
+    for (int64_t j = 0; j < reach[i]; j++) {
+      real *c = (real *)c_ + row[i] + j, sum = accumulate ? *c : 0;
+      for (int64_t r = 0; r < rows; r++) sum = FMA(a[r * lda + i], b[r * ldb + j], sum);
+      *c = sum;
+    }
+}

@@ -1,6 +1,8 @@
 /* Parameter gradients: sums over rows of outer products. One operand's columns become vectors, the other's are spread, whichever way
  * wastes fewer lanes. Where a tile has many registers both are read in place, prefetched: their rows lie far apart, where no hardware looks
  * ahead. Where it has few, both are copied close together first: rows a power of two apart want the same few places of the first cache. */
+#include <string.h>
+
 #define UNIT 0
 #include "kernel/simd/tiles.h"
 
@@ -21,12 +23,28 @@ typedef struct rh_outer {
   real *c;
   int64_t c_s, c_v;
   int accumulate;
+  const int64_t *row, *reach; /* ragged: row i stands at c + row[i] and has reach[i] numbers, never fewer than the one before; else NULL */
 } rh_outer;
 
-/* Tiles of `kind` for ns outputs into c, through a small transposed buffer where vectors run down c's columns. */
-static void into(const rh_outer *o, rh_tile *t, int64_t ns, rh_tile_kind kind, real *c) {
-  if (o->c_v == 1) {
-    t->c = c;
+/* The buffer's `ns` rows of t->cols numbers from or to where they belong in c. */
+static void exchange(const rh_outer *o, const rh_tile *t, int64_t i, int64_t j, int64_t ns, real *buffer, int64_t width, int out) {
+  for (int64_t r = 0; r < ns; r++) {
+    real *c = o->row ? o->c + o->row[i + r] + j : o->c + (i + r) * o->c_s + j * o->c_v, *b = buffer + r * width;
+    const int64_t step = o->row ? 1 : o->c_v, left = o->row ? o->reach[i + r] - j : t->cols, n = left < t->cols ? left : t->cols;
+    for (int64_t l = 0; l < n; l++) {
+      if (out)
+        c[l * step] = b[l];
+      else
+        b[l] = c[l * step];
+    }
+  }
+}
+
+/* Tiles of `kind` for outputs [i, i + ns) x [j, j + t->cols), through a small buffer where c's rows are ragged or vectors run down its
+ * columns. */
+static void into(const rh_outer *o, rh_tile *t, int64_t i, int64_t j, int64_t ns, rh_tile_kind kind) {
+  if (o->c_v == 1 && !o->row) {
+    t->c = o->c + i * o->c_s + j;
     t->c_row = o->c_s;
     run_tiles(*t, ns, kind);
     return;
@@ -35,11 +53,10 @@ static void into(const rh_outer *o, rh_tile *t, int64_t ns, rh_tile_kind kind, r
   const int width = kind == TILE_WIDE ? 2 * RH_PANEL : RH_PANEL;
   t->c = buffer;
   t->c_row = width;
-  for (int64_t i = 0; t->accumulate && i < ns; i++)
-    for (int j = 0; j < t->cols; j++) buffer[i * width + j] = c[i * o->c_s + j * o->c_v];
+  if (o->row) memset(buffer, 0, (size_t)(ns * width) * sizeof *buffer); /* what lies beyond a row's end is summed, and dropped */
+  if (t->accumulate) exchange(o, t, i, j, ns, buffer, width, 0);
   run_tiles(*t, ns, kind);
-  for (int j = 0; j < t->cols; j++)
-    for (int64_t i = 0; i < ns; i++) c[i * o->c_s + j * o->c_v] = buffer[i * width + j];
+  exchange(o, t, i, j, ns, buffer, width, 1);
 }
 
 /* Spread columns times the vectors that t->b points at. */
@@ -47,10 +64,22 @@ static void column_tiles(const rh_outer *o, rh_tile *t, int64_t j, rh_tile_kind 
   const rh_cut cut = cut_tiles(o->ns, o->lds ? tile_rows[kind] : ROWS_OF_TWO);
   for (int64_t tile = 0, i = 0, width; tile < cut.tiles; tile++, i += width) {
     width = cut.least + (tile < cut.larger);
+    if (o->reach && o->reach[i + width - 1] <= j) continue;
     t->a = o->lds ? o->s + i : o->s + tile * STRIP;
     t->a_term = o->lds ? o->lds : width;
-    into(o, t, width, kind, o->c + i * o->c_s + j * o->c_v);
+    into(o, t, i, j, width, kind);
   }
+}
+
+/* Spread columns from i on alone. */
+static rh_outer from_column(const rh_outer *o, int64_t i, int64_t n) {
+  rh_outer part = *o;
+  part.ns = n, part.s = o->s + i;
+  if (o->row)
+    part.row = o->row + i, part.reach = o->reach + i;
+  else
+    part.c = o->c + i * o->c_s;
+  return part;
 }
 
 /* Some panels' columns from j on, each copied close together, zeros after the last: whole vectors may be read there. */
@@ -113,8 +142,7 @@ static void copied(const rh_outer *o, int64_t j) {
   const int64_t parts = (o->ns + STRIPS * ROWS_OF_TWO - 1) / (STRIPS * ROWS_OF_TWO);
   for (int64_t p = 0; p < parts; p++) {
     const int64_t i = o->ns * p / parts;
-    rh_outer part = *o;
-    part.ns = o->ns * (p + 1) / parts - i, part.s = o->s + i, part.c = o->c + i * o->c_s;
+    rh_outer part = from_column(o, i, o->ns * (p + 1) / parts - i);
     copy_strips(&part, strips);
     part.s = strips, part.lds = 0;
     copied_columns(&part, j);
@@ -125,7 +153,6 @@ static void copied(const rh_outer *o, int64_t j) {
 static void panels_in_place(const rh_outer *o) {
   const int64_t tiles = (o->ns + ROWS_OF_TWO - 1) / ROWS_OF_TWO, whole = o->nv / RH_PANEL * RH_PANEL;
   rh_tile t = {.k = o->rows, .a_row = 1, .b_term = o->ldv, .b_next = RH_PANEL, .accumulate = o->accumulate};
-  rh_outer part = *o;
   int64_t j = 0;
   for (; o->ns <= ROWS_OF_FOUR && j + 2 * RH_PANEL <= whole; j += 2 * RH_PANEL) {
     t.b = o->v + j, t.cols = 2 * RH_PANEL;
@@ -138,7 +165,7 @@ static void panels_in_place(const rh_outer *o) {
   }
   for (int64_t tile = 0; tile < tiles; tile++) { /* the wider operand's loop is the outer one */
     const int64_t i = o->ns * tile / tiles;
-    part.s = o->s + i, part.c = o->c + i * o->c_s, part.ns = o->ns * (tile + 1) / tiles - i;
+    const rh_outer part = from_column(o, i, o->ns * (tile + 1) / tiles - i);
     for (int64_t p = j; p < whole; p += RH_PANEL) t.b = o->v + p, column_tiles(&part, &t, p, TILE_WHOLE);
   }
 }
@@ -169,5 +196,23 @@ void RH_SYM(gemm_tn)(int64_t m, int64_t n, int64_t rows, const void *a, int64_t 
   if (along_m < along_n)
     o = (rh_outer){
         .ns = n, .nv = m, .rows = rows, .s = b, .lds = ldb, .v = a, .ldv = lda, .c = c, .c_s = 1, .c_v = ldc, .accumulate = accumulate};
+  outer(&o);
+}
+
+void RH_SYM(gemm_tn_ragged)(int64_t m, int64_t rows, const void *a, int64_t lda, const void *b, int64_t ldb, void *c, const int64_t *row,
+                            const int64_t *reach, int accumulate) {
+  if (m <= 0 || reach[m - 1] <= 0) return;
+  const rh_outer o = {.ns = m,
+                      .nv = reach[m - 1],
+                      .rows = rows,
+                      .s = a,
+                      .lds = lda,
+                      .v = b,
+                      .ldv = ldb,
+                      .c = c,
+                      .c_v = 1,
+                      .accumulate = accumulate,
+                      .row = row,
+                      .reach = reach};
   outer(&o);
 }
