@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/memory.h"
+#include "data/categories.h"
 #include "data/number.h"
 #include "data/source.h"
 
@@ -27,7 +27,10 @@ typedef struct csv {
   rh_arena arena;
   int64_t *slot; /* array[width]: where a cell goes in the row, -1 nowhere */
   int64_t d;
-  double *row; /* [d] */
+  rh_selection selection; /* of d columns */
+  rh_categories *texts;   /* array[d]; used where is_text */
+  bool *is_text;          /* array[d] */
+  double *row;            /* [d] */
   double largest;
 } csv;
 
@@ -259,17 +262,127 @@ static rh_status check_names(const csv *c, const int64_t *columns, int64_t line)
 
 /* slot, d and row from the selection. */
 static rh_status choose_columns(csv *c, int64_t header_line) {
-  int64_t *columns = NULL;
-  rh_status status = RH_OK;
   c->slot = rh_alloc((size_t)c->width * sizeof *c->slot);
   if (!c->slot) return RH_E_MEMORY;
-  RH_TRY(rh_columns_parse(c->source->name, c->source->options->columns, (const char *const *)c->names, c->width, &columns, &c->d));
+  RH_TRY(rh_columns_select(c->source->name, c->source->options, (const char *const *)c->names, c->width, &c->selection));
+  c->d = c->selection.n;
   for (int64_t j = 0; j < c->width; j++) c->slot[j] = -1;
-  for (int64_t k = 0; k < c->d; k++) c->slot[columns[k]] = k;
-  if (c->names) status = check_names(c, columns, header_line);
-  rh_free(columns);
-  c->row = status == RH_OK ? rh_alloc((size_t)c->d * sizeof *c->row) : NULL;
-  return status != RH_OK ? status : c->row ? RH_OK : RH_E_MEMORY;
+  for (int64_t k = 0; k < c->d; k++) c->slot[c->selection.columns[k]] = k;
+  if (c->names) RH_TRY(check_names(c, c->selection.columns, header_line));
+  c->row = rh_alloc((size_t)c->d * sizeof *c->row);
+  c->texts = rh_alloc_zero((size_t)c->d, sizeof *c->texts);
+  c->is_text = rh_alloc_zero((size_t)c->d, sizeof *c->is_text);
+  return c->row && c->texts && c->is_text ? RH_OK : RH_E_MEMORY;
+}
+
+/* ---- columns of texts ---- */
+
+static int64_t column_named(const csv *c, const char *name) {
+  for (int64_t k = 0; k < c->d && name; k++) {
+    if (strcmp(c->names[c->selection.columns[k]], name) == 0) return k;
+  }
+  return -1;
+}
+
+/* Categories that are known, at the columns of their names; by place where none of the names is in the header. */
+static rh_status set_known(csv *c, const rh_known_columns *known) {
+  bool by_header = false;
+  for (int64_t i = 0; i < known->n_names && c->names && !by_header; i++) by_header = column_named(c, known->names[i]) >= 0;
+  for (int64_t i = 0; i < known->n; i++) {
+    const rh_known_column *column = &known->column[i];
+    const int64_t k = by_header ? column_named(c, column->name) : column->place[known->narrow == c->d];
+    if (k < 0 || k >= c->d || c->is_text[k]) continue; /* that the column is missing is found by who wants it */
+    c->is_text[k] = true;
+    for (int64_t t = 0; t < column->n; t++) {
+      int64_t ignored;
+      RH_TRY(rh_categories_place(&c->texts[k], column->texts[t], (int64_t)strlen(column->texts[t]), &ignored));
+    }
+    c->texts[k].closed = true;
+  }
+  return RH_OK;
+}
+
+typedef struct seen { /* of the cells of one column */
+  int64_t numbers, texts, line;
+  cell text; /* the first one */
+} seen;
+
+static void look_at_row(csv *trial, seen *all, bool *whole) {
+  *whole = false;
+  for (int64_t j = 0; j < trial->width; j++) {
+    const int64_t line = trial->line, k = trial->slot[j];
+    cell x;
+    if (read_cell(trial, &x) != RH_OK || at_end_of_line(trial) != (j + 1 == trial->width)) return; /* an error when it is read */
+    if (k >= 0 && x.n > 0) {
+      if (!is_text(&x)) {
+        all[k].numbers++;
+      } else if (all[k].texts++ == 0) {
+        all[k].line = line;
+        all[k].text = x;
+      }
+    }
+    if (j + 1 < trial->width) trial->p++;
+  }
+  skip_line_end(trial);
+  *whole = true;
+}
+
+/* A context column of texts is one of categories. One of texts and numbers could be numbers with a bad cell: who means categories says so.
+ */
+static rh_status find_texts(csv *c) {
+  csv trial = *c;
+  seen *all = rh_alloc_zero((size_t)c->d, sizeof *all);
+  if (!all) return RH_E_MEMORY;
+  for (bool whole = true; whole && next_row(&trial);) look_at_row(&trial, all, &whole);
+  rh_status status = RH_OK;
+  for (int64_t k = 0; k < c->d && status == RH_OK; k++) {
+    const rh_role role = c->selection.facts[k].role;
+    char where[512], show[RH_SHOW_BYTES];
+    if (role == RH_ROLE_DATA || all[k].texts == 0) continue;
+    c->is_text[k] = true;
+    if (role == RH_ROLE_CATEGORY || all[k].numbers == 0) continue;
+    status = rh_fail(RH_E_DATA,
+                     "%s: \"%s\" is not a number, other cells of the column are; correct it, or say that the column holds categories "
+                     "(--categorical %lld)",
+                     where_is(c, all[k].line, c->selection.columns[k], where), rh_show(all[k].text.at, all[k].text.n, show),
+                     (long long)c->selection.columns[k] + 1);
+  }
+  rh_free(all);
+  return status;
+}
+
+static rh_status fail_category(const csv *c, int64_t line, int64_t j, const cell *x) {
+  char where[512], show[RH_SHOW_BYTES], list[200];
+  const rh_categories *texts = &c->texts[c->slot[j]];
+  where_is(c, line, j, where);
+  rh_show(x->at, x->n, show);
+  if (texts->closed)
+    return rh_fail(RH_E_DATA, "%s: \"%s\" is no category of the fit's; there are %s", where, show,
+                   rh_categories_list(texts, list, sizeof list));
+  return rh_fail(RH_E_DATA, "%s: \"%s\" is one category more than the %d that a column may have; group them, or leave the column out",
+                 where, show, RH_CATEGORIES_MOST);
+}
+
+/* A cell of a column of texts; p ends on the separator or the line's end. */
+static rh_status read_category(csv *c, int64_t j, double *value) {
+  char text[RH_CATEGORY_BYTES];
+  const int64_t line = c->line;
+  int64_t n = 0, place;
+  cell x;
+  RH_TRY(read_cell(c, &x));
+  if (x.n == 0) return fail_cell(c, line, j, &x);
+  for (int64_t i = 0; i < x.n && n < RH_CATEGORY_BYTES; i++) {
+    text[n++] = (char)x.at[i];
+    i += x.quoted && x.at[i] == '"'; /* doubled */
+  }
+  char where[512];
+  if (n == RH_CATEGORY_BYTES || !rh_is_utf8(text, n))
+    return rh_fail(RH_E_DATA, "%s: a category is a text of at most %d bytes in UTF-8; correct the cell, or save the file as UTF-8",
+                   where_is(c, line, j, where), RH_CATEGORY_BYTES - 1);
+  RH_TRY(rh_categories_place(&c->texts[c->slot[j]], text, n, &place));
+  if (place < 0) return fail_category(c, line, j, &x);
+  *value = (double)place;
+  return RH_OK;
 }
 
 /* After this p is at the first row of data. */
@@ -318,7 +431,9 @@ static rh_status read_row(csv *c) {
   const int64_t line = c->line;
   for (int64_t j = 0; j < c->width; j++) {
     cell skipped;
-    if (c->slot[j] >= 0) {
+    if (c->slot[j] >= 0 && c->is_text[c->slot[j]]) {
+      RH_TRY(read_category(c, j, &c->row[c->slot[j]]));
+    } else if (c->slot[j] >= 0) {
       RH_TRY(read_number(c, j, &c->row[c->slot[j]]));
     } else {
       RH_TRY(read_cell(c, &skipped));
@@ -355,8 +470,16 @@ static rh_status make_table(const csv *c, rh_spool *spool, int64_t n, rh_table *
   const rh_cells made = {spool->data, RH_CELL_F8, false, n, c->d, c->d * (int64_t)sizeof(double), sizeof(double)};
   const rh_status status = rh_table_wrap(&made, names, table);
   rh_free(names);
-  if (status == RH_OK) rh_table_own(*table, NULL, spool);
-  return status;
+  if (status != RH_OK) return status;
+  rh_table_own(*table, NULL, spool);
+  for (int64_t k = 0; k < c->d; k++) {
+    if (!c->is_text[k]) continue;
+    c->selection.facts[k].texts = c->texts[k].text;
+    c->selection.facts[k].n_texts = c->texts[k].n;
+  }
+  const rh_status described = rh_table_describe(*table, c->selection.facts);
+  if (described != RH_OK) rh_table_free(*table);
+  return described;
 }
 
 static rh_status check_encoding(const rh_source *s) {
@@ -381,12 +504,18 @@ static rh_status read_csv(rh_source *source, rh_table **table) {
   if (source->size >= 3 && memcmp(c.p, "\xEF\xBB\xBF", 3) == 0) c.p += 3;
   rh_source_spool(source, &spool);
   rh_status status = read_head(&c, &first);
+  if (status == RH_OK) status = source->options->known ? set_known(&c, source->options->known) : RH_OK;
+  if (status == RH_OK && !source->options->known && source->options->context) status = find_texts(&c);
   if (status == RH_OK) status = read_rows(&c, &spool, &n);
   if (status == RH_OK) status = make_table(&c, &spool, n, table);
   rh_spool_close(&spool);
   rh_free(first.cell);
   rh_free(c.slot);
   rh_free(c.row);
+  for (int64_t k = 0; k < c.d && c.texts; k++) rh_categories_free(&c.texts[k]);
+  rh_free(c.texts);
+  rh_free(c.is_text);
+  rh_selection_free(&c.selection);
   rh_arena_free(&c.arena);
   return status;
 }
