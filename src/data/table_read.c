@@ -64,7 +64,7 @@ static rh_status check_values(const rh_source *source, const rh_table *table) {
 
 static rh_status select_columns(const rh_source *source, rh_table *table) {
   rh_selection s = {0};
-  if (!source->options->columns && !source->options->context) return RH_OK;
+  if (!source->options->columns && !source->options->context && !source->options->categorical) return RH_OK;
   RH_TRY(rh_columns_select(source->name, source->options, rh_table_names(table), rh_table_columns(table), &s));
   rh_status status = rh_table_select(table, s.columns, s.n);
   if (status == RH_OK) status = rh_table_describe(table, s.facts);
