@@ -461,25 +461,27 @@ static rh_status read_rows(csv *c, rh_spool *spool, int64_t *n) {
   return rh_spool_done(spool);
 }
 
-static rh_status make_table(const csv *c, rh_spool *spool, int64_t n, rh_table **table) {
+static rh_status make_table(const csv *c, rh_spool *spool, int64_t n, rh_table **out) {
+  rh_table *table = NULL;
   const char **names = c->names ? rh_alloc((size_t)c->d * sizeof *names) : NULL;
   if (c->names && !names) return RH_E_MEMORY;
-  for (int64_t j = 0; names && j < c->width; j++) {
-    if (c->slot[j] >= 0) names[c->slot[j]] = c->names[j];
-  }
+  for (int64_t k = 0; names && k < c->d; k++) names[k] = c->names[c->selection.columns[k]];
   const rh_cells made = {spool->data, RH_CELL_F8, false, n, c->d, c->d * (int64_t)sizeof(double), sizeof(double)};
-  const rh_status status = rh_table_wrap(&made, names, table);
+  rh_status status = rh_table_wrap(&made, names, &table);
   rh_free(names);
-  if (status != RH_OK) return status;
-  rh_table_own(*table, NULL, spool);
   for (int64_t k = 0; k < c->d; k++) {
     if (!c->is_text[k]) continue;
     c->selection.facts[k].texts = c->texts[k].text;
     c->selection.facts[k].n_texts = c->texts[k].n;
   }
-  const rh_status described = rh_table_describe(*table, c->selection.facts);
-  if (described != RH_OK) rh_table_free(*table);
-  return described;
+  if (status == RH_OK) status = rh_table_describe(table, c->selection.facts);
+  if (status != RH_OK) {
+    rh_table_free(table);
+    return status;
+  }
+  rh_table_own(table, NULL, spool);
+  *out = table;
+  return RH_OK;
 }
 
 static rh_status check_encoding(const rh_source *s) {
