@@ -79,6 +79,20 @@ rh_status rh_fail_no_context(const rh_model *m) {
                  m->flow->context == 1 ? "it" : "them");
 }
 
+void rh_note_context(const rh_table *table, int64_t data, json_t *notes) {
+  const int64_t context = rh_table_columns(table) - data;
+  char text[400], label[RH_LABEL_BYTES];
+  int used = snprintf(text, sizeof text, "the density is that of %lld column%s given %lld: ", (long long)data, data == 1 ? "" : "s",
+                      (long long)context);
+  for (int64_t i = 0; i < context; i++) {
+    const bool room = used + 2 * RH_LABEL_BYTES < (int)sizeof text;
+    used += snprintf(text + used, sizeof text - (size_t)used, "%s%s", i ? ", " : "",
+                     room ? rh_table_label(table, data + i, label, sizeof label) : "...");
+    if (!room) break;
+  }
+  json_array_insert_new(notes, 0, json_string(text));
+}
+
 /* ---- what a reader should know ---- */
 
 void rh_known_free(rh_known_columns *known) {

@@ -9,6 +9,9 @@ rh_status rh_whole_order(const rh_model *model, int64_t **order) RH_WARN_UNUSED;
 /* The same for a table whose columns' roles are known; *data: how many are modelled. */
 rh_status rh_role_order(const rh_table *table, int64_t **order, int64_t *data) RH_WARN_UNUSED;
 
+/* Puts "the density is that of 11 columns given 1: column 12 (quality)" before the notes; the context's columns follow `data` others. */
+void rh_note_context(const rh_table *table, int64_t data, json_t *notes);
+
 /* What a CSV reader should know of columns of texts. All of it goes with rh_known_free. */
 typedef enum rh_table_kind {
   RH_TABLE_WHOLE, /* of all columns */

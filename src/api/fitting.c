@@ -225,17 +225,6 @@ static rh_status set_names(fit_job *j) {
   return failed ? rh_fail(RH_E_MEMORY, "out of memory for the columns' names") : RH_OK;
 }
 
-/* "the density is that of 11 columns given 1: quality" */
-static void note_context(const fit_job *j, json_t *notes) {
-  char text[300], label[RH_LABEL_BYTES];
-  int used = snprintf(text, sizeof text, "the density is that of %lld column%s given %lld: ", (long long)j->data, j->data == 1 ? "" : "s",
-                      (long long)j->context);
-  for (int64_t i = 0; i < j->context && used < 150; i++)
-    used += snprintf(text + used, sizeof text - (size_t)used, "%s%s", i ? ", " : "",
-                     used < 120 ? rh_table_label(j->table[RH_PART_TRAIN], j->data + i, label, sizeof label) : "...");
-  json_array_insert_new(notes, 0, json_string(text));
-}
-
 /* The modelled columns are looked at without the context, the context without them. */
 static rh_status analyse_parts(fit_job *j, const rh_table *data) {
   const rh_part *part = &j->part[RH_PART_TRAIN];
@@ -243,7 +232,7 @@ static rh_status analyse_parts(fit_job *j, const rh_table *data) {
   if (!j->context) return RH_OK;
   const rh_conditions_options options = {j->o.compute.real_bytes, j->o.embedding};
   json_t *notes = json_object_get(j->plan, "report");
-  note_context(j, notes);
+  rh_note_context(part->table, j->data, notes);
   return rh_conditions(part->table, part->row, part->n, j->data, j->order + j->data, &options, &j->encoder, notes);
 }
 
