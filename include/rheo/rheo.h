@@ -90,6 +90,8 @@ RH_API rh_status rh_density_decode(rh_density *density, int64_t rows, const doub
  *                  header     is the first line of a CSV file one? "yes", "no", or "detect" (default): a line of texts is one, a line of
  *                             numbers is none, one of both is an error
  *                  separator  ",", ";" or "\t"; default: detected
+ * Context columns are found by their names where the file has a header, else where they stood in the fit's table. An encoded file has them
+ * behind the codes, and one to decode too; decoded and sampled files are tables as the fit's was, the context in its place.
  * report: a JSON object; NULL where it is not wanted. */
 
 /* report: n (rows), mean, stderr, finite_mean, zero_density, notes (sentences; encode's has them too); where the data is discrete also
@@ -98,7 +100,10 @@ RH_API rh_status rh_density_decode(rh_density *density, int64_t rows, const doub
 RH_API rh_status rh_score_file(rh_density *density, const char *data, const char *output, const char *options, char **report);
 RH_API rh_status rh_encode_file(rh_density *density, const char *data, const char *output, const char *options, char **report);
 RH_API rh_status rh_decode_file(rh_density *density, const char *codes, const char *output, const char *options, char **report);
-/* Options instead: count (rows), seed, temperature. */
+/* Options instead: count (rows), seed, temperature, header, separator; of a conditional density also
+ *   context         a file: count rows are drawn for each of its rows, one after another; it has the context columns, or all of them
+ *   context_values  instead: "a=1.5,b=red", one context, by name or by number
+ *   with_context    false: the context is left out of the output */
 RH_API rh_status rh_sample_file(rh_density *density, const char *output, const char *options, char **report);
 
 /* Is it what it claims to be? data may be NULL: then samples are looked at. Options also: rows, how many rows are looked at (default
@@ -151,6 +156,9 @@ typedef struct rh_block {
  *   set      object of key: value pairs
  *   handle   "auto" (default): constant, duplicated, collinear, discrete, bounded and heavy-tailed columns are detected and handled;
  *            "none": only standardized
+ *   context  a list of the columns that condition the density of the others, as in columns; those that hold texts are categories
+ *   categorical   a list of those of them that hold categories in whole numbers (or in texts and numbers)
+ *   embedding     numbers of the vector learned for a category, where there are more than 4; default: half as many, at most 50
  *   epochs, steps, time (seconds)   the end of the run, the first reached
  *   seed     default 0
  *   dtype    "f32" (default) or "f64"
