@@ -55,19 +55,29 @@ static rh_status wrong_width(const char *name, const json_t *wanted, int64_t wid
                  (long long)columns, (long long)width, list_names(wanted, list));
 }
 
-/* index[i] = the table's column of the model's i-th name; *found: how many there are, *missing one that is not there. */
-static void look_up(const json_t *wanted, const char *const *names, int64_t columns, int64_t *index, int64_t *found, const char **missing) {
+/* index[i] = the table's column of the model's i-th name; *found: how many there are; missing: those that are not. */
+static void look_up(const json_t *wanted, const char *const *names, int64_t columns, int64_t *index, int64_t *found,
+                    char missing[LIST_BYTES]) {
   size_t i;
   json_t *name;
+  bool room = true;
   *found = 0;
-  *missing = NULL;
+  missing[0] = '\0';
   json_array_foreach(wanted, i, name) {
     index[i] = find_name(names, columns, json_string_value(name));
     if (index[i] >= 0)
       ++*found;
-    else if (!*missing)
-      *missing = json_string_value(name);
+    else
+      room = room && list_name(missing, !*missing, json_string_value(name));
   }
+}
+
+static rh_status fail_missing(const char *name, const char *missing, bool several) {
+  if (several)
+    return rh_fail(RH_E_SHAPE, "%s: the model's columns %s are not in the header: rename them there, or choose columns (--columns LIST)",
+                   name, missing);
+  return rh_fail(RH_E_SHAPE, "%s: the model's column '%.64s' is not in the header: rename it there, or choose columns (--columns LIST)",
+                 name, missing);
 }
 
 static rh_status by_place(const int64_t *order, int64_t width, rh_table *table) {
@@ -79,17 +89,15 @@ rh_status rh_match_columns(const char *name, const json_t *wanted, int64_t width
   const char *const *names = rh_table_names(table);
   if (names && wanted && (int64_t)json_array_size(wanted) == width) {
     int64_t found;
-    const char *missing;
+    char missing[LIST_BYTES];
     int64_t *index = rh_alloc((size_t)width * sizeof *index);
     if (!index) return RH_E_MEMORY;
-    look_up(wanted, names, columns, index, &found, &missing);
+    look_up(wanted, names, columns, index, &found, missing);
     rh_status status = RH_OK;
     if (found == width) {
       status = rh_table_select(table, index, width);
     } else if (found > 0 || columns != width) {
-      status =
-          rh_fail(RH_E_SHAPE, "%s: the model's column '%.64s' is not in the header: rename it there, or choose columns (--columns LIST)",
-                  name, missing);
+      status = fail_missing(name, missing, width - found > 1);
     } else { /* none of the names is known, the width fits */
       status = by_place(order, width, table);
     }

@@ -315,6 +315,8 @@ class Conditional(CommandTest):
         self.write("less.csv", self.test, ["x", "y", "c"])
         self.refused(1, "less.csv: the model's column 'colour' is not in the header", "score", "model.rheo", "less.csv")
         self.refused(1, "less.csv: the model's context column 'colour' is not in the header", "sample", "model.rheo", "--context", "less.csv", "-n", 1, "-o", "out.csv")
+        self.write("least.csv", self.test, ["x", "y"])
+        self.refused(1, "least.csv: the model's columns c, colour are not in the header", "score", "model.rheo", "least.csv")
         np.save(self.path("three.npy"), np.zeros((5, 3)))
         self.refused(1, "three.npy: has 3 columns, the model takes 4", "score", "numbers.rheo", "three.npy")
         self.refused(1, "three.npy: has 3 columns: give the 2 context columns", "sample", "numbers.rheo", "--context", "three.npy", "-n", 1, "-o", "out.csv")
