@@ -60,6 +60,23 @@ static const arg_option options[] = {
      .kind = ARG_TEXT,
      .value = "LIST",
      .help = "Use these columns: names, numbers from 1, ranges (a,b,3-7); -c leaves one out."},
+    {.name = "context",
+     .kind = ARG_TEXT,
+     .value = "LIST",
+     .help =
+         "Fit the density of the other columns given these, p(others | context): names, numbers from 1, ranges. Numbers are standardized; "
+         "a column of texts holds categories."},
+    {.name = "categorical",
+     .kind = ARG_TEXT,
+     .value = "LIST",
+     .help = "Context columns that hold categories coded as whole numbers, or as texts and numbers. Up to 4 categories become one number "
+             "each, more an embedding."},
+    {.name = "embedding",
+     .kind = ARG_COUNT,
+     .value = "N",
+     .least = 1,
+     .most = 1024,
+     .help = "Numbers of the learned vector that stands for a category. Default: half as many as there are categories, at most 50."},
     HEADER_OPTION,
     {.name = "memory",
      .kind = ARG_CHOICE,
@@ -115,8 +132,9 @@ static json_t *split_list(const char *text) {
 
 static char *fit_options(const cli_args *args) {
   static const struct { const char *option, *key; } renamed[] = {{"any-isa", "any_isa"}};
-  static const char *const keys[] = {"output", "arch",    "set",    "handle", "epochs", "steps",   "time",    "seed", "dtype",
-                                     "split",  "columns", "header", "memory", "resume", "any-isa", "threads", "isa",  NULL};
+  static const char *const keys[] = {"output",  "arch",    "set",   "handle",  "epochs",      "steps",     "time",
+                                     "seed",    "dtype",   "split", "columns", "header",      "memory",    "resume",
+                                     "any-isa", "threads", "isa",   "context", "categorical", "embedding", NULL};
   json_t *picked = json_object();
   for (int i = 0; keys[i]; i++) {
     json_t *value = json_object_get(args->given, keys[i]);

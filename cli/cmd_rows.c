@@ -55,6 +55,17 @@ static const arg_option sample_options[] = {
      .least = 1e-6,
      .most = 1e6,
      .help = "Scale of the base's spread; 1, the default, is the density itself."},
+    {.name = "context",
+     .kind = ARG_TEXT,
+     .value = "FILE",
+     .help = "For a conditional model: draw N rows for every row of this table of the context columns. A whole table is fine too: they are "
+             "found by name, or stand where they stood in the fit's table."},
+    {.name = "context-values",
+     .kind = ARG_TEXT,
+     .value = "A=1,B=red",
+     .help = "One context instead of a file of them: a value for every context column, by name or by number."},
+    {.name = "no-context", .kind = ARG_FLAG, .help = "Leave the context columns out of OUT."},
+    HEADER_OPTION,
     {.name = "dtype", .kind = ARG_CHOICE, .value = "TYPE", .choices = "f32|f64", .help = "The arithmetic; default: that of the fit."}};
 
 typedef rh_status file_call(rh_density *density, const char *data, const char *output, const char *options, char **report);
@@ -140,8 +151,24 @@ static int run_decode(const cli_args *args) {
   return run_file(args, rh_decode_file, true, rows_human);
 }
 
+/* The library's options; the caller frees the text. */
+static char *pick_sample_options(const cli_args *args) {
+  static const struct {
+    const char *option, *key;
+  } keys[] = {{"count", "count"},     {"seed", "seed"},     {"temperature", "temperature"},
+              {"context", "context"}, {"header", "header"}, {"context-values", "context_values"}};
+  json_t *picked = json_object();
+  for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+    json_t *value = json_object_get(args->given, keys[i].option);
+    if (value) json_object_set(picked, keys[i].key, value);
+  }
+  if (arg_flag(args, "no-context")) json_object_set_new(picked, "with_context", json_false());
+  char *text = json_dumps(picked, JSON_COMPACT);
+  json_decref(picked);
+  return text;
+}
+
 static int run_sample(const cli_args *args) {
-  static const char *const keys[] = {"count", "seed", "temperature", NULL};
   const char *output = arg_text(args, "output", NULL);
   if (!json_object_get(args->given, "count")) return complain(EXIT_USAGE, "sample: how many rows? give -n N");
   if (!output) return complain(EXIT_USAGE, "sample: where should the rows go? give -o OUT (- is standard output)");
@@ -149,7 +176,7 @@ static int run_sample(const cli_args *args) {
   if (code) return code;
   rh_density *density = open_model(args, &code);
   if (!density) return code;
-  char *options = arg_pick(args, keys), *report = NULL;
+  char *options = pick_sample_options(args), *report = NULL;
   if (!to_stdout(output)) catch_signals(density);
   const rh_status status = rh_sample_file(density, output, options, &report);
   free(options);
@@ -162,7 +189,8 @@ const cli_command command_score = {
     .operands = "MODEL DATA",
     .summary = "The log-density of every row of a table; prints the mean and its standard error.",
     .details =
-        "Nats per row, in the units of the file; also bits/dim where the data is discrete. Columns that the fit dropped (constant, copies, "
+        "Nats per row, in the units of the file; of a conditional model log p(row | context). Also bits/dim where the data is discrete. "
+        "Columns that the fit dropped (constant, copies, "
         "linear combinations of others) are not looked at: a row that contradicts them scores as if it fitted, as does a value between the "
         "levels of a discrete column; rheo check counts such cells.",
     OPTIONS(score_options),
@@ -172,6 +200,7 @@ const cli_command command_score = {
 const cli_command command_encode = {.name = "encode",
                                     .operands = "MODEL DATA -o OUT",
                                     .summary = "Map rows to codes, which are standard normal under the model.",
+                                    .details = "A conditional model's context columns follow the codes, so that decode can read them.",
                                     OPTIONS(code_options),
                                     .least_operands = 2,
                                     .most_operands = 2,
@@ -179,6 +208,9 @@ const cli_command command_encode = {.name = "encode",
 const cli_command command_decode = {.name = "decode",
                                     .operands = "MODEL CODES -o OUT",
                                     .summary = "Map codes back to rows.",
+                                    .details =
+                                        "CODES of a conditional model hold the context columns too, as encode writes them; OUT has the "
+                                        "columns of the fit's table, in its order.",
                                     OPTIONS(code_options),
                                     .least_operands = 2,
                                     .most_operands = 2,
@@ -186,6 +218,10 @@ const cli_command command_decode = {.name = "decode",
 const cli_command command_sample = {.name = "sample",
                                     .operands = "MODEL -n N -o OUT",
                                     .summary = "Draw rows from the density.",
+                                    .details =
+                                        "A conditional model needs contexts: N rows are drawn for each, one context after another, and "
+                                        "OUT has the columns of the fit's table, in its order. Row i depends on the seed, on i and on "
+                                        "its context alone.",
                                     OPTIONS(sample_options),
                                     .least_operands = 1,
                                     .most_operands = 1,

@@ -4,7 +4,7 @@
  * model) and back. Rows are always the RAW rows of the data: preprocessing is part of the density, and so is its share of the likelihood.
  *
  * Units      log-densities in nats per row, of the data in its own units.
- * Arrays     row-major, C order. A row holds the data columns, then the context columns if the density has any.
+ * Arrays     row-major, C order. A row holds the data columns, then the context columns if the density has any: p(data | context).
  * Options    text: a JSON object such as {"threads": 2, "isa": "v3"}; NULL or "" takes every default. Unknown keys are errors that name
  *            the nearest known one.
  * Errors     every call that can fail returns an rh_status, leaves its outputs as they were on failure, and sets the calling thread's
@@ -59,6 +59,9 @@ RH_API void rh_density_stop(rh_density *density, int stop);
 RH_API int64_t rh_density_columns(const rh_density *density); /* d: data columns of a row */
 RH_API int64_t rh_density_context(const rh_density *density); /* c: context columns, 0 = none */
 RH_API int64_t rh_density_latent(const rh_density *density);  /* numbers of a code */
+/* The number that stands for a category in context column `column` (from 0 to c - 1), where the categories are texts: its place in the
+ * fit's list, from 0. Categories that are whole numbers stand for themselves. */
+RH_API rh_status rh_density_category(const rh_density *density, int64_t column, const char *category, double *value);
 /* What it is, as a JSON object: architecture, columns, parameters, precision, handling of the data, how it was fitted.
  * plan != 0: also what scoring takes: bytes and operations a row, rows of a block. */
 RH_API rh_status rh_density_info(rh_density *density, int plan, char **json);
@@ -69,8 +72,9 @@ RH_API rh_status rh_density_plan(rh_density *density, int nodes, char **text);
 RH_API rh_status rh_density_log_prob(rh_density *density, int64_t rows, const double *x, double *log_prob);
 RH_API rh_status rh_density_log_prob_f32(rh_density *density, int64_t rows, const float *x, float *log_prob);
 
-/* Samples number first, first + 1, ...: number i depends on (seed, i) alone. temperature scales the base's spread, 1 = the density itself.
- * context: [rows, c], NULL when c = 0. x: [rows, d]; log_prob: [rows] or NULL, the log-density at temperature 1. */
+/* Samples number first, first + 1, ...: number i depends on (seed, i) and its own context alone. temperature scales the base's spread,
+ * 1 = the density itself. context: [rows, c], one for each sample, NULL when c = 0; a value that is no category of the fit's is an error.
+ * x: [rows, d]; log_prob: [rows] or NULL, the log-density at temperature 1. */
 RH_API rh_status rh_density_sample(rh_density *density, uint64_t seed, double temperature, int64_t first, int64_t rows,
                                    const double *context, double *x, double *log_prob);
 
@@ -86,6 +90,8 @@ RH_API rh_status rh_density_decode(rh_density *density, int64_t rows, const doub
  *                  header     is the first line of a CSV file one? "yes", "no", or "detect" (default): a line of texts is one, a line of
  *                             numbers is none, one of both is an error
  *                  separator  ",", ";" or "\t"; default: detected
+ * Context columns are found by their names where the file has a header, else where they stood in the fit's table. An encoded file has them
+ * behind the codes, and one to decode too; decoded and sampled files are tables as the fit's was, the context in its place.
  * report: a JSON object; NULL where it is not wanted. */
 
 /* report: n (rows), mean, stderr, finite_mean, zero_density, notes (sentences; encode's has them too); where the data is discrete also
@@ -94,7 +100,10 @@ RH_API rh_status rh_density_decode(rh_density *density, int64_t rows, const doub
 RH_API rh_status rh_score_file(rh_density *density, const char *data, const char *output, const char *options, char **report);
 RH_API rh_status rh_encode_file(rh_density *density, const char *data, const char *output, const char *options, char **report);
 RH_API rh_status rh_decode_file(rh_density *density, const char *codes, const char *output, const char *options, char **report);
-/* Options instead: count (rows), seed, temperature. */
+/* Options instead: count (rows), seed, temperature, header, separator; of a conditional density also
+ *   context         a file: count rows are drawn for each of its rows, one after another; it has the context columns, or all of them
+ *   context_values  instead: "a=1.5,b=red", one context, by name or by number
+ *   with_context    false: the context is left out of the output */
 RH_API rh_status rh_sample_file(rh_density *density, const char *output, const char *options, char **report);
 
 /* Is it what it claims to be? data may be NULL: then samples are looked at. Options also: rows, how many rows are looked at (default
@@ -147,6 +156,9 @@ typedef struct rh_block {
  *   set      object of key: value pairs
  *   handle   "auto" (default): constant, duplicated, collinear, discrete, bounded and heavy-tailed columns are detected and handled;
  *            "none": only standardized
+ *   context  a list of the columns that condition the density of the others, as in columns; those that hold texts are categories
+ *   categorical   a list of those of them that hold categories in whole numbers (or in texts and numbers)
+ *   embedding     numbers of the vector learned for a category, where there are more than 4; default: half as many, at most 50
  *   epochs, steps, time (seconds)   the end of the run, the first reached
  *   seed     default 0
  *   dtype    "f32" (default) or "f64"

@@ -1,5 +1,5 @@
 /* The face's calls over arrays. */
-#include "api/handle.h"
+#include "api/conditional.h"
 #include "base/memory.h"
 
 /* The widths of a call's rows, by the model. */
@@ -48,6 +48,7 @@ rh_status rh_density_log_prob(rh_density *density, int64_t rows, const double *x
   RH_TRY(check("rh_density_log_prob", density, rows, x, log_prob));
   const widths w = widths_of(density);
   RH_TRY(finite("rh_density_log_prob", rows, w.data + w.context, x));
+  RH_TRY(rh_check_context(density->model, "rh_density_log_prob", rows, w.data + w.context, w.data, x));
   const rh_dense_rows dense = {rows, w.data + w.context, x};
   const rh_rows source = rh_rows_dense(&dense);
   rh_scorer *scorer;
@@ -74,6 +75,7 @@ rh_status rh_density_log_prob_f32(rh_density *density, int64_t rows, const float
       for (int64_t i = 0; i < n * columns; i++) wide[i] = (double)x[first * columns + i];
       if (pass == 0) {
         status = finite("rh_density_log_prob_f32", n, columns, wide);
+        if (status == RH_OK) status = rh_check_context(density->model, "rh_density_log_prob_f32", n, columns, w.data, wide);
         continue;
       }
       status = rh_density_log_prob(density, n, wide, result);
@@ -99,6 +101,7 @@ rh_status rh_density_sample(rh_density *density, uint64_t seed, double temperatu
                    w.context ? "given" : "NULL");
   }
   if (context) RH_TRY(finite("rh_density_sample", rows, w.context, context));
+  if (context) RH_TRY(rh_check_context(density->model, "rh_density_sample", rows, w.context, 0, context));
   /* Row i of the context belongs to sample first + i: rh_sample numbers both alike. */
   const rh_dense_rows dense = {first + rows, w.context, context ? context - first * w.context : NULL};
   const rh_rows source = rh_rows_dense(&dense);
@@ -114,7 +117,9 @@ typedef rh_status code_fn(rh_scorer *s, const rh_rows *rows, int64_t first, int6
 
 static rh_status code(const char *call, code_fn *fn, rh_density *density, int64_t rows, int64_t columns, const double *in, double *out,
                       double *ladj) {
+  const int64_t c = widths_of(density).context;
   RH_TRY(finite(call, rows, columns, in));
+  RH_TRY(rh_check_context(density->model, call, rows, columns, columns - c, in));
   const rh_dense_rows dense = {rows, columns, in};
   const rh_rows source = rh_rows_dense(&dense);
   rh_scorer *scorer;
@@ -135,4 +140,12 @@ rh_status rh_density_decode(rh_density *density, int64_t rows, const double *z, 
   RH_TRY(check("rh_density_decode", density, rows, z, x));
   const widths w = widths_of(density);
   return code("rh_density_decode", rh_decode, density, rows, w.latent + w.context, z, x, ladj);
+}
+
+rh_status rh_density_category(const rh_density *density, int64_t column, const char *category, double *value) {
+  if (!density || !category || !value) return rh_fail(RH_E_ARGUMENT, "rh_density_category: density, category and value must not be NULL");
+  if (column < 0 || column >= widths_of(density).context)
+    return rh_fail(RH_E_ARGUMENT, "rh_density_category: there is no context column %lld (from 0), the model has %lld", (long long)column,
+                   (long long)widths_of(density).context);
+  return rh_category_value(density->model, column, category, value);
 }

@@ -2,9 +2,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "api/conditional.h"
 #include "api/jacobian.h"
 #include "api/rounded.h"
-#include "api/tables.h"
 #include "base/memory.h"
 
 /* What the rows looked at have shown. */
@@ -210,11 +210,21 @@ static rh_status fill_rows(rh_density *d, const rh_table *table, const check_opt
     rows_read(in, table);
     return RH_OK;
   }
-  if (in->context)
-    return rh_fail(RH_E_ARGUMENT, "check: the model is conditional on %lld columns: give rows of data", (long long)in->context);
+  if (in->context) {
+    return rh_fail(RH_E_ARGUMENT, "check: the model is conditional: give DATA, rows of the data and the context");
+  }
   rh_scorer *scorer;
   RH_TRY(rh_density_scorer(d, o->seed, 1, &scorer));
   return rh_sample(scorer, NULL, 0, rows, in->x, NULL);
+}
+
+/* The number of a column in a whole table. */
+static rh_status whole_column(const rh_model *model, int64_t *column) {
+  int64_t *order;
+  RH_TRY(rh_whole_order(model, &order));
+  *column = order[*column];
+  rh_free(order);
+  return RH_OK;
 }
 
 static rh_status check_rows(rh_density *d, const char *data, const check_options *o, findings *f) {
@@ -229,6 +239,9 @@ static rh_status check_rows(rh_density *d, const char *data, const check_options
   if (status == RH_OK) status = there_and_back(d, &in);
   if (status == RH_OK) {
     compare(&in, d->model->flow->body->exact, f);
+    status = whole_column(d->model, &f->column);
+  }
+  if (status == RH_OK) {
     status = against_dense(d, &in, o->jacobians, f);
   }
   rows_free(&in);

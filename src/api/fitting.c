@@ -4,11 +4,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "api/conditional.h"
 #include "api/preprocess.h"
-#include "api/tables.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "data/analyse.h"
+#include "data/conditions.h"
 #include "data/split.h"
 #include "train/train.h"
 
@@ -23,7 +24,7 @@ typedef struct fit_options {
   double share[RH_PARTS]; /* negative: not given */
   rh_compute compute;
   rh_read_options read;
-  int64_t epochs, steps;
+  int64_t epochs, steps, embedding;
   double seconds;
 } fit_options;
 
@@ -32,6 +33,8 @@ typedef struct fit_job {
   fit_options o;
   const char *name[RH_PARTS];
   rh_table *table[RH_PARTS];
+  int64_t *order, data, context; /* order[j]: where column j of the model's rows stood in the training table; the data come first */
+  json_t *encoder;               /* the context's, or NULL */
   rh_split split;
   rh_part part[RH_PARTS];
   rh_rows rows[RH_PARTS];
@@ -73,6 +76,9 @@ static rh_status read_options(json_t *json, fit_options *f) {
   if (f->compute.real_bytes == 0) f->compute.real_bytes = 4;
   rh_read_options_read(&o, &f->read);
   f->read.narrow = f->compute.real_bytes == 4;
+  f->read.context = rh_options_text(&o, "context", NULL);
+  f->read.categorical = rh_options_text(&o, "categorical", NULL);
+  f->embedding = rh_options_int(&o, "embedding", 0, 1, RH_CONTEXT_WIDTH);
   f->output = rh_options_text(&o, "output", NULL);
   f->set = rh_options_json(&o, "set");
   f->handle = (rh_handle)rh_options_choice(&o, "handle", RH_HANDLE_AUTO, handles);
@@ -134,7 +140,7 @@ static rh_status match_part(fit_job *j, int i) {
   const char *const *names = rh_table_names(train);
   json_t *wanted = names ? json_array() : NULL;
   for (int64_t c = 0; c < width && wanted; c++) json_array_append_new(wanted, json_string(names[c]));
-  const rh_status status = rh_match_columns(j->name[i], wanted, width, j->table[i]);
+  const rh_status status = rh_match_columns(j->name[i], wanted, width, j->order, j->table[i]);
   if (!j->notes) j->notes = json_array();
   if (status == RH_OK && !j->o.read.columns) rh_note_order(j->name[i], wanted, j->table[i], j->notes);
   json_decref(wanted);
@@ -156,7 +162,19 @@ static rh_status hold_out(fit_job *j) {
   return status == RH_OK ? RH_OK : rh_fail_prefix(status, "%s: ", j->name[RH_PART_TRAIN]);
 }
 
+/* Rows as a model has them: [data | context]. */
+static rh_status arrange_columns(fit_job *j) {
+  rh_table *train = j->table[RH_PART_TRAIN];
+  RH_TRY(rh_role_order(train, &j->order, &j->data));
+  j->context = rh_table_columns(train) - j->data;
+  if (j->context) return rh_table_select(train, j->order, j->data + j->context);
+  rh_free(j->order);
+  j->order = NULL;
+  return RH_OK;
+}
+
 static rh_status arrange_rows(fit_job *j) {
+  RH_TRY(arrange_columns(j));
   RH_TRY(hold_out(j));
   for (int i = 0; i < RH_PARTS; i++) {
     const rh_table *table = j->table[i] ? j->table[i] : j->table[RH_PART_TRAIN];
@@ -189,8 +207,9 @@ static rh_status make_spec(fit_job *j, const json_t *architecture, const json_t 
   json_t *parts;
   RH_TRY(rh_preprocess_parts(j->plan, &parts));
   const rh_rows *train = &j->rows[RH_PART_TRAIN];
-  const rh_status status = rh_arch_spec(j->o.arch, architecture, train->columns, 0, train->rows, parts, spec, &j->why);
+  const rh_status status = rh_arch_spec(j->o.arch, architecture, j->data, j->context, train->rows, parts, spec, &j->why);
   json_decref(parts);
+  if (status == RH_OK && j->encoder && json_object_set(*spec, "context_encoder", j->encoder) != 0) return RH_E_MEMORY;
   if (status == RH_E_SPEC) return say_training_keys(architecture, recipe_keys);
   return status;
 }
@@ -206,9 +225,29 @@ static rh_status set_names(fit_job *j) {
   return failed ? rh_fail(RH_E_MEMORY, "out of memory for the columns' names") : RH_OK;
 }
 
-static rh_status analyse(fit_job *j) {
+/* The modelled columns are looked at without the context, the context without them. */
+static rh_status analyse_parts(fit_job *j, const rh_table *data) {
   const rh_part *part = &j->part[RH_PART_TRAIN];
-  const rh_status status = rh_analyse(part->table, part->row, part->n, j->o.handle, j->o.compute.real_bytes, &j->plan);
+  RH_TRY(rh_analyse_part(data, part->table, part->row, part->n, j->o.handle, j->o.compute.real_bytes, &j->plan));
+  if (!j->context) return RH_OK;
+  const rh_conditions_options options = {j->o.compute.real_bytes, j->o.embedding};
+  json_t *notes = json_object_get(j->plan, "report");
+  rh_note_context(part->table, j->data, notes);
+  return rh_conditions(part->table, part->row, part->n, j->data, j->order + j->data, &options, &j->encoder, notes);
+}
+
+static rh_status analyse(fit_job *j) {
+  const rh_table *whole = j->part[RH_PART_TRAIN].table;
+  rh_table *view = NULL;
+  rh_status status = RH_OK;
+  if (j->context) {
+    int64_t *columns = rh_alloc((size_t)j->data * sizeof *columns);
+    for (int64_t k = 0; k < j->data && columns; k++) columns[k] = k;
+    status = columns ? rh_table_view(whole, columns, j->data, &view) : RH_E_MEMORY;
+    rh_free(columns);
+  }
+  if (status == RH_OK) status = analyse_parts(j, view ? view : whole);
+  rh_table_free(view);
   return status == RH_OK ? RH_OK : rh_fail_prefix(status, "%s: ", j->name[RH_PART_TRAIN]);
 }
 
@@ -300,7 +339,8 @@ static json_t *report_of(const fit_job *j, const rh_fit_report *r) {
   json_object_set_new(o, "arch", json_incref(json_object_get(j->model->flow->spec, "arch")));
   if (j->why) json_object_set_new(o, "why", json_string(j->why));
   json_object_set_new(o, "dtype", json_string(j->o.compute.real_bytes == 4 ? "f32" : "f64"));
-  json_object_set_new(o, "columns", json_integer(j->rows[RH_PART_TRAIN].columns));
+  json_object_set_new(o, "columns", json_integer(j->data));
+  if (j->context) json_object_set_new(o, "context", json_integer(j->context));
   json_t *notes = json_copy(json_object_get(j->plan, "report"));
   if (j->notes) json_array_extend(notes, j->notes);
   json_object_set_new(o, "notes", notes);
@@ -321,6 +361,8 @@ static rh_status try_output(const char *output) {
 static rh_status run_job(fit_job *j, rh_density **density, char **report) {
   RH_TRY(arrange_rows(j));
   RH_TRY(make_model(j));
+  for (int i = 1; i < RH_PARTS && j->context; i++)
+    if (j->table[i]) RH_TRY(rh_check_categories(j->model, j->name[i], j->table[i], j->data));
   rh_fit_report r;
   RH_TRY(train(j, &r));
   RH_TRY(rh_report_give(report_of(j, &r), report));
@@ -334,6 +376,8 @@ static void job_free(fit_job *j) {
   rh_model_destroy(j->model);
   json_decref(j->plan);
   json_decref(j->notes);
+  json_decref(j->encoder);
+  rh_free(j->order);
   rh_split_free(&j->split);
   for (int i = 0; i < RH_PARTS; i++) rh_table_free(j->table[i]);
 }
@@ -344,10 +388,17 @@ static rh_status read_files(fit_job *j) {
   if (inputs > 1) return rh_fail(RH_E_ARGUMENT, "standard input holds one table: give the others as files");
   for (int i = 0; i < RH_PARTS; i++) RH_TRY(rh_refuse_same(j->o.output, j->name[i]));
   RH_TRY(try_output(j->o.output));
-  for (int i = 0; i < RH_PARTS; i++) {
-    if (j->name[i]) RH_TRY(rh_table_read(j->name[i], &j->o.read, &j->table[i]));
+  rh_known_columns known = {0};
+  rh_read_options read = j->o.read;
+  rh_status status = RH_OK;
+  for (int i = 0; i < RH_PARTS && status == RH_OK; i++) {
+    if (j->name[i]) status = rh_table_read(j->name[i], &read, &j->table[i]);
+    if (i > 0 || !read.context || status != RH_OK) continue;
+    status = rh_known_of_table(j->table[i], &known); /* the others have its categories */
+    read.known = &known;
   }
-  return RH_OK;
+  rh_known_free(&known);
+  return status;
 }
 
 rh_status rh_fit_files(const char *train_path, const char *val, const char *test, const char *options, rh_fit_progress *progress, void *arg,
@@ -376,13 +427,15 @@ static rh_status check_block(const char *name, const rh_block *block) {
                  (long long)block->columns);
 }
 
-/* Only the columns asked for; *columns: where they lie in the block, NULL for all. */
-static rh_status select_columns(const fit_job *j, int i, int64_t **columns) {
+static rh_status select_columns(const fit_job *j, int i) {
   rh_table *table = j->table[i];
-  int64_t count;
-  if (!j->o.read.columns) return RH_OK;
-  RH_TRY(rh_columns_parse(j->name[i], j->o.read.columns, NULL, rh_table_columns(table), columns, &count));
-  return rh_table_select(table, *columns, count);
+  rh_selection s = {0};
+  if (!j->o.read.columns && !j->o.read.context && !j->o.read.categorical) return RH_OK;
+  RH_TRY(rh_columns_select(j->name[i], &j->o.read, NULL, rh_table_columns(table), &s));
+  rh_status status = rh_table_select(table, s.columns, s.n);
+  if (status == RH_OK) status = rh_table_describe(table, s.facts);
+  rh_selection_free(&s);
+  return status;
 }
 
 static rh_status wrap_block(fit_job *j, int i, const rh_block *block) {
@@ -395,15 +448,12 @@ static rh_status wrap_block(fit_job *j, int i, const rh_block *block) {
                           .row_step = block->columns * bytes,
                           .column_step = bytes};
   RH_TRY(rh_table_wrap(&cells, NULL, &j->table[i]));
-  int64_t row, column, *columns = NULL;
+  int64_t row, column;
   double value;
-  rh_status status = select_columns(j, i, &columns);
-  if (status == RH_OK && rh_table_find_bad(j->table[i], j->o.compute.real_bytes == 4 ? 3.4028234e38 : 0, &row, &column, &value)) {
-    status = rh_fail(RH_E_DATA, "%s: row %lld, column %lld (from 1): %g is not a finite number of the fit's precision", j->name[i],
-                     (long long)row + 1, (long long)(columns ? columns[column] : column) + 1, value);
-  }
-  rh_free(columns);
-  return status;
+  RH_TRY(select_columns(j, i));
+  if (!rh_table_find_bad(j->table[i], j->o.compute.real_bytes == 4 ? 3.4028234e38 : 0, &row, &column, &value)) return RH_OK;
+  return rh_fail(RH_E_DATA, "%s: row %lld, column %lld (from 1): %g is not a finite number of the fit's precision", j->name[i],
+                 (long long)row + 1, (long long)rh_table_facts(j->table[i], column).number, value);
 }
 
 /* What only a file can have. */

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "api/conditional.h"
 #include "base/file.h"
 #include "base/memory.h"
 
@@ -54,42 +55,56 @@ static rh_status wrong_width(const char *name, const json_t *wanted, int64_t wid
                  (long long)columns, (long long)width, list_names(wanted, list));
 }
 
-/* index[i] = the table's column of the model's i-th name; *found: how many there are, *missing one that is not there. */
-static void look_up(const json_t *wanted, const char *const *names, int64_t columns, int64_t *index, int64_t *found, const char **missing) {
+/* index[i] = the table's column of the model's i-th name; *found: how many there are; missing: those that are not. */
+static void look_up(const json_t *wanted, const char *const *names, int64_t columns, int64_t *index, int64_t *found,
+                    char missing[LIST_BYTES]) {
   size_t i;
   json_t *name;
+  bool room = true;
   *found = 0;
-  *missing = NULL;
+  missing[0] = '\0';
   json_array_foreach(wanted, i, name) {
     index[i] = find_name(names, columns, json_string_value(name));
     if (index[i] >= 0)
       ++*found;
-    else if (!*missing)
-      *missing = json_string_value(name);
+    else
+      room = room && list_name(missing, !*missing, json_string_value(name));
   }
 }
 
-rh_status rh_match_columns(const char *name, const json_t *wanted, int64_t width, rh_table *table) {
+static rh_status fail_missing(const char *name, const char *missing, bool several) {
+  if (several)
+    return rh_fail(RH_E_SHAPE, "%s: the model's columns %s are not in the header: rename them there, or choose columns (--columns LIST)",
+                   name, missing);
+  return rh_fail(RH_E_SHAPE, "%s: the model's column '%.64s' is not in the header: rename it there, or choose columns (--columns LIST)",
+                 name, missing);
+}
+
+static rh_status by_place(const int64_t *order, int64_t width, rh_table *table) {
+  return order ? rh_table_select(table, order, width) : RH_OK;
+}
+
+rh_status rh_match_columns(const char *name, const json_t *wanted, int64_t width, const int64_t *order, rh_table *table) {
   const int64_t columns = rh_table_columns(table);
   const char *const *names = rh_table_names(table);
   if (names && wanted && (int64_t)json_array_size(wanted) == width) {
     int64_t found;
-    const char *missing;
+    char missing[LIST_BYTES];
     int64_t *index = rh_alloc((size_t)width * sizeof *index);
     if (!index) return RH_E_MEMORY;
-    look_up(wanted, names, columns, index, &found, &missing);
+    look_up(wanted, names, columns, index, &found, missing);
     rh_status status = RH_OK;
     if (found == width) {
       status = rh_table_select(table, index, width);
     } else if (found > 0 || columns != width) {
-      status =
-          rh_fail(RH_E_SHAPE, "%s: the model's column '%.64s' is not in the header: rename it there, or choose columns (--columns LIST)",
-                  name, missing);
-    } /* none of the names is known, the width fits: by place */
+      status = fail_missing(name, missing, width - found > 1);
+    } else { /* none of the names is known, the width fits */
+      status = by_place(order, width, table);
+    }
     rh_free(index);
     return status;
   }
-  return columns == width ? RH_OK : wrong_width(name, wanted, width, columns);
+  return columns == width ? by_place(order, width, table) : wrong_width(name, wanted, width, columns);
 }
 
 void rh_note_order(const char *name, const json_t *wanted, const rh_table *table, json_t *notes) {
@@ -111,20 +126,75 @@ void rh_note_order(const char *name, const json_t *wanted, const rh_table *table
   json_array_append_new(notes, json_string(text));
 }
 
+/* A table of a model's columns: [data | context]. Columns that the caller chose are taken as they come. */
+static rh_status read_for(const char *path, const rh_read_options *options, const rh_model *model, rh_table *table) {
+  const rh_flow *f = model->flow;
+  const int64_t width = f->columns + f->context;
+  int64_t *order = NULL;
+  if (f->context) RH_TRY(rh_whole_order(model, &order));
+  const bool chosen = options->columns && rh_table_columns(table) == width;
+  rh_status status = rh_match_columns(path, chosen ? NULL : model->columns, width, order, table);
+  rh_free(order);
+  return status == RH_OK && f->context ? rh_check_categories(model, path, table, f->columns) : status;
+}
+
 rh_status rh_read_rows(const char *path, const rh_read_options *options, const rh_model *model, rh_table **table) {
-  rh_table *read;
-  RH_TRY(rh_table_read(path, options, &read));
-  if (model) {
-    const int64_t width = model->flow->columns + model->flow->context;
-    /* Columns that the caller chose are taken as they come. */
-    const rh_status status =
-        options->columns && rh_table_columns(read) == width ? RH_OK : rh_match_columns(path, model->columns, width, read);
-    if (status != RH_OK) {
-      rh_table_free(read);
-      return status;
-    }
+  rh_read_options read = *options;
+  rh_known_columns known = {0};
+  rh_table *made = NULL;
+  if (model && model->flow->context) {
+    RH_TRY(rh_known_of_model(model, RH_TABLE_WHOLE, &known));
+    read.known = &known;
   }
-  *table = read;
+  rh_status status = rh_table_read(path, &read, &made);
+  if (status == RH_OK && model) status = read_for(path, options, model, made);
+  rh_known_free(&known);
+  if (status != RH_OK) {
+    rh_table_free(made);
+    return status;
+  }
+  *table = made;
+  return RH_OK;
+}
+
+/* The columns that are not the context's, in order, and then those; all is left as it lies where a name is missing. */
+static rh_status context_last(const rh_model *model, rh_table *table) {
+  const int64_t d = model->flow->columns, c = model->flow->context, width = rh_table_columns(table);
+  const char *const *names = rh_table_names(table);
+  if (!names || !model->columns) return RH_OK;
+  int64_t *order = rh_alloc((size_t)width * sizeof *order);
+  bool *taken = rh_alloc_zero((size_t)width, sizeof *taken);
+  bool all = order && taken;
+  for (int64_t i = 0, n = width - c; i < c && all; i++) {
+    order[n + i] = find_name(names, width, json_string_value(json_array_get(model->columns, (size_t)(d + i))));
+    all = order[n + i] >= 0;
+    if (all) taken[order[n + i]] = true;
+  }
+  for (int64_t j = 0, n = 0; j < width && all; j++)
+    if (!taken[j]) order[n++] = j;
+  const rh_status status = !order || !taken ? RH_E_MEMORY : all ? rh_table_select(table, order, width) : RH_OK;
+  rh_free(order);
+  rh_free(taken);
+  return status;
+}
+
+rh_status rh_read_codes(const char *path, const rh_read_options *options, const rh_model *model, rh_table **table) {
+  const rh_flow *f = model->flow;
+  rh_read_options read = *options;
+  rh_known_columns known;
+  rh_table *made = NULL;
+  RH_TRY(rh_known_of_model(model, RH_TABLE_CODES, &known));
+  if (f->context) read.known = &known;
+  rh_status status = rh_table_read(path, &read, &made);
+  if (status == RH_OK) status = rh_match_columns(path, NULL, f->latent + f->context, NULL, made);
+  if (status == RH_OK && f->context) status = context_last(model, made);
+  if (status == RH_OK && f->context) status = rh_check_categories(model, path, made, f->latent);
+  rh_known_free(&known);
+  if (status != RH_OK) {
+    rh_table_free(made);
+    return status;
+  }
+  *table = made;
   return RH_OK;
 }
 

@@ -363,7 +363,7 @@ static rh_status make_plan(plan *p, json_t **out) {
 static rh_status count_repeats(rh_survey *s) {
   int64_t *first = rh_alloc((size_t)s->n * sizeof *first);
   if (!first) return RH_E_MEMORY;
-  const rh_status status = rh_find_repeats(s->table, s->rows, s->n, first, &s->repeats);
+  const rh_status status = rh_find_repeats(s->whole, s->rows, s->n, first, &s->repeats);
   rh_free(first);
   return status;
 }
@@ -376,8 +376,17 @@ static rh_status look(rh_survey *s) {
 }
 
 rh_status rh_analyse(const rh_table *table, const int64_t *rows, int64_t n, rh_handle handle, int real_bytes, json_t **out) {
-  rh_survey s = {
-      .table = table, .rows = rows, .n = rows ? n : rh_table_rows(table), .d = rh_table_columns(table), .real_bytes = real_bytes};
+  return rh_analyse_part(table, table, rows, n, handle, real_bytes, out);
+}
+
+rh_status rh_analyse_part(const rh_table *table, const rh_table *whole, const int64_t *rows, int64_t n, rh_handle handle, int real_bytes,
+                          json_t **out) {
+  rh_survey s = {.table = table,
+                 .whole = whole,
+                 .rows = rows,
+                 .n = rows ? n : rh_table_rows(table),
+                 .d = rh_table_columns(table),
+                 .real_bytes = real_bytes};
   if (s.n < 2) return rh_fail(RH_E_DATA, "a fit needs at least 2 training rows, not %lld; give more rows", (long long)s.n);
   s.sampled = s.n > SAMPLE_ABOVE ? SAMPLE : s.n;
   s.column = rh_alloc_zero((size_t)s.d, sizeof *s.column);

@@ -55,4 +55,7 @@ typedef enum rh_handle { RH_HANDLE_AUTO, RH_HANDLE_NONE } rh_handle;
  * arithmetic of the fit. Fewer than two rows, no column that is not constant, and columns that the arithmetic or a model cannot hold are
  * errors. Everything is computed in float64 and in row order. */
 rh_status rh_analyse(const rh_table *table, const int64_t *rows, int64_t n, rh_handle handle, int real_bytes, json_t **plan) RH_WARN_UNUSED;
+/* The same of the columns of `table` alone, which is a view of `whole`: repeated rows are those that repeat in all of its columns. */
+rh_status rh_analyse_part(const rh_table *table, const rh_table *whole, const int64_t *rows, int64_t n, rh_handle handle, int real_bytes,
+                          json_t **plan) RH_WARN_UNUSED;
 #endif

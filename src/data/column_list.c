@@ -147,3 +147,63 @@ rh_status rh_columns_parse(const char *name, const char *list, const char *const
   *count = s.count;
   return RH_OK;
 }
+
+/* ---- what columns are for ---- */
+
+void rh_selection_free(rh_selection *s) {
+  rh_free(s->columns);
+  rh_free(s->facts);
+  *s = (rh_selection){0};
+}
+
+/* role[j] of every column of a list. */
+static rh_status mark(const char *name, const char *list, const char *const *names, int64_t d, rh_role role, rh_role *roles) {
+  int64_t *columns = NULL, n = 0;
+  if (!list) return RH_OK;
+  RH_TRY(rh_columns_parse(name, list, names, d, &columns, &n));
+  rh_status status = RH_OK;
+  for (int64_t k = 0; k < n && status == RH_OK; k++) {
+    if (role == RH_ROLE_CATEGORY && roles[columns[k]] == RH_ROLE_DATA)
+      status =
+          rh_fail(RH_E_ARGUMENT, "%s: column %lld is named as categorical, but is no context column: add it to the context (--context)",
+                  name, (long long)columns[k] + 1);
+    roles[columns[k]] = role;
+  }
+  rh_free(columns);
+  return status;
+}
+
+/* The columns of the list, then those of the context that it left out. */
+static rh_status choose(const char *name, const rh_read_options *o, const char *const *names, int64_t d, rh_role *roles, rh_selection *s) {
+  int64_t *columns = NULL, n = 0, data = 0;
+  if (o->categorical && !o->context)
+    return rh_fail(RH_E_ARGUMENT, "%s: categorical columns are for the context: name it too (--context LIST)", name);
+  RH_TRY(mark(name, o->context, names, d, RH_ROLE_CONTEXT, roles));
+  RH_TRY(mark(name, o->categorical, names, d, RH_ROLE_CATEGORY, roles));
+  RH_TRY(rh_columns_parse(name, o->columns, names, d, &columns, &n));
+  for (int64_t k = 0; k < n + d; k++) {
+    const int64_t j = k < n ? columns[k] : k - n;
+    bool taken = k >= n && roles[j] == RH_ROLE_DATA;
+    for (int64_t i = 0; i < n && k >= n && !taken; i++) taken = columns[i] == j;
+    if (taken) continue;
+    data += roles[j] == RH_ROLE_DATA;
+    s->facts[s->n] = (rh_column_facts){.number = j + 1, .role = roles[j]};
+    s->columns[s->n++] = j;
+  }
+  rh_free(columns);
+  if (data > 0) return RH_OK;
+  return rh_fail(RH_E_ARGUMENT, "%s: every column is context: leave at least one to be modelled", name);
+}
+
+rh_status rh_columns_select(const char *name, const rh_read_options *options, const char *const *names, int64_t d, rh_selection *out) {
+  rh_selection s = {.columns = rh_alloc((size_t)d * sizeof *s.columns), .facts = rh_alloc_zero((size_t)d, sizeof *s.facts)};
+  rh_role *roles = rh_alloc_zero((size_t)d, sizeof *roles);
+  const rh_status status = s.columns && s.facts && roles ? choose(name, options, names, d, roles, &s) : RH_E_MEMORY;
+  rh_free(roles);
+  if (status != RH_OK) {
+    rh_selection_free(&s);
+    return status;
+  }
+  *out = s;
+  return RH_OK;
+}

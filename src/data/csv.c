@@ -1,153 +1,21 @@
 /* Comma-separated values (RFC 4180), with ; and tab as separators too, comments and blank lines. The text lies whole in memory or in a
- * mapped file; one pass reads it. Numbers are read where they stand; only a cell that is no plain number is looked at twice. */
+ * mapped file; one pass reads it, two where it may hold texts. Numbers are read where they stand; only a cell that is no plain number is
+ * looked at twice. */
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/memory.h"
+#include "data/csv_parts.h"
 #include "data/number.h"
-#include "data/source.h"
-
-typedef struct cell {
-  const unsigned char *at; /* trimmed, without its quotes */
-  int64_t n;
-  bool quoted;
-} cell;
-
-typedef struct csv {
-  const rh_source *source;
-  const unsigned char *p, *end;
-  unsigned char separator;
-  int64_t line;       /* of p, from 1 */
-  int64_t width;      /* cells of every row */
-  int64_t first_line; /* where that was seen */
-  char **names;       /* array[width] or NULL; blocks of `arena` */
-  rh_arena arena;
-  int64_t *slot; /* array[width]: where a cell goes in the row, -1 nowhere */
-  int64_t d;
-  double *row; /* [d] */
-  double largest;
-} csv;
-
-/* ---- cells ---- */
-
-static bool at_end_of_line(const csv *c) {
-  return c->p == c->end || *c->p == '\n' || *c->p == '\r';
-}
-
-static void skip_spaces(csv *c) {
-  while (c->p < c->end && (*c->p == ' ' || (*c->p == '\t' && c->separator != '\t'))) c->p++;
-}
-
-static void skip_line_end(csv *c) {
-  if (c->p == c->end) return;
-  c->line++;
-  if (*c->p == '\r' && c->p + 1 < c->end && c->p[1] == '\n') c->p++;
-  c->p++;
-}
-
-/* To the next line that is neither blank nor a comment; false at the end of the text. */
-static bool next_row(csv *c) {
-  for (;;) {
-    const unsigned char *start = c->p;
-    skip_spaces(c);
-    if (c->p == c->end) return false;
-    if (!at_end_of_line(c) && *c->p != '#') {
-      c->p = start;
-      return true;
-    }
-    while (!at_end_of_line(c)) c->p++;
-    skip_line_end(c);
-  }
-}
-
-static rh_status read_quoted(csv *c, cell *out) {
-  const int64_t line = c->line;
-  out->quoted = true;
-  out->at = ++c->p;
-  for (;; c->p++) {
-    if (c->p == c->end) {
-      return rh_fail(RH_E_DATA, "%s: line %lld: a quoted cell does not end; close its \"", c->source->name, (long long)line);
-    }
-    if (*c->p == '"') {
-      if (c->p + 1 == c->end || c->p[1] != '"') break;
-      c->p++;
-    }
-    c->line += *c->p == '\n' || (*c->p == '\r' && !(c->p + 1 < c->end && c->p[1] == '\n'));
-  }
-  out->n = c->p++ - out->at;
-  skip_spaces(c);
-  if (at_end_of_line(c) || *c->p == c->separator) return RH_OK;
-  return rh_fail(RH_E_DATA, "%s: line %lld: text after a closing quote; write a \" inside a quoted cell as \"\"", c->source->name,
-                 (long long)c->line);
-}
-
-/* One cell; p ends on the separator or the line's end. */
-static rh_status read_cell(csv *c, cell *out) {
-  *out = (cell){0};
-  skip_spaces(c);
-  if (c->p < c->end && *c->p == '"') return read_quoted(c, out);
-  out->at = c->p;
-  while (!at_end_of_line(c) && *c->p != c->separator) c->p++;
-  out->n = c->p - out->at;
-  while (out->n > 0 && (out->at[out->n - 1] == ' ' || out->at[out->n - 1] == '\t')) out->n--;
-  return RH_OK;
-}
-
-typedef struct cells {
-  cell *cell;
-  int64_t n, room;
-} cells;
-
-/* All cells of the row at p; p ends on the line's end. */
-static rh_status read_cells(csv *c, cells *out) {
-  for (out->n = 0;;) {
-    RH_TRY(rh_grow((void **)&out->cell, &out->room, out->n + 1, sizeof *out->cell));
-    RH_TRY(read_cell(c, &out->cell[out->n++]));
-    if (at_end_of_line(c)) return RH_OK;
-    c->p++; /* the separator */
-  }
-}
-
-static bool is_number(const cell *x, double *value) {
-  const char *start = (const char *)x->at, *end = start + x->n;
-  return x->n > 0 && rh_number_read(start, end, value) == end;
-}
-
-static bool is_text(const cell *x) {
-  double ignored;
-  return x->n > 0 && !is_number(x, &ignored);
-}
-
-/* ---- errors ---- */
-
-static const char *where_is(const csv *c, int64_t line, int64_t j, char text[512]) {
-  char show[RH_SHOW_BYTES];
-  const char *name = c->names ? rh_show((const unsigned char *)c->names[j], (int64_t)strlen(c->names[j]), show) : NULL;
-  snprintf(text, 512, name ? "%.300s: line %lld, column %lld (%s)" : "%.300s: line %lld, column %lld", c->source->name, (long long)line,
-           (long long)j + 1, name);
-  return text;
-}
-
-static rh_status fail_cell(const csv *c, int64_t line, int64_t j, const cell *x) {
-  char where[512], show[RH_SHOW_BYTES];
-  double value;
-  where_is(c, line, j, where);
-  rh_show(x->at, x->n, show);
-  if (x->n == 0) return rh_fail(RH_E_DATA, "%s: the cell is empty; fill it in, remove the row, or leave the column out", where);
-  if (is_number(x, &value)) return rh_fail_value(where, value, show);
-  const char *comma = memchr(x->at, ',', (size_t)x->n) && !x->quoted ? " (a decimal comma? write a point)" : "";
-  return rh_fail(RH_E_DATA, "%s: \"%s\" is not a number%s; correct it, remove the row, or leave the column out", where, show, comma);
-}
 
 /* p is somewhere in a row that has not as many cells as the others. */
 static rh_status fail_ragged(csv *c, const unsigned char *start, int64_t line) {
   cells row = {0};
   c->p = start;
   c->line = line;
-  rh_status status = read_cells(c, &row);
+  rh_status status = rh_csv_read_cells(c, &row);
   if (status == RH_OK) {
     status = rh_fail(RH_E_DATA, "%s: line %lld: %lld cells, but line %lld has %lld; give every row as many", c->source->name,
                      (long long)line, (long long)row.n, (long long)c->first_line, (long long)c->width);
@@ -163,9 +31,9 @@ static rh_status count_cells(const csv *c, unsigned char separator, int64_t *fir
   cells row = {0};
   trial.separator = separator;
   *first = *second = 0;
-  rh_status status = read_cells(&trial, &row);
+  rh_status status = rh_csv_read_cells(&trial, &row);
   *first = row.n;
-  if (status == RH_OK && next_row(&trial)) status = read_cells(&trial, &row);
+  if (status == RH_OK && rh_csv_next_row(&trial)) status = rh_csv_read_cells(&trial, &row);
   *second = row.n;
   rh_free(row.cell);
   return status;
@@ -198,7 +66,7 @@ static rh_status is_header(const csv *c, const cells *first, bool *header) {
   *header = wish == RH_HEADER_YES;
   if (wish != RH_HEADER_DETECT) return RH_OK;
   for (int64_t j = first->n; j-- > 0;) {
-    if (is_text(&first->cell[j])) {
+    if (rh_csv_is_text(&first->cell[j])) {
       texts++;
       text = j;
     } else {
@@ -212,7 +80,7 @@ static rh_status is_header(const csv *c, const cells *first, bool *header) {
       RH_E_DATA,
       "%s: \"%s\" is not a number, other cells of the line are; correct it, or say whether the line is a header: header yes or no "
       "(--header yes, --header no)",
-      where_is(c, c->first_line, text, where), rh_show(first->cell[text].at, first->cell[text].n, show));
+      rh_csv_where(c, c->first_line, text, where), rh_show(first->cell[text].at, first->cell[text].n, show));
 }
 
 static rh_status copy_name(csv *c, int64_t line, int64_t j, const cell *x) {
@@ -259,26 +127,27 @@ static rh_status check_names(const csv *c, const int64_t *columns, int64_t line)
 
 /* slot, d and row from the selection. */
 static rh_status choose_columns(csv *c, int64_t header_line) {
-  int64_t *columns = NULL;
-  rh_status status = RH_OK;
   c->slot = rh_alloc((size_t)c->width * sizeof *c->slot);
   if (!c->slot) return RH_E_MEMORY;
-  RH_TRY(rh_columns_parse(c->source->name, c->source->options->columns, (const char *const *)c->names, c->width, &columns, &c->d));
+  RH_TRY(rh_columns_select(c->source->name, c->source->options, (const char *const *)c->names, c->width, &c->selection));
+  c->d = c->selection.n;
   for (int64_t j = 0; j < c->width; j++) c->slot[j] = -1;
-  for (int64_t k = 0; k < c->d; k++) c->slot[columns[k]] = k;
-  if (c->names) status = check_names(c, columns, header_line);
-  rh_free(columns);
-  c->row = status == RH_OK ? rh_alloc((size_t)c->d * sizeof *c->row) : NULL;
-  return status != RH_OK ? status : c->row ? RH_OK : RH_E_MEMORY;
+  for (int64_t k = 0; k < c->d; k++) c->slot[c->selection.columns[k]] = k;
+  if (c->names) RH_TRY(check_names(c, c->selection.columns, header_line));
+  c->row = rh_alloc((size_t)c->d * sizeof *c->row);
+  c->texts = rh_alloc_zero((size_t)c->d, sizeof *c->texts);
+  c->is_text = rh_alloc_zero((size_t)c->d, sizeof *c->is_text);
+  return c->row && c->texts && c->is_text ? RH_OK : RH_E_MEMORY;
 }
 
 /* After this p is at the first row of data. */
 static rh_status read_head(csv *c, cells *first) {
-  if (!next_row(c)) return rh_fail(RH_E_DATA, "%s: no rows: only comments or blank lines; a table needs at least one row", c->source->name);
+  if (!rh_csv_next_row(c))
+    return rh_fail(RH_E_DATA, "%s: no rows: only comments or blank lines; a table needs at least one row", c->source->name);
   RH_TRY(detect_separator(c));
   const unsigned char *start = c->p;
   c->first_line = c->line;
-  RH_TRY(read_cells(c, first));
+  RH_TRY(rh_csv_read_cells(c, first));
   c->width = first->n;
   bool header;
   RH_TRY(is_header(c, first, &header));
@@ -297,20 +166,20 @@ static rh_status read_head(csv *c, cells *first) {
 
 /* A cell that should be a number; p ends on the separator or the line's end. */
 static rh_status read_number(csv *c, int64_t j, double *value) {
-  skip_spaces(c);
+  rh_csv_skip_spaces(c);
   const unsigned char *start = c->p;
   const char *after = rh_number_read((const char *)start, (const char *)c->end, value);
   if (after && fabs(*value) <= c->largest) {
     c->p = (const unsigned char *)after;
-    skip_spaces(c);
-    if (at_end_of_line(c) || *c->p == c->separator) return RH_OK;
+    rh_csv_skip_spaces(c);
+    if (rh_csv_at_line_end(c) || *c->p == c->separator) return RH_OK;
     c->p = start;
   }
   cell x;
   const int64_t line = c->line;
-  RH_TRY(read_cell(c, &x));
-  if (is_number(&x, value) && fabs(*value) <= c->largest) return RH_OK;
-  return fail_cell(c, line, j, &x);
+  RH_TRY(rh_csv_read_cell(c, &x));
+  if (rh_csv_is_number(&x, value) && fabs(*value) <= c->largest) return RH_OK;
+  return rh_csv_fail_cell(c, line, j, &x);
 }
 
 static rh_status read_row(csv *c) {
@@ -318,15 +187,17 @@ static rh_status read_row(csv *c) {
   const int64_t line = c->line;
   for (int64_t j = 0; j < c->width; j++) {
     cell skipped;
-    if (c->slot[j] >= 0) {
+    if (c->slot[j] >= 0 && c->is_text[c->slot[j]]) {
+      RH_TRY(rh_csv_read_category(c, j, &c->row[c->slot[j]]));
+    } else if (c->slot[j] >= 0) {
       RH_TRY(read_number(c, j, &c->row[c->slot[j]]));
     } else {
-      RH_TRY(read_cell(c, &skipped));
+      RH_TRY(rh_csv_read_cell(c, &skipped));
     }
-    if (at_end_of_line(c) != (j + 1 == c->width)) return fail_ragged(c, start, line);
+    if (rh_csv_at_line_end(c) != (j + 1 == c->width)) return fail_ragged(c, start, line);
     if (j + 1 < c->width) c->p++;
   }
-  skip_line_end(c);
+  rh_csv_skip_line_end(c);
   return RH_OK;
 }
 
@@ -336,7 +207,7 @@ static rh_status read_rows(csv *c, rh_spool *spool, int64_t *n) {
   const int64_t bytes = c->d * (int64_t)sizeof *c->row;
   RH_TRY(rh_spool_reserve(spool,
                           lines < INT64_MAX / bytes ? lines * bytes : INT64_MAX)); /* quoted line breaks apart, no more rows than lines */
-  for (*n = 0; next_row(c); ++*n) {
+  for (*n = 0; rh_csv_next_row(c); ++*n) {
     RH_TRY(read_row(c));
     RH_TRY(rh_spool_put(spool, c->row, bytes));
   }
@@ -346,17 +217,27 @@ static rh_status read_rows(csv *c, rh_spool *spool, int64_t *n) {
   return rh_spool_done(spool);
 }
 
-static rh_status make_table(const csv *c, rh_spool *spool, int64_t n, rh_table **table) {
+static rh_status make_table(const csv *c, rh_spool *spool, int64_t n, rh_table **out) {
+  rh_table *table = NULL;
   const char **names = c->names ? rh_alloc((size_t)c->d * sizeof *names) : NULL;
   if (c->names && !names) return RH_E_MEMORY;
-  for (int64_t j = 0; names && j < c->width; j++) {
-    if (c->slot[j] >= 0) names[c->slot[j]] = c->names[j];
-  }
+  for (int64_t k = 0; names && k < c->d; k++) names[k] = c->names[c->selection.columns[k]];
   const rh_cells made = {spool->data, RH_CELL_F8, false, n, c->d, c->d * (int64_t)sizeof(double), sizeof(double)};
-  const rh_status status = rh_table_wrap(&made, names, table);
+  rh_status status = rh_table_wrap(&made, names, &table);
   rh_free(names);
-  if (status == RH_OK) rh_table_own(*table, NULL, spool);
-  return status;
+  for (int64_t k = 0; k < c->d; k++) {
+    if (!c->is_text[k]) continue;
+    c->selection.facts[k].texts = c->texts[k].text;
+    c->selection.facts[k].n_texts = c->texts[k].n;
+  }
+  if (status == RH_OK) status = rh_table_describe(table, c->selection.facts);
+  if (status != RH_OK) {
+    rh_table_free(table);
+    return status;
+  }
+  rh_table_own(table, NULL, spool);
+  *out = table;
+  return RH_OK;
 }
 
 static rh_status check_encoding(const rh_source *s) {
@@ -381,12 +262,18 @@ static rh_status read_csv(rh_source *source, rh_table **table) {
   if (source->size >= 3 && memcmp(c.p, "\xEF\xBB\xBF", 3) == 0) c.p += 3;
   rh_source_spool(source, &spool);
   rh_status status = read_head(&c, &first);
+  if (status == RH_OK) status = source->options->known ? rh_csv_set_known(&c, source->options->known) : RH_OK;
+  if (status == RH_OK && !source->options->known && source->options->context) status = rh_csv_find_texts(&c);
   if (status == RH_OK) status = read_rows(&c, &spool, &n);
   if (status == RH_OK) status = make_table(&c, &spool, n, table);
   rh_spool_close(&spool);
   rh_free(first.cell);
   rh_free(c.slot);
   rh_free(c.row);
+  for (int64_t k = 0; k < c.d && c.texts; k++) rh_categories_free(&c.texts[k]);
+  rh_free(c.texts);
+  rh_free(c.is_text);
+  rh_selection_free(&c.selection);
   rh_arena_free(&c.arena);
   return status;
 }

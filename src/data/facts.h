@@ -49,9 +49,9 @@ typedef struct rh_combination { /* x = intercept + sum weights[k] x[of[k]] + a r
   double intercept, error;
 } rh_combination;
 
-typedef struct rh_survey { /* one table's training rows, and what is known of them */
-  const rh_table *table;
-  const int64_t *rows; /* NULL: all */
+typedef struct rh_survey {       /* one table's training rows, and what is known of them */
+  const rh_table *table, *whole; /* whole: with the columns that only condition, or the same */
+  const int64_t *rows;           /* NULL: all */
   int64_t n, d;
   int real_bytes;   /* of the fit's arithmetic */
   int64_t sampled;  /* rows looked at closely: n, or evenly spread ones */

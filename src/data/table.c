@@ -13,7 +13,8 @@ struct rh_table {
   rh_cells cells;
   int64_t *column; /* where each column stands in the source; NULL: as they lie */
   const char **names;
-  rh_arena arena; /* of the names */
+  rh_column_facts *facts; /* array[d], or NULL: columns of numbers, in the source's order */
+  rh_arena arena;         /* of the names and facts */
   rh_bytes bytes;
   rh_spool spool;
 };
@@ -122,6 +123,10 @@ const char *const *rh_table_names(const rh_table *table) {
   return table->names;
 }
 
+rh_column_facts rh_table_facts(const rh_table *table, int64_t column) {
+  return table->facts ? table->facts[column] : (rh_column_facts){.number = column + 1};
+}
+
 rh_cell rh_table_cell(const rh_table *table) {
   return table->cells.cell;
 }
@@ -139,7 +144,7 @@ const char *rh_table_label(const rh_table *table, int64_t column, char *text, in
   char show[RH_SHOW_BYTES];
   const char *name = table->names ? table->names[column] : NULL;
   if (name) rh_show((const unsigned char *)name, (int64_t)strlen(name), show);
-  snprintf(text, (size_t)room, name ? "column %lld (%s)" : "column %lld", (long long)column + 1, show);
+  snprintf(text, (size_t)room, name ? "column %lld (%s)" : "column %lld", (long long)rh_table_facts(table, column).number, show);
   return text;
 }
 
@@ -304,18 +309,67 @@ rh_status rh_table_select(rh_table *table, const int64_t *columns, int64_t count
   if (count < 1) return rh_fail(RH_E_ARGUMENT, "no column is selected");
   int64_t *column = rh_alloc((size_t)count * sizeof *column);
   const char **names = table->names ? rh_arena_alloc(&table->arena, (size_t)count * sizeof *names) : NULL;
-  if (!column || (table->names && !names)) {
+  rh_column_facts *facts = rh_arena_alloc(&table->arena, (size_t)count * sizeof *facts);
+  if (!column || !facts || (table->names && !names)) {
     rh_free(column);
     return RH_E_MEMORY;
   }
   for (int64_t k = 0; k < count; k++) {
     column[k] = table->column ? table->column[columns[k]] : columns[k];
     if (names) names[k] = table->names[columns[k]];
+    facts[k] = rh_table_facts(table, columns[k]);
   }
   rh_free(table->column);
   table->column = column;
   table->names = names;
+  table->facts = facts;
   table->cells.d = count;
+  return RH_OK;
+}
+
+rh_status rh_table_view(const rh_table *table, const int64_t *columns, int64_t count, rh_table **out) {
+  rh_table *view = rh_alloc_zero(1, sizeof *view);
+  if (!view) return RH_E_MEMORY;
+  view->cells = table->cells;
+  view->names = table->names; /* the other's, until the selection makes its own */
+  view->facts = table->facts;
+  view->spool.fd = -1;
+  rh_status status = RH_OK;
+  if (table->column) {
+    const size_t bytes = (size_t)table->cells.d * sizeof *view->column;
+    view->column = rh_alloc(bytes);
+    if (view->column) memcpy(view->column, table->column, bytes);
+    status = view->column ? RH_OK : RH_E_MEMORY;
+  }
+  if (status == RH_OK) status = rh_table_select(view, columns, count);
+  if (status != RH_OK) {
+    rh_table_free(view);
+    return status;
+  }
+  *out = view;
+  return RH_OK;
+}
+
+static rh_status copy_texts(rh_table *table, rh_column_facts *facts) {
+  const char **texts = rh_arena_alloc(&table->arena, (size_t)facts->n_texts * sizeof *texts);
+  if (!texts) return RH_E_MEMORY;
+  for (int64_t i = 0; i < facts->n_texts; i++) {
+    texts[i] = rh_arena_strdup(&table->arena, facts->texts[i]);
+    if (!texts[i]) return RH_E_MEMORY;
+  }
+  facts->texts = texts;
+  return RH_OK;
+}
+
+rh_status rh_table_describe(rh_table *table, const rh_column_facts *facts) {
+  const int64_t d = table->cells.d;
+  rh_column_facts *copy = rh_arena_alloc(&table->arena, (size_t)d * sizeof *copy);
+  if (!copy) return RH_E_MEMORY;
+  memcpy(copy, facts, (size_t)d * sizeof *copy);
+  for (int64_t j = 0; j < d; j++) {
+    if (copy[j].texts) RH_TRY(copy_texts(table, &copy[j]));
+  }
+  table->facts = copy;
   return RH_OK;
 }
 

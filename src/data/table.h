@@ -33,8 +33,20 @@ int64_t rh_table_rows(const rh_table *table);    /* n >= 1 */
 int64_t rh_table_columns(const rh_table *table); /* d >= 1 */
 /* The names of the columns, in order: array[d], or NULL where the source has none. They live as long as the table. */
 const char *const *rh_table_names(const rh_table *table);
+/* What a column is for: it is modelled, or it conditions the density as a number or as a category. */
+typedef enum rh_role { RH_ROLE_DATA, RH_ROLE_CONTEXT, RH_ROLE_CATEGORY } rh_role;
+typedef struct rh_column_facts {
+  int64_t number; /* in the source, from 1 */
+  rh_role role;
+  const char *const *texts; /* [n_texts]: a value is a text's place in this list; NULL: values are numbers */
+  int64_t n_texts;
+} rh_column_facts;
+/* They live as long as the table. */
+rh_column_facts rh_table_facts(const rh_table *table, int64_t column);
+/* facts: array[d], copied with their texts. */
+rh_status rh_table_describe(rh_table *table, const rh_column_facts *facts) RH_WARN_UNUSED;
 bool rh_is_utf8(const char *text, int64_t n); /* and without NUL bytes: what a name must be */
-/* "column 3 (label)" or "column 3", counted from 1; cut to `room` and safe to print (one line). Returns text. */
+/* "column 3 (label)" or "column 3", its number in the source; cut to `room` and safe to print (one line). Returns text. */
 const char *rh_table_label(const rh_table *table, int64_t column, char *text, int room);
 enum { RH_LABEL_BYTES = 96 };
 rh_cell rh_table_cell(const rh_table *table);   /* f8 for text sources */
@@ -64,6 +76,8 @@ typedef struct rh_cells {
 rh_status rh_table_wrap(const rh_cells *cells, const char *const *names, rh_table **table) RH_WARN_UNUSED;
 /* Only these columns (array[count], in this order, each index in [0, d)), in place. */
 rh_status rh_table_select(rh_table *table, const int64_t *columns, int64_t count) RH_WARN_UNUSED;
+/* Another table over the same values, of these columns alone; lives no longer than `table`. */
+rh_status rh_table_view(const rh_table *table, const int64_t *columns, int64_t count, rh_table **view) RH_WARN_UNUSED;
 /* The table owns these from now on and closes them when it goes; the arguments become empty. Either may be NULL. */
 void rh_table_own(rh_table *table, rh_bytes *bytes, rh_spool *spool);
 /* The first value that is not finite, or (largest > 0) greater in magnitude than `largest`: its place and value; false where there is none.

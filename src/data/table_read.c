@@ -63,11 +63,12 @@ static rh_status check_values(const rh_source *source, const rh_table *table) {
 }
 
 static rh_status select_columns(const rh_source *source, rh_table *table) {
-  if (!source->options->columns) return RH_OK;
-  int64_t *columns = NULL, count = 0;
-  RH_TRY(rh_columns_parse(source->name, source->options->columns, rh_table_names(table), rh_table_columns(table), &columns, &count));
-  const rh_status status = rh_table_select(table, columns, count);
-  rh_free(columns);
+  rh_selection s = {0};
+  if (!source->options->columns && !source->options->context && !source->options->categorical) return RH_OK;
+  RH_TRY(rh_columns_select(source->name, source->options, rh_table_names(table), rh_table_columns(table), &s));
+  rh_status status = rh_table_select(table, s.columns, s.n);
+  if (status == RH_OK) status = rh_table_describe(table, s.facts);
+  rh_selection_free(&s);
   return status;
 }
 

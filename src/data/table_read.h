@@ -16,8 +16,27 @@ typedef enum rh_header { RH_HEADER_DETECT, RH_HEADER_YES, RH_HEADER_NO } rh_head
 
 /* A list of columns: names, numbers from 1, and ranges, as in a,b,3-7; -label leaves out (alone: of all columns); "a,b" in quotes is one
  * name. */
+/* Columns whose cells are texts, of which the categories are known: a cell's value is its category's place, and an unknown one is an error.
+ */
+typedef struct rh_known_column {
+  const char *name;         /* in the header; NULL: by place */
+  int64_t place[2];         /* among the columns read, from 0, where no name of `names` is in the header; [1]: in a narrow table */
+  const char *const *texts; /* [n] */
+  int64_t n;
+} rh_known_column;
+typedef struct rh_known_columns {
+  const rh_known_column *column; /* [n] */
+  int64_t n;
+  const char *const *names; /* [n_names] of all columns that are looked for, or NULL */
+  int64_t n_names;
+  int64_t narrow; /* columns of a table where place[1] counts; 0: none does */
+} rh_known_columns;
+
 typedef struct rh_read_options { /* {0} or NULL: the defaults */
   const char *columns;           /* NULL: all. Else a list */
+  const char *context;     /* a list of the columns that are context, read besides `columns`; NULL: none. Texts in them are categories */
+  const char *categorical; /* a list of those of `context` that hold categories whatever their cells are; NULL: none */
+  const rh_known_columns *known; /* CSV; NULL: categories are collected as they come */
   rh_header header;              /* CSV */
   char separator;                /* CSV; 0: detect */
   bool narrow;                   /* rows will be taken out as float32: a value beyond its range is an error */
@@ -32,6 +51,16 @@ rh_status rh_table_read(const char *path, const rh_read_options *options, rh_tab
 /* The same from bytes in memory, copied where the table keeps them; `name` stands in errors. */
 rh_status rh_table_read_bytes(const char *name, const void *bytes, size_t n, const rh_read_options *options,
                               rh_table **table) RH_WARN_UNUSED;
+
+/* The columns of options->columns and ->context, and what they are for. columns: array[n]; facts: array[n], numbers and roles. */
+typedef struct rh_selection {
+  int64_t *columns;
+  rh_column_facts *facts;
+  int64_t n;
+} rh_selection; /* {0} is empty */
+rh_status rh_columns_select(const char *name, const rh_read_options *options, const char *const *names, int64_t d,
+                            rh_selection *selection) RH_WARN_UNUSED;
+void rh_selection_free(rh_selection *selection);
 
 /* Columns by a list as in rh_read_options: names: array[d] or NULL. *columns: array[*count], to be freed with rh_free. list NULL: all.
  * `name` stands in errors. */

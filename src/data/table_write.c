@@ -11,6 +11,10 @@ struct rh_table_writer {
   int64_t rows, columns, done;
   rh_cell cell;
   bool npy;
+  struct texts {
+    const char *const *text;
+    int64_t n;
+  } * texts; /* [columns], or NULL: numbers alone */
 };
 
 static bool ends_with(const char *path, const char *suffix) {
@@ -82,8 +86,19 @@ rh_status rh_table_writer_open(const char *path, int64_t rows, int64_t columns, 
   return RH_OK;
 }
 
+rh_status rh_table_writer_texts(rh_table_writer *w, int64_t column, const char *const *texts, int64_t n) {
+  if (!w->texts) w->texts = rh_alloc_zero((size_t)w->columns, sizeof *w->texts);
+  if (!w->texts) return RH_E_MEMORY;
+  w->texts[column] = (struct texts){texts, n};
+  return RH_OK;
+}
+
 /* One number of the writer's type, and its separator in a text. */
-static rh_status put_number(rh_table_writer *w, float narrow, double value, char separator) {
+static rh_status put_number(rh_table_writer *w, int64_t column, float narrow, double value, char separator) {
+  if (!w->npy && w->texts && value >= 0 && value < (double)w->texts[column].n) {
+    RH_TRY(put_name(w->file, w->texts[column].text[(int64_t)value]));
+    return rh_writer_put(w->file, &separator, 1);
+  }
   if (w->npy) return w->cell == RH_CELL_F4 ? rh_writer_put(w->file, &narrow, sizeof narrow) : rh_writer_put(w->file, &value, sizeof value);
   char text[RH_NUMBER_BYTES + 1];
   int n = w->cell == RH_CELL_F4 ? rh_number_write_f32(narrow, text) : rh_number_write_f64(value, text);
@@ -95,7 +110,7 @@ rh_status rh_table_writer_put_f32(rh_table_writer *w, int64_t n, const float *va
   w->done += n;
   if (w->npy && w->cell == RH_CELL_F4) return rh_writer_put(w->file, values, (size_t)(n * w->columns) * sizeof *values);
   for (int64_t i = 0; i < n; i++, values += w->columns) {
-    for (int64_t j = 0; j < w->columns; j++) RH_TRY(put_number(w, values[j], values[j], j + 1 < w->columns ? ',' : '\n'));
+    for (int64_t j = 0; j < w->columns; j++) RH_TRY(put_number(w, j, values[j], values[j], j + 1 < w->columns ? ',' : '\n'));
   }
   return RH_OK;
 }
@@ -104,7 +119,7 @@ rh_status rh_table_writer_put_f64(rh_table_writer *w, int64_t n, const double *v
   w->done += n;
   if (w->npy && w->cell == RH_CELL_F8) return rh_writer_put(w->file, values, (size_t)(n * w->columns) * sizeof *values);
   for (int64_t i = 0; i < n; i++, values += w->columns) {
-    for (int64_t j = 0; j < w->columns; j++) RH_TRY(put_number(w, (float)values[j], values[j], j + 1 < w->columns ? ',' : '\n'));
+    for (int64_t j = 0; j < w->columns; j++) RH_TRY(put_number(w, j, (float)values[j], values[j], j + 1 < w->columns ? ',' : '\n'));
   }
   return RH_OK;
 }
@@ -112,6 +127,7 @@ rh_status rh_table_writer_put_f64(rh_table_writer *w, int64_t n, const double *v
 rh_status rh_table_writer_commit(rh_table_writer *w) {
   rh_writer *file = w->file;
   const int64_t done = w->done, rows = w->rows;
+  rh_free(w->texts);
   rh_free(w);
   if (done == rows) return rh_writer_commit(file);
   rh_writer_discard(file);
@@ -121,5 +137,6 @@ rh_status rh_table_writer_commit(rh_table_writer *w) {
 void rh_table_writer_discard(rh_table_writer *w) {
   if (!w) return;
   rh_writer_discard(w->file);
+  rh_free(w->texts);
   rh_free(w);
 }

@@ -10,6 +10,8 @@ typedef struct rh_table_writer rh_table_writer;
  * RH_CELL_F8 (17): every number reads back exactly. A header is left out, too, where every name is a number: it would read as a row. */
 rh_status rh_table_writer_open(const char *path, int64_t rows, int64_t columns, const char *const *names, rh_cell cell,
                                rh_table_writer **writer) RH_WARN_UNUSED;
+/* In CSV a value of that column is written as texts[value] (array[n], which must outlive the writer); NPY has numbers alone. */
+rh_status rh_table_writer_texts(rh_table_writer *writer, int64_t column, const char *const *texts, int64_t n) RH_WARN_UNUSED;
 /* The next n rows. values: [n, columns]; converted where the cell type is the other one. The first failure sticks. */
 rh_status rh_table_writer_put_f32(rh_table_writer *writer, int64_t n, const float *values) RH_WARN_UNUSED;
 rh_status rh_table_writer_put_f64(rh_table_writer *writer, int64_t n, const double *values) RH_WARN_UNUSED;

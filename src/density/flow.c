@@ -13,6 +13,18 @@ static rh_status read_sizes(rh_flow *f, rh_spec *spec) {
   return rh_spec_status(spec);
 }
 
+/* *features: what the parts read of the context. */
+static rh_status create_encoder(rh_flow *f, rh_spec *spec, int64_t *features) {
+  const json_t *encoder = rh_spec_json(spec, "context_encoder");
+  *features = f->context;
+  if (!encoder || f->context == 0)
+    return encoder ? rh_spec_fail(spec, "context_encoder", "there is no context: say how many columns, \"context\"") : RH_OK;
+  RH_TRY(rh_context_encoder_create(&f->leaves, encoder, f->columns, f->context, &f->encoder));
+  *features = f->encoder->features;
+  rh_spec_set(spec, "context_encoder", json_incref(f->encoder->spec));
+  return rh_spec_status(spec);
+}
+
 /* The parts' full specifications, for the whole's. */
 static json_t *list_specs(const rh_bijection *chain) {
   rh_bijection *const *parts;
@@ -26,10 +38,10 @@ static json_t *list_specs(const rh_bijection *chain) {
   return list;
 }
 
-static rh_status create_body(rh_flow *f, rh_spec *spec) {
+static rh_status create_body(rh_flow *f, rh_spec *spec, int64_t features) {
   rh_bijection *parts[2] = {NULL, NULL};
   const json_t *preprocess = rh_spec_json(spec, "preprocess"), *flow = rh_spec_json(spec, "flow");
-  const rh_build before = {&f->leaves, "preprocess", 0}, inside = {&f->leaves, "flow", f->context};
+  const rh_build before = {&f->leaves, "preprocess", 0}, inside = {&f->leaves, "flow", features};
   if (!flow) return rh_spec_fail(spec, "flow", "missing: give a bijection, such as {\"type\": \"chain\", \"parts\": []}");
   rh_status status = rh_chain_create(&before, preprocess, "preprocess", rh_shape1(f->columns), &parts[0]);
   if (status == RH_OK) status = rh_bijection_create(&inside, flow, "flow", parts[0]->out, &parts[1]);
@@ -46,8 +58,10 @@ static rh_status create_body(rh_flow *f, rh_spec *spec) {
 
 static rh_status fill_flow(rh_flow *f, rh_spec *spec) {
   RH_TRY(read_sizes(f, spec));
-  RH_TRY(create_body(f, spec));
-  const rh_build build = {&f->leaves, "base", f->context};
+  int64_t features;
+  RH_TRY(create_encoder(f, spec, &features));
+  RH_TRY(create_body(f, spec, features));
+  const rh_build build = {&f->leaves, "base", features};
   RH_TRY(rh_base_create(&build, rh_spec_json(spec, "base"), "base", f->body->out, &f->base));
   rh_spec_set(spec, "base", json_incref(f->base->spec));
   f->noise = f->body->noise;
@@ -75,6 +89,7 @@ void rh_flow_destroy(rh_flow *f) {
   if (!f) return;
   rh_bijection_destroy(f->body);
   rh_base_destroy(f->base);
+  rh_context_encoder_destroy(f->encoder);
   json_decref(f->spec);
   rh_leaves_free(&f->leaves);
   rh_free(f);
@@ -86,24 +101,26 @@ static rh_val as_row(rh_graph *g, rh_val v) {
 }
 
 void rh_flow_encode(const rh_flow *f, rh_graph *g, rh_val x, rh_val context, rh_val noise, rh_val *z, rh_val *ladj) {
-  rh_forward(f->body, g, x, context, noise, z, ladj);
+  rh_forward(f->body, g, x, rh_context_encode(f->encoder, g, context), noise, z, ladj);
 }
 
 void rh_flow_decode(const rh_flow *f, rh_graph *g, rh_val z, rh_val context, rh_val *x, rh_val *ladj) {
-  rh_inverse(f->body, g, z, context, x, ladj);
+  rh_inverse(f->body, g, z, rh_context_encode(f->encoder, g, context), x, ladj);
 }
 
 rh_val rh_flow_log_prob(const rh_flow *f, rh_graph *g, rh_val x, rh_val context, rh_val noise) {
+  const rh_val features = rh_context_encode(f->encoder, g, context);
   rh_val z, ladj;
-  rh_flow_encode(f, g, x, context, noise, &z, &ladj);
-  return as_row(g, rh_add_maybe(g, rh_base_log_prob(f->base, g, z, context), ladj));
+  rh_forward(f->body, g, x, features, noise, &z, &ladj);
+  return as_row(g, rh_add_maybe(g, rh_base_log_prob(f->base, g, z, features), ladj));
 }
 
 void rh_flow_sample(const rh_flow *f, rh_graph *g, rh_val base_noise, rh_val context, double temperature, rh_val *x, rh_val *log_prob) {
+  const rh_val features = rh_context_encode(f->encoder, g, context);
   rh_val ladj;
-  const rh_val z = rh_base_sample(f->base, g, base_noise, context, temperature);
-  rh_flow_decode(f, g, z, context, x, &ladj);
+  const rh_val z = rh_base_sample(f->base, g, base_noise, features, temperature);
+  rh_inverse(f->body, g, z, features, x, &ladj);
   if (!log_prob) return;
-  const rh_val base = rh_base_log_prob(f->base, g, z, context);
+  const rh_val base = rh_base_log_prob(f->base, g, z, features);
   *log_prob = as_row(g, rh_is_none(ladj) ? base : rh_sub(g, base, ladj));
 }

@@ -1,10 +1,11 @@
 /* Distributions. A flow (bijection + base) is itself one. A whole model is one flow specification:
  *   {"arch": "realnvp", "columns": d, "context": c, "preprocess": [bijection and surjection specs], "flow": bijection spec, "base": base
- * spec} log_prob is that of the RAW row: preprocessing's contributions are included. */
+ * spec, "context_encoder": [...]} (see density/context.h). log_prob is that of the RAW row: preprocessing's contributions are included. */
 #ifndef RH_DENSITY_FLOW_H
 #define RH_DENSITY_FLOW_H
 #include "base/threads.h"
 #include "bijection/bijection.h"
+#include "density/context.h"
 
 typedef struct rh_base rh_base;
 typedef struct rh_base_type {
@@ -34,11 +35,12 @@ typedef struct rh_flow {
   rh_leaves leaves;
   json_t *spec;       /* owned: the whole specification, every default written out */
   int64_t columns;    /* of the raw row */
-  int64_t context;    /* context columns */
+  int64_t context;    /* raw context columns */
   int64_t noise;      /* uniforms a row that scoring needs (dequantization); 0 = the log-density is exact */
   int64_t latent;     /* numbers of the latent */
   rh_bijection *body; /* preprocess + flow as one chain */
   rh_base *base;
+  rh_context_encoder *encoder; /* NULL: parts read the raw context */
 } rh_flow;
 
 enum { RH_FLOW_COLUMNS = 1 << 24 }; /* columns and context columns at most */

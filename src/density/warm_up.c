@@ -68,8 +68,9 @@ static rh_status build(walk *w, rh_graph *g, rh_val *y, int64_t *noise) {
   *noise = 0;
   for (int64_t i = 0; i < w->n_pending; i++) *noise += w->pending[i]->noise;
   *y = rh_input(g, first->in);
-  const rh_val context = w->flow->context ? rh_input(g, rh_shape1(w->flow->context)) : RH_NONE;
+  const rh_val raw = w->flow->context ? rh_input(g, rh_shape1(w->flow->context)) : RH_NONE;
   const rh_val all = *noise ? rh_input(g, rh_shape1(*noise)) : RH_NONE;
+  const rh_val context = rh_context_encode(w->flow->encoder, g, raw);
   int64_t at = 0;
   for (int64_t i = 0; i < w->n_pending && g->status == RH_OK; i++) {
     const rh_bijection *p = w->pending[i];

@@ -14,27 +14,14 @@
 // cmocka last: it wants the headers above
 #include <cmocka.h>
 
-#include "base/memory.h"
+#include "api/face.h"
 #include "base/options.h"
 #include "base/rng.h"
-#include "rheo/rheo.h"
 
 enum { ROWS = 400, COLUMNS = 3 };
 static char folder[64], model[96];
 static double x[ROWS * COLUMNS];
 static rh_density *shared;
-
-#define SMALL "\"steps\": 20, \"threads\": 1, \"set\": {\"hidden\": [8], \"layers\": 2}"
-#define OK(call)                                          \
-  do {                                                    \
-    if ((call) != RH_OK) fail_msg("%s", rh_last_error()); \
-  } while (0)
-#define REFUSED(status, call)                   \
-  do {                                          \
-    assert_int_equal((call), (status));         \
-    assert_true(strlen(rh_last_error()) > 10);  \
-    assert_null(strchr(rh_last_error(), '\n')); \
-  } while (0)
 
 static int start(void **state) {
   (void)state;
@@ -308,47 +295,6 @@ static void one_handle_from_many_threads(void **state) {
 }
 
 /* ---- failing allocations, one after another ---- */
-
-typedef struct failing {
-  int64_t left, calls;
-} failing;
-
-static int fail_one(void *state) {
-  failing *f = state;
-  f->calls++;
-  return f->left-- == 0;
-}
-
-/* Fails allocation 0, 1, 2, ... of `call` until it needs no more; each failure must be said, and nothing be left in `out`. */
-static void scarce(rh_status (*call)(void **out), void (*drop)(void *out)) {
-  for (int64_t at = 0;; at++) {
-    failing f = {.left = at};
-    void *out = NULL;
-    rh_alloc_set_hook(fail_one, &f);
-    const rh_status status = call(&out);
-    rh_alloc_set_hook(NULL, NULL);
-    if (f.calls <= at) { /* there was nothing left to fail */
-      if (status != RH_OK) fail_msg("%s", rh_last_error());
-      drop(out);
-      assert_true(at > 3);
-      return;
-    }
-    if (status == RH_OK) { /* it can do without */
-      drop(out);
-      continue;
-    }
-    assert_int_equal(status, RH_E_MEMORY);
-    assert_null(out);
-  }
-}
-
-static void drop_density(void *out) {
-  rh_density_close(out);
-}
-
-static void drop_text(void *out) {
-  rh_text_free(out);
-}
 
 static rh_status call_open(void **out) {
   rh_density *d = NULL;

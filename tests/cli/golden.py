@@ -70,6 +70,21 @@ class Model:
             h = h + self.dense(f"{name}.blocks.{i}.1", a(self.dense(f"{name}.blocks.{i}.0", a(h))))
         return self.dense(name + ".final", h)
 
+    # ---- context: what networks read of it ----
+
+    def encode(self, context):
+        numbers, categories = [np.zeros((len(context), 0))], []
+        if "context_encoder" not in self.spec:
+            return context
+        for i, (e, v) in enumerate(zip(self.spec["context_encoder"], context.T)):
+            if e["type"] == "standardize":
+                numbers.append(((v - e["mean"]) / e["scale"])[:, None])
+            elif e["type"] != "drop":
+                names = e["categories"]
+                at = v.astype(int) if isinstance(names[0], str) else np.searchsorted(names, v)
+                categories.append(np.eye(len(names))[at] if e["type"] == "one-hot" else self[f"context.{i}.weight"][at])
+        return np.hstack(numbers + categories)
+
     # ---- bijections: x [n, d] -> y [n, d'], log|det| [n] ----
 
     def triangle(self, name, n, lower, diagonal):
@@ -95,7 +110,7 @@ class Model:
             keep = np.isin(i, mask)
         else:
             keep = {"half": i < d // 2, "swap": i >= d // 2, "even": i % 2 == 0, "odd": i % 2 == 1}[mask]
-        raw = self.net(spec["net"], name + ".net", x[:, keep])
+        raw = self.net(spec["net"], name + ".net", np.hstack([x[:, keep], self.features]))
         changed, transform = x[:, ~keep], spec["transform"]
         m, y = changed.shape[1], x.copy()
         s = np.zeros((n, m)) if transform["type"] == "additive" else bound(raw[:, :m], transform["bound"])
@@ -163,8 +178,10 @@ class Model:
         return extra - 0.5 * (z * z).sum(axis=1) - 0.5 * z.shape[1] * np.log(2 * np.pi)
 
     def log_prob(self, x):
-        flow = self.spec["flow"]
-        x, first = self.chain(self.spec["preprocess"], "preprocess", np.asarray(x, np.float64))
+        """x: [n, columns + context]"""
+        flow, d, x = self.spec["flow"], self.spec["columns"], np.asarray(x, np.float64)
+        self.features = self.encode(x[:, d:])
+        x, first = self.chain(self.spec["preprocess"], "preprocess", x[:, :d])
         z, second = self.chain(flow["parts"] if flow["type"] == "chain" else [flow], "flow", x)
         result = self.base(z) + first + second
         assert self.used == set(self.tensors), "tensors that nothing has read: %s" % sorted(set(self.tensors) - self.used)

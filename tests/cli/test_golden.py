@@ -40,6 +40,16 @@ class Golden(CommandTest):
         worst = (abs(ours - theirs) / (1 + abs(theirs))).max()
         self.assertLess(worst, absolute, f"{data} {args} {dtype}")
 
+    def test_context(self):
+        rng = np.random.default_rng(6)
+        many, few = rng.integers(0, 11, 1500), rng.integers(0, 4, 1500)
+        np.save(self.path("given.npy"), np.column_stack([self.tables["plain"], many * 3, few - 2, rng.standard_normal(1500)]))
+        self.tables["given"] = np.load(self.path("given.npy"))  # the context is last: rows as a model takes them
+        for dtype, absolute in (("f64", 1e-11), ("f32", 2e-5)):
+            for args in ([], ["--arch", "nice", "--set", "net=residual", "--set", "hidden=16", "--set", "activation=tanh"]):
+                self.compare("given", ["--context", "6-8", "--categorical", "6,7", *args], dtype, absolute)
+        del self.tables["given"]
+
     def test_float64(self):
         for data in self.tables:
             for name, args in MODELS.items():

@@ -226,7 +226,7 @@ static void values_that_are_not_finite(void **state) {
   assert_fails((const char *)m.bytes, m.n, NULL, RH_E_DATA,
                "t: row 2, column 2: nan is not a finite number; fill the value in, remove the row, or leave the column out");
   assert_fails((const char *)m.bytes, m.n, &(rh_read_options){.columns = "2,1"}, RH_E_DATA,
-               "t: row 2, column 1: nan is not a finite number; fill the value in, remove the row, or leave the column out");
+               "t: row 2, column 2: nan is not a finite number; fill the value in, remove the row, or leave the column out");
   const rh_read_options first = {.columns = "1", .narrow = true};
   assert_fails((const char *)m.bytes, m.n, &first, RH_E_DATA,
                "t: row 4, column 1: 1e+39 is beyond the range of float32; rescale the column or leave it out");

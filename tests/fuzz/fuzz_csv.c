@@ -1,5 +1,6 @@
-/* Any bytes as CSV (or whatever they sniff as): never a crash; a table that is read is finite, and written as CSV and read again it is the
- * same; every number is the one that strtod reads. The first byte chooses the options. */
+/* Any bytes as CSV (or whatever they sniff as): never a crash; a table that is read is finite (texts of context columns are their places),
+ * and written as CSV and read again it is the same; every number is the one that strtod reads. The first byte chooses the options, the last
+ * one the context. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,8 +102,12 @@ static void analyse(const rh_table *table) {
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
   static const char *const lists[] = {NULL, NULL, "1", "-1", "2,1", "a,b", "1-3,-2", "\"a\"\"b\",-c"};
   if (n == 0) return 0;
+  static const char *const contexts[] = {NULL, "2", NULL, "1,b"};
   const uint8_t choice = bytes[0];
+  const char *context = contexts[bytes[n - 1] & 3];
   const rh_read_options options = {.columns = lists[choice & 7],
+                                   .context = context,
+                                   .categorical = bytes[n - 1] & 4 ? context : NULL,
                                    .header = (rh_header)((choice >> 3 & 3) % 3),
                                    .separator = choice >> 5 == 7 ? ';' : 0,
                                    .narrow = choice >> 5 & 1,

@@ -114,6 +114,30 @@ class Model:
             h = h + self.dense(f"{name}.blocks.{i}.1", f(self.dense(f"{name}.blocks.{i}.0", f(h))))
         return self.dense(name + ".final", h)
 
+    # ---- context: raw columns [rows, c] -> features: standardized numbers first, then categories ----
+
+    def encode(self, context):
+        encoder = self.spec.get("context_encoder")
+        if not encoder:
+            return context
+        numbers, categories = [], []
+        for i, e in enumerate(encoder):
+            v = context[:, i]
+            self.seen.add("context " + e["type"])
+            if e["type"] == "standardize":
+                numbers.append((v - e["mean"]) / e["scale"])
+            elif e["type"] != "drop":
+                values = range(len(e["categories"])) if isinstance(e["categories"][0], str) else e["categories"]
+                hot = (v[:, None] == np.array(values)).astype(np.float64)
+                assert (hot.sum(axis=1) == 1).all()
+                categories.append(hot if e["type"] == "one-hot" else hot @ self.tensors[f"context.{i}.weight"])
+        return np.column_stack(numbers + categories)
+
+    def arrange(self, table):
+        """A table in the order of the fit's -> [data | context]."""
+        places = [e["column"] for e in self.spec.get("context_encoder", [])]
+        return table[:, [j for j in range(table.shape[1]) if j not in places] + places]
+
     # ---- parts: x [rows, d] -> y, log|det| [rows] or a number ----
 
     def part(self, spec, name, x):
@@ -199,7 +223,7 @@ class Model:
     def transform(self, spec, name, x, keep):
         change = [j for j in range(x.shape[1]) if j not in keep]
         kind, m, y = spec["transform"]["type"], len(change), x.copy()
-        raw = np.broadcast_to(self.net(spec["net"], name + ".net", x[:, keep]), (len(x), 2 * m if kind == "affine" else m))
+        raw = np.broadcast_to(self.net(spec["net"], name + ".net", np.column_stack([x[:, keep], self.features])), (len(x), 2 * m if kind == "affine" else m))
         self.seen.add(kind)
         if kind == "additive":
             y[:, change] += raw
@@ -224,14 +248,15 @@ class Model:
         return -0.5 * (d * math.log(2 * math.pi) + (z * z).sum(axis=1)) + ladj
 
     def log_prob(self, rows, arithmetic=None):
-        """rows [n, columns] -> log p [n]. arithmetic "f32": inputs as a float32 run gets them."""
-        rows = np.asarray(rows, np.float64).reshape(len(rows), -1)
-        steps = [c for p in self.spec["preprocess"] if p["type"] == "dequantize" for c in p.get("columns", range(rows.shape[1]))]
+        """rows [n, columns + context] -> log p [n]. arithmetic "f32": inputs as a float32 run gets them."""
+        rows, d = np.asarray(rows, np.float64).reshape(len(rows), -1), self.spec["columns"]
+        steps = [c for p in self.spec["preprocess"] if p["type"] == "dequantize" for c in p.get("columns", range(d))]
         self.noise, self.used = uniforms(rows, len(steps)), 0
         if (arithmetic or self.dtype) == "f32":
             rows = rows.astype(np.float32).astype(np.float64)
             self.noise = np.minimum(self.noise, 1 - 2.0**-24).astype(np.float32).astype(np.float64)
-        y, before = self.part_chain(None, "preprocess", rows, self.spec["preprocess"])
+        self.features = self.encode(rows[:, d:])
+        y, before = self.part_chain(None, "preprocess", rows[:, :d], self.spec["preprocess"])
         z, inside = self.part(self.spec["flow"], "flow", y)
         return self.base(self.spec["base"], z) + before + inside
 
@@ -239,7 +264,8 @@ class Model:
 def main(args):
     if not 3 <= len(args) <= 4:
         sys.exit(__doc__.strip())
-    log_prob = Model(args[1]).log_prob(np.load(args[2]))
+    model, table = Model(args[1]), np.load(args[2])
+    log_prob = model.log_prob(model.arrange(table.reshape(len(table), -1)))
     print(f"mean log p {log_prob.mean():.9f} nats a row, {len(log_prob)} rows")
     if len(args) == 4:
         np.save(args[3], log_prob)

@@ -27,12 +27,14 @@ FITS = [
     ("wild", "wild", ["--set", "hidden=2x32"]),
     ("wild-nice", "wild", ["--arch", "nice", "--set", "hidden=[16]", "--set", "activation=identity"]),
     ("column", "column", []),
+    ("given", "given", ["--context", "2,5,7,8", "--categorical", "2,7", "--set", "hidden=2x32"]),
+    ("column-given", "pair", ["--context", "1,3", "--categorical", "1,3", "--arch", "nice", "--set", "hidden=16"]),
 ]
 # Every part, network, activation, transform and base that these architectures and --handle auto may use.
 PARTS = set(
     "standardize drop dequantize grid levels support log logit chain permutation actnorm lu coupling elementwise affine additive scale "
     "constant mlp residual relu silu tanh gelu softplus elu identity normal full-normal".split()
-)
+) | {"context standardize", "context one-hot", "context embedding", "context drop"}
 
 
 def wild(protein):
@@ -53,6 +55,16 @@ def wild(protein):
     ]).astype(np.float64)
 
 
+def given(protein):
+    """Modelled columns among those of a context: few and many categories, numbers, a constant."""
+    rng = np.random.default_rng(6)
+    n = len(protein)
+    many, few = rng.integers(0, 9, n), rng.integers(0, 3, n)
+    return np.column_stack([
+        protein[:, 0] + many * protein[:, 3], 10 * many - 30, protein[:, 9] * (1 + few), rng.poisson(3, n) + few, protein[:, 1], protein[:, 8], 5 - few, np.full(n, 2.5)
+    ]).astype(np.float64)
+
+
 def difference(got, want):
     """Largest |got - want| / max(1, |want|)."""
     return np.max(np.abs(got - want) / np.maximum(1, np.abs(want)))
@@ -66,6 +78,8 @@ class Golden(CommandTest):
             np.save(cls.path(f"protein-{part}.npy"), protein)
             np.save(cls.path(f"wild-{part}.npy"), wild(protein.astype(np.float64)))
             np.save(cls.path(f"column-{part}.npy"), protein[:, 4:5])
+            np.save(cls.path(f"given-{part}.npy"), given(protein.astype(np.float64)))
+            np.save(cls.path(f"pair-{part}.npy"), given(protein.astype(np.float64))[:, [6, 0, 1]])
         cls.model = {}
         for name, table, options in FITS:
             for dtype in ("f64", "f32"):
@@ -80,7 +94,8 @@ class Golden(CommandTest):
     def test_densities(self):
         seen, worst = set(), {}
         for (name, dtype), (file, table) in self.model.items():
-            x, model = np.load(self.path(f"{table}-test.npy")), Model(self.path(file))
+            model = Model(self.path(file))
+            x = model.arrange(np.load(self.path(f"{table}-test.npy")))
             self.assertEqual(model.dtype, dtype)
             for arithmetic in ("f64", "f32"):
                 want, got = model.log_prob(x, arithmetic), self.score(file, table, "--dtype", arithmetic)
@@ -99,7 +114,8 @@ class Golden(CommandTest):
         for (name, dtype), (file, table) in self.model.items():
             if dtype == "f32":
                 continue
-            x, model = np.load(self.path(f"{table}-test.npy"))[:200], Model(self.path(file))
+            model = Model(self.path(file))
+            x = model.arrange(np.load(self.path(f"{table}-test.npy")))[:200]
             want = model.log_prob(x)
             for tensor, kept in model.tensors.items():
                 if not kept.any():

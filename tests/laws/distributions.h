@@ -147,6 +147,24 @@ static const distribution_entry distributions[] = {
      0,
      601,
      {{-16, 16, SIGMOID, -1, 3}, {-16, 16, EXP, -3, 0}}},
+    /* a context of numbers and categories; the contexts that the laws draw lie in (-1, 1) */
+    {"embedded categories and numbers",
+     NULL,
+     "{\"columns\":2,\"context\":2,\"context_encoder\":[{\"type\":\"embedding\",\"categories\":[-1,0,1],\"width\":2},"
+     "{\"type\":\"standardize\",\"mean\":0.3,\"scale\":0.7}],\"flow\":{\"type\":\"chain\",\"parts\":["
+     "{\"type\":\"coupling\",\"mask\":[0],\"net\":{\"type\":\"mlp\",\"hidden\":[6],\"activation\":\"tanh\"" SCALED "},"
+     "\"transform\":{\"type\":\"affine\",\"bound\":1}},"
+     "{\"type\":\"elementwise\",\"net\":{\"type\":\"linear\"" SCALED "},\"transform\":{\"type\":\"affine\",\"bound\":1}}]}}",
+     NULL,
+     2,
+     2,
+     1201,
+     {{-50, 50, LINE, 0, 0}, {-50, 50, LINE, 0, 0}}},
+    {"one-hot categories alone", NULL,
+     "{\"columns\":3,\"context\":2,\"context_encoder\":[{\"type\":\"drop\"},{\"type\":\"one-hot\",\"categories\":[-1,0,1]}],"
+     "\"flow\":{\"type\":\"coupling\",\"mask\":[1],\"net\":{\"type\":\"residual\",\"hidden\":5,\"activation\":\"silu\"" SCALED
+     "},\"transform\":{\"type\":\"affine\",\"bound\":1}},\"base\":{\"type\":\"full-normal\"}}",
+     NULL, 3, 2, 0, PLAIN},
     /* wider */
     {"realnvp of five, residual, context", "realnvp",
      "{\"layers\":3,\"net\":\"residual\",\"hidden\":7,\"activation\":\"gelu\",\"actnorm\":true,\"bound\":1}",
