@@ -8,7 +8,7 @@
 
 typedef struct rh_base rh_base;
 typedef struct rh_base_type {
-  const char *type; /* "normal", "full-normal" */
+  const char *type; /* "normal", "full-normal", "student-t", ... */
   size_t bytes;     /* of its own struct, which begins with an rh_base */
   /* Fills a cleared struct whose shape is set; noise = its count unless create says otherwise. */
   rh_status (*create)(rh_base *b, const rh_build *build, rh_spec *spec);

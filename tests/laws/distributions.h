@@ -52,6 +52,38 @@ static const distribution_entry distributions[] = {
     {"full normal, 1", NULL, BASE_ALONE("1", "\"type\":\"full-normal\""), NULL, 1, 0, 1001, PLAIN},
     {"full normal, 2", NULL, BASE_ALONE("2", "\"type\":\"full-normal\",\"bound\":0.5"), NULL, 2, 0, 301, PLAIN},
     {"full normal, 6", NULL, BASE_ALONE("6", "\"type\":\"full-normal\""), NULL, 6, 0, 0, PLAIN},
+    {"Student-t, 1", NULL, BASE_ALONE("1", "\"type\":\"student-t\""), NULL, 1, 0, 6001, {{-300, 300, LINE, 0, 0}}},
+    {"Student-t, 2",
+     NULL,
+     BASE_ALONE("2", "\"type\":\"student-t\",\"df\":[9,30],\"affine\":true"),
+     NULL,
+     2,
+     0,
+     801,
+     {{-120, 120, LINE, 0, 0}, {-60, 60, LINE, 0, 0}}},
+    {"Student-t, 4, heavy", NULL, BASE_ALONE("4", "\"type\":\"student-t\",\"df\":[3,1.5,8,2000]"), NULL, 4, 0, 0, PLAIN},
+    {"fixed Student-t, 1",
+     NULL,
+     BASE_ALONE("1", "\"type\":\"student-t\",\"df\":10,\"learn\":false"),
+     NULL,
+     1,
+     0,
+     6001,
+     {{-300, 300, LINE, 0, 0}}},
+    /* an edge lies between two places of the grid, so that the trapezoid rule is exact; some of the data lie outside */
+    {"uniform, 1", NULL, BASE_ALONE("1", "\"type\":\"uniform\",\"low\":-1.805,\"high\":1.705"), NULL, 1, 0, 601, {{-3, 3, LINE, 0, 0}}},
+    {"uniform, 2",
+     NULL,
+     BASE_ALONE("2", "\"type\":\"uniform\",\"low\":[-1.805,-1.705],\"high\":1.805"),
+     NULL,
+     2,
+     0,
+     601,
+     {{-3, 3, LINE, 0, 0}, {-3, 3, LINE, 0, 0}}},
+    {"mixture, 1", NULL, BASE_ALONE("1", "\"type\":\"mixture\",\"components\":3,\"spread\":2"), NULL, 1, 0, 1001, PLAIN},
+    {"mixture, 2", NULL, BASE_ALONE("2", "\"type\":\"mixture\",\"components\":4,\"spread\":1"), NULL, 2, 0, 301, PLAIN},
+    {"mixture of one, 2", NULL, BASE_ALONE("2", "\"type\":\"mixture\",\"components\":1"), NULL, 2, 0, 301, PLAIN},
+    {"mixture, 5", NULL, BASE_ALONE("5", "\"type\":\"mixture\""), NULL, 5, 0, 0, PLAIN},
     /* one column */
     {"auto, one column",
      "auto",
@@ -269,6 +301,7 @@ static inline void distribution_backward(distribution *d, double temperature, rh
   rh_flow_sample(d->flow, &s->g, noise, context, temperature, &x, &log_prob);
   if (mutant_wants_stale(SAMPLE) || mutant_wants_stale(SAMPLE_LOG_PROB))
     rh_flow_sample(d->flow, &s->g, mutant_stale(&s->g, noise), context, temperature, &old_x, &old_log_prob);
+  if (strcmp(d->flow->base->type->type, "uniform") == 0) old_log_prob = RH_NONE; /* every sample has the same density */
   subject_out(s, mutant_of(SAMPLE, &s->g, x, old_x));
   subject_out(s, mutant_of(SAMPLE_LOG_PROB, &s->g, log_prob, old_log_prob));
   subject_derive(s, memory);
@@ -303,100 +336,5 @@ static inline void distribution_end(distribution *d) {
   subject_end(&d->d);
   rh_values_free(&d->values);
   rh_flow_destroy(d->flow);
-}
-
-/* ---- bases in plain C ---- */
-
-static inline double distribution_leaf(const distribution *d, const char *name, int64_t i, double fallback) {
-  const int l = rh_leaf_find(&d->flow->leaves, name);
-  return l < 0 ? fallback : rh_values_get(&d->flow->leaves, &d->values, l, i);
-}
-
-/* u = A (z - mean), and log|det A|. */
-static inline double normal_scale(const distribution *d, int64_t i) {
-  return exp(-distribution_leaf(d, "base.log_scale", i, 0));
-}
-static inline double normal_by_hand(const distribution *d, int64_t n, const double *z, double *u) {
-  double sum = 0;
-  for (int64_t i = 0; i < n; i++) {
-    u[i] = (z[i] - distribution_leaf(d, "base.mean", i, 0)) * normal_scale(d, i);
-    sum += log(normal_scale(d, i));
-  }
-  return sum;
-}
-static inline void normal_back_by_hand(const distribution *d, int64_t n, const double *u, double *z) {
-  for (int64_t i = 0; i < n; i++) z[i] = u[i] / normal_scale(d, i) + distribution_leaf(d, "base.mean", i, 0);
-}
-
-static inline double full_entry(const distribution *d, int64_t i, int64_t j) {
-  const double bound = json_number_value(json_object_get(d->flow->base->spec, "bound"));
-  if (i != j) return distribution_leaf(d, "base.lower", i * (i - 1) / 2 + j, NAN);
-  return exp(bound * tanh(distribution_leaf(d, "base.log_diagonal", i, NAN) / bound));
-}
-static inline double full_by_hand(const distribution *d, int64_t n, const double *z, double *u) {
-  double sum = 0;
-  for (int64_t i = 0; i < n; i++) {
-    u[i] = 0;
-    for (int64_t j = 0; j <= i; j++) u[i] += full_entry(d, i, j) * (z[j] - distribution_leaf(d, "base.mean", j, NAN));
-    sum += log(full_entry(d, i, i));
-  }
-  return sum;
-}
-static inline void full_back_by_hand(const distribution *d, int64_t n, const double *u, double *z) {
-  double centred[DISTRIBUTION_WIDTH];
-  for (int64_t i = 0; i < n; i++) {
-    double sum = u[i];
-    for (int64_t j = 0; j < i; j++) sum -= full_entry(d, i, j) * centred[j];
-    centred[i] = sum / full_entry(d, i, i);
-    z[i] = centred[i] + distribution_leaf(d, "base.mean", i, NAN);
-  }
-}
-
-/* Bases that are a map of a standard normal: z -> u and log|det|, and back. */
-static const struct {
-  const char *type;
-  double (*forward)(const distribution *d, int64_t n, const double *z, double *u);
-  void (*back)(const distribution *d, int64_t n, const double *u, double *z);
-} bases_by_hand[] = {{"normal", normal_by_hand, normal_back_by_hand}, {"full-normal", full_by_hand, full_back_by_hand}};
-
-static inline size_t base_by_hand(const char *type) {
-  for (size_t i = 0; i < sizeof bases_by_hand / sizeof *bases_by_hand; i++)
-    if (strcmp(bases_by_hand[i].type, type) == 0) return i;
-  fail_msg("base %s is not written out in tests/laws/distributions.h", type);
-  return 0;
-}
-
-/* z: [latent] -> log p of the base; u [latent]: the standard normal behind it. */
-static inline double base_log_prob(const distribution *d, const double *z, double *u) {
-  const int64_t n = d->flow->latent;
-  double sum = bases_by_hand[base_by_hand(d->flow->base->type->type)].forward(d, n, z, u);
-  for (int64_t i = 0; i < n; i++) sum -= u[i] * u[i] / 2 + 0.91893853320467274178;
-  return sum;
-}
-
-static inline double normal_cdf(double x) {
-  return erfc(-x * 0.70710678118654752440) / 2;
-}
-
-/* By bisection, on the side where the tail keeps its digits. */
-static inline double normal_quantile(double p) {
-  if (p > 0.5) return -normal_quantile(1 - p);
-  double low = -40, high = 0;
-  for (int i = 0; i < 200; i++) {
-    const double middle = (low + high) / 2;
-    if (normal_cdf(middle) < p) {
-      low = middle;
-    } else {
-      high = middle;
-    }
-  }
-  return (low + high) / 2;
-}
-
-/* What the base makes of the uniforms `noise` -> z [latent]. */
-static inline void base_sample(const distribution *d, const double *noise, double temperature, double *z) {
-  double u[DISTRIBUTION_WIDTH];
-  for (int64_t i = 0; i < d->flow->latent; i++) u[i] = temperature * normal_quantile(noise[i]);
-  bases_by_hand[base_by_hand(d->flow->base->type->type)].back(d, d->flow->latent, u, z);
 }
 #endif
