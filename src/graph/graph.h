@@ -147,7 +147,7 @@ rh_val rh_linear_t(rh_graph *g, rh_val x, rh_val w); /* y[..., k] = x[..., n] w:
 /* Parameter products and solves: [m, k] x [k, n]; ta, tb transpose the operand as stored. */
 rh_val rh_matmul(rh_graph *g, rh_val a, rh_val b, bool ta, bool tb);
 /* y solves T y = x, T the lower (else upper) triangle of the parameter t [n, n], its diagonal read as 1 when unit; transposed: T' y = x.
- * x: [n]. The other triangle of t is never read. */
+ * x: [..., n], leading dimensions count as more rows. The other triangle of t is never read. */
 rh_val rh_trisolve(rh_graph *g, rh_val x, rh_val t, bool lower, bool unit, bool transposed);
 
 /* ---- sums over the rows: a parameter-shaped gradient that no row reads again in this pass ---- */
