@@ -186,6 +186,42 @@ static const distribution_entry distributions[] = {
     {"nice of seven, random masks and permutations", "nice",
      "{\"layers\":4,\"hidden\":[9],\"activation\":\"tanh\",\"mask\":\"random\",\"permute\":\"random\",\"base\":\"full-normal\"" SCALED "}",
      NULL, 7, 0, 0, PLAIN},
+    /* mixtures of flows */
+    {"mixture of flows, 1",
+     "realnvp",
+     "{\"components\":2,\"hidden\":[6]}",
+     "[{\"type\":\"standardize\",\"mean\":[3],\"scale\":[2]}]",
+     1,
+     0,
+     1001,
+     {{-40, 50, LINE, 0, 0}}},
+    {"mixture of flows, 2, context",
+     "realnvp",
+     "{\"components\":3,\"layers\":2,\"hidden\":[6],\"activation\":\"tanh\",\"bound\":1,\"actnorm\":true" SCALED "}",
+     "[" STANDARDIZE_TWO "]",
+     2,
+     2,
+     801,
+     {{-40, 40, LINE, 0, 0}, {-30, 30, LINE, 0, 0}}},
+    {"mixture with fixed weights, bases and preprocessing apart",
+     NULL,
+     "{\"columns\":2,\"weights\":[1,3],\"mixture\":[{\"preprocess\":[" STANDARDIZE_TWO
+     "],\"flow\":{\"type\":\"qr\"},\"base\":{\"type\":\"student-t\",\"df\":30}},"
+     "{\"flow\":{\"type\":\"householder\"},\"base\":{\"type\":\"mixture\",\"components\":3}}]}",
+     NULL,
+     2,
+     0,
+     801,
+     {{-60, 60, LINE, 0, 0}, {-60, 60, LINE, 0, 0}}},
+    {"equal mixture of one flow", NULL, "{\"columns\":3,\"weights\":\"equal\",\"mixture\":[{\"flow\":{\"type\":\"lu\"},\"base\":{}}]}",
+     NULL, 3, 0, 0, PLAIN},
+    {"mixture of flows, whole numbers", "realnvp", "{\"components\":2,\"layers\":2}",
+     "[{\"type\":\"dequantize\"},{\"type\":\"standardize\",\"mean\":[0.5],\"scale\":[3]}]", 1, 0, 0, PLAIN},
+    {"mixture, the components dequantize", NULL,
+     "{\"columns\":1,\"mixture\":[{\"preprocess\":[{\"type\":\"dequantize\"}],\"flow\":{\"type\":\"elementwise\"},\"base\":{}},"
+     "{\"preprocess\":[{\"type\":\"dequantize\"}],\"flow\":{\"type\":\"chain\",\"parts\":[]},\"base\":{\"type\":\"student-t\",\"df\":30}}]"
+     "}",
+     "", 1, 0, 0, PLAIN},
     /* surjections */
     {"realnvp, whole numbers", "realnvp", "{\"layers\":2}",
      "[{\"type\":\"dequantize\"},{\"type\":\"standardize\",\"mean\":[0.5],\"scale\":[3]}]", 1, 0, 0, PLAIN},
@@ -242,6 +278,10 @@ static inline double axis_slope(const axis *a, double t) {
   return a->kind == LINE ? 1 : a->kind == EXP ? exp(t) : a->span / (2 + exp(t) + exp(-t));
 }
 
+static inline bool distribution_is_mixture(const distribution_entry *e) {
+  return strstr(e->spec, "\"mixture\":") || (e->arch && strstr(e->spec, "\"components\":"));
+}
+
 /* From the middle of every axis. */
 static inline double *distribution_data(const distribution_entry *e, int64_t rows) {
   double *x = probe_random(rows * e->columns, 11, -2, 2);
@@ -288,23 +328,29 @@ static inline void distribution_forward(distribution *d, rh_memory memory) {
   subject_out(s,
               mutant_of(LOG_PROB, &s->g, v,
                         mutant_wants_stale(LOG_PROB) ? rh_flow_log_prob(d->flow, &s->g, mutant_stale(&s->g, x), context, noise) : RH_NONE));
-  rh_flow_encode(d->flow, &s->g, x, context, noise, &d->z, &ladj);
+  if (d->flow->body) rh_flow_encode(d->flow, &s->g, x, context, noise, &d->z, &ladj);
   subject_derive(s, memory);
+}
+
+static inline bool distribution_is_uniform(const distribution *d) {
+  return d->flow->base && strcmp(d->flow->base->type->type, "uniform") == 0;
 }
 
 static inline void distribution_backward(distribution *d, double temperature, rh_memory memory) {
   subject *s = &d->s;
   rh_val x, log_prob, old_x = RH_NONE, old_log_prob = RH_NONE, ladj;
   subject_begin(s, d->entry->name, &d->flow->leaves, &d->values);
-  const rh_val noise = subject_input(s, d->flow->base->noise, probe_random(SUBJECT_ROWS * d->flow->base->noise, 14, 1e-6, 1 - 1e-6));
+  const rh_val noise = subject_input(s, d->flow->base_noise, probe_random(SUBJECT_ROWS * d->flow->base_noise, 14, 1e-6, 1 - 1e-6));
   rh_val context = subject_input(s, d->flow->context, probe_random(SUBJECT_ROWS * d->flow->context, 12, -1, 1));
   rh_flow_sample(d->flow, &s->g, noise, context, temperature, &x, &log_prob);
   if (mutant_wants_stale(SAMPLE) || mutant_wants_stale(SAMPLE_LOG_PROB))
     rh_flow_sample(d->flow, &s->g, mutant_stale(&s->g, noise), context, temperature, &old_x, &old_log_prob);
-  if (strcmp(d->flow->base->type->type, "uniform") == 0) old_log_prob = RH_NONE; /* every sample has the same density */
+  if (distribution_is_uniform(d)) old_log_prob = RH_NONE; /* every sample has the same density */
   subject_out(s, mutant_of(SAMPLE, &s->g, x, old_x));
-  subject_out(s, mutant_of(SAMPLE_LOG_PROB, &s->g, log_prob, old_log_prob));
+  /* of a mixture's samples the density is known by hand where a row tells all */
+  subject_out(s, d->flow->body || d->flow->exact ? mutant_of(SAMPLE_LOG_PROB, &s->g, log_prob, old_log_prob) : log_prob);
   subject_derive(s, memory);
+  if (!d->flow->body) return;
   s = &d->d;
   subject_begin(s, d->entry->name, &d->flow->leaves, &d->values);
   const rh_val z = subject_input(s, d->flow->latent, probe_random(SUBJECT_ROWS * d->flow->latent, 15, -3, 3));
@@ -323,9 +369,10 @@ static inline void distribution_begin(distribution *d, const distribution_entry 
   PROBE_OK(rh_values_create(&d->flow->leaves, real_bytes, &d->values));
   rh_values_init(&d->flow->leaves, 5, &d->values);
   subject_shake(&d->flow->leaves, &d->values, DISTRIBUTION_SHAKE);
-  d->base_type = distribution_base = *d->flow->base->type;
+  rh_base *base = d->flow->base ? d->flow->base : d->flow->component[0].base;
+  d->base_type = distribution_base = *base->type;
   d->base_type.log_prob = distribution_base_log_prob, d->base_type.sample = distribution_base_sample;
-  d->flow->base->type = &d->base_type;
+  base->type = &d->base_type;
   distribution_forward(d, memory);
   distribution_backward(d, temperature, memory);
 }
