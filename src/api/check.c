@@ -229,6 +229,9 @@ static rh_status whole_column(const rh_model *model, int64_t *column) {
 
 static rh_status check_rows(rh_density *d, const char *data, const check_options *o, findings *f) {
   rh_table *table = NULL;
+  if (!d->model->flow->body)
+    return rh_fail(RH_E_UNSUPPORTED, "check: a mixture of %lld flows has no codes, so nothing to invert",
+                   (long long)d->model->flow->components);
   if (data) RH_TRY(rh_read_rows(data, &o->read, d->model, &table));
   rows_in in = {0};
   rh_status status = fill_rows(d, table, o, &in);
@@ -238,7 +241,7 @@ static rh_status check_rows(rh_density *d, const char *data, const check_options
   }
   if (status == RH_OK) status = there_and_back(d, &in);
   if (status == RH_OK) {
-    compare(&in, d->model->flow->body->exact, f);
+    compare(&in, d->model->flow->exact, f);
     status = whole_column(d->model, &f->column);
   }
   if (status == RH_OK) {

@@ -9,7 +9,8 @@ enum { NONE, REVERSE, RANDOM_ORDER };
 enum { MLP, RESIDUAL };
 static const char *const net_names[] = {"mlp", "residual", NULL}, *const mask_names[] = {"alternating", "half", "random", NULL},
                          *const permute_names[] = {"none", "reverse", "random", NULL},
-                         *const init_names[] = {"zero", "small", "scaled", NULL}, *const base_names[] = {"normal", "full-normal", NULL};
+                         *const init_names[] = {"zero", "small", "scaled", NULL},
+                         *const base_names[] = {"normal", "full-normal", "student-t", "mixture", NULL};
 
 typedef struct stack {
   int64_t layers, blocks, hidden[HIDDEN];

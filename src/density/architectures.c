@@ -58,11 +58,56 @@ static rh_status width_after(const json_t *preprocess, int64_t columns, int64_t 
   return status;
 }
 
+/* ---- mixtures: every architecture takes "components" ---- */
+
+/* The number of components, and the options that are the architecture's own: a new reference. */
+static rh_status take_components(const json_t *options, const char *where, int64_t *components, json_t **own) {
+  rh_options o = rh_options_begin(options, where);
+  *components = rh_options_int(&o, "components", 1, 1, 64);
+  if (o.status != RH_OK) return o.status;
+  *own = options ? json_copy((json_t *)(uintptr_t)options) : json_object();
+  if (!*own) return rh_fail(RH_E_MEMORY, "out of memory for the options");
+  if (json_is_object(*own)) json_object_del(*own, "components");
+  return RH_OK;
+}
+
+/* Equal components would stay equal: a standard normal gets a mean of its own for each. */
+static json_t *apart(json_t *base) {
+  const char *type = json_string_value(json_object_get(base, "type"));
+  if (!type || strcmp(type, "normal") != 0) return base;
+  const bool failed = json_object_set_new(base, "learn", json_true()) || json_object_set_new(base, "spread", json_real(0.5));
+  if (!failed) return base;
+  json_decref(base);
+  return NULL;
+}
+
+/* flow, base: taken. */
+static json_t *mixture_of(int64_t components, json_t *flow, json_t *base) {
+  json_t *list = json_array(), *one = json_pack("{s:o, s:o}", "flow", flow, "base", apart(base));
+  bool failed = !one;
+  for (int64_t k = 0; k < components && !failed; k++) failed = json_array_append(list, one) != 0;
+  json_decref(one);
+  if (!failed) return list;
+  json_decref(list);
+  return NULL;
+}
+
+static rh_status expand(const rh_arch *arch, const json_t *options, const rh_arch_size *size, json_t *whole) {
+  int64_t components = 1;
+  json_t *own = NULL, *flow = NULL, *base = NULL;
+  RH_TRY(take_components(options, arch->name, &components, &own));
+  const rh_status status = arch->expand(own, size, &flow, &base);
+  json_decref(own);
+  RH_TRY(status);
+  const bool failed = components == 1 ? json_object_set_new(whole, "flow", flow) | json_object_set_new(whole, "base", base)
+                                      : json_object_set_new(whole, "mixture", mixture_of(components, flow, base));
+  return failed ? rh_fail(RH_E_MEMORY, "out of memory for the specification") : RH_OK;
+}
+
 rh_status rh_arch_spec(const char *name, const json_t *options, int64_t columns, int64_t context, int64_t rows, const json_t *preprocess,
                        json_t **spec, const char **why) {
   const rh_arch *arch = NULL;
   const char *reason = NULL;
-  json_t *flow = NULL, *base = NULL;
   if (columns < 1 || columns > RH_FLOW_COLUMNS || context < 0 || context > RH_FLOW_COLUMNS)
     return rh_fail(RH_E_ARGUMENT, "a flow takes 1 to %d columns, not %lld (and %lld of context)", RH_FLOW_COLUMNS, (long long)columns,
                    (long long)context);
@@ -70,11 +115,14 @@ rh_status rh_arch_spec(const char *name, const json_t *options, int64_t columns,
   rh_arch_size size = {.columns = columns, .context = context, .rows = rows};
   RH_TRY(width_after(preprocess, columns, &size.columns));
   if (!arch) arch = choose(&size, &reason);
-  RH_TRY(arch->expand(options, &size, &flow, &base));
   json_t *parts = preprocess ? json_incref((json_t *)(uintptr_t)preprocess) : json_array();
-  json_t *whole = json_pack("{s:s, s:I, s:I, s:o, s:o, s:o}", "arch", arch->name, "columns", (json_int_t)columns, "context",
-                            (json_int_t)context, "preprocess", parts, "flow", flow, "base", base);
-  if (!whole) return rh_fail(RH_E_MEMORY, "out of memory for the specification");
+  json_t *whole = json_pack("{s:s, s:I, s:I, s:o}", "arch", arch->name, "columns", (json_int_t)columns, "context", (json_int_t)context,
+                            "preprocess", parts);
+  const rh_status status = whole ? expand(arch, options, &size, whole) : rh_fail(RH_E_MEMORY, "out of memory for the specification");
+  if (status != RH_OK) {
+    json_decref(whole);
+    return status;
+  }
   *spec = whole;
   if (why) *why = reason;
   return RH_OK;

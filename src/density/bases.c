@@ -2,7 +2,7 @@
 #include "base/memory.h"
 #include "density/base_types.h"
 
-static const rh_base_type *const types[] = {&rh_base_normal, &rh_base_full_normal};
+static const rh_base_type *const types[] = {&rh_base_normal, &rh_base_full_normal, &rh_base_student_t, &rh_base_uniform, &rh_base_mixture};
 
 const rh_base_type *const *rh_base_types(int *n) {
   *n = (int)RH_COUNT_OF(types);

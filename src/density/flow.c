@@ -1,8 +1,10 @@
-/* A flow: preprocessing and bijection as one chain, and a base. */
+/* A flow: preprocessing and bijection as one chain, and a base; or a mixture of several. */
 #include "density/flow.h"
 
+#include <math.h>
+#include <stdio.h>
+
 #include "base/memory.h"
-#include "graph/ops.h"
 
 static rh_status read_sizes(rh_flow *f, rh_spec *spec) {
   if (!rh_spec_json(spec, "columns")) return rh_spec_fail(spec, "columns", "missing: say how many columns a row has");
@@ -13,14 +15,13 @@ static rh_status read_sizes(rh_flow *f, rh_spec *spec) {
   return rh_spec_status(spec);
 }
 
-/* *features: what the parts read of the context. */
-static rh_status create_encoder(rh_flow *f, rh_spec *spec, int64_t *features) {
+static rh_status create_encoder(rh_flow *f, rh_spec *spec) {
   const json_t *encoder = rh_spec_json(spec, "context_encoder");
-  *features = f->context;
+  f->features = f->context;
   if (!encoder || f->context == 0)
     return encoder ? rh_spec_fail(spec, "context_encoder", "there is no context: say how many columns, \"context\"") : RH_OK;
   RH_TRY(rh_context_encoder_create(&f->leaves, encoder, f->columns, f->context, &f->encoder));
-  *features = f->encoder->features;
+  f->features = f->encoder->features;
   rh_spec_set(spec, "context_encoder", json_incref(f->encoder->spec));
   return rh_spec_status(spec);
 }
@@ -38,17 +39,21 @@ static json_t *list_specs(const rh_bijection *chain) {
   return list;
 }
 
-static rh_status create_body(rh_flow *f, rh_spec *spec, int64_t features) {
+/* [preprocessing, flow] as one chain; `full` receives both specifications. `where` ends in a dot or is empty. */
+static rh_status create_body(rh_flow *f, rh_spec *spec, const char *where, rh_shape in, rh_bijection **body) {
   rh_bijection *parts[2] = {NULL, NULL};
+  char before_name[RH_WHERE_BYTES], flow_name[RH_WHERE_BYTES];
+  snprintf(before_name, sizeof before_name, "%spreprocess", where);
+  snprintf(flow_name, sizeof flow_name, "%sflow", where);
   const json_t *preprocess = rh_spec_json(spec, "preprocess"), *flow = rh_spec_json(spec, "flow");
-  const rh_build before = {&f->leaves, "preprocess", 0}, inside = {&f->leaves, "flow", features};
+  const rh_build before = {&f->leaves, before_name, 0}, inside = {&f->leaves, flow_name, f->features};
   if (!flow) return rh_spec_fail(spec, "flow", "missing: give a bijection, such as {\"type\": \"chain\", \"parts\": []}");
-  rh_status status = rh_chain_create(&before, preprocess, "preprocess", rh_shape1(f->columns), &parts[0]);
-  if (status == RH_OK) status = rh_bijection_create(&inside, flow, "flow", parts[0]->out, &parts[1]);
+  rh_status status = rh_chain_create(&before, preprocess, before_name, in, &parts[0]);
+  if (status == RH_OK) status = rh_bijection_create(&inside, flow, flow_name, parts[0]->out, &parts[1]);
   if (status == RH_OK) {
     rh_spec_set(spec, "preprocess", list_specs(parts[0]));
     rh_spec_set(spec, "flow", json_incref(parts[1]->spec));
-    status = rh_chain_of(2, parts, &f->body);
+    status = rh_chain_of(2, parts, body);
   }
   if (status == RH_OK) return rh_spec_status(spec);
   rh_bijection_destroy(parts[0]);
@@ -56,16 +61,108 @@ static rh_status create_body(rh_flow *f, rh_spec *spec, int64_t features) {
   return status;
 }
 
+static rh_status create_base(rh_flow *f, rh_spec *spec, const char *where, rh_shape shape, rh_base **base) {
+  char name[RH_WHERE_BYTES];
+  snprintf(name, sizeof name, "%sbase", where);
+  const rh_build build = {&f->leaves, name, f->features};
+  RH_TRY(rh_base_create(&build, rh_spec_json(spec, "base"), name, shape, base));
+  rh_spec_set(spec, "base", json_incref((*base)->spec));
+  return rh_spec_status(spec);
+}
+
+static rh_status create_one(rh_flow *f, rh_spec *spec) {
+  RH_TRY(create_body(f, spec, "", rh_shape1(f->columns), &f->body));
+  RH_TRY(create_base(f, spec, "", f->body->out, &f->base));
+  f->noise = f->body->noise;
+  f->base_noise = f->base->noise;
+  f->latent = rh_shape_count(&f->body->out);
+  f->exact = f->body->exact;
+  return RH_OK;
+}
+
+/* ---- mixtures ---- */
+
+static rh_status create_component(rh_flow *f, int64_t k, const json_t *given, json_t *list) {
+  char where[RH_WHERE_BYTES], dotted[RH_WHERE_BYTES];
+  rh_component *c = &f->component[k];
+  snprintf(where, sizeof where, "mixture[%lld]", (long long)k);
+  snprintf(dotted, sizeof dotted, "mixture.%lld.", (long long)k);
+  rh_spec s = rh_spec_begin(given, where, NULL);
+  rh_status status = create_body(f, &s, dotted, f->shared->out, &c->body);
+  if (status == RH_OK) status = create_base(f, &s, dotted, c->body->out, &c->base);
+  if (status == RH_OK) status = rh_spec_done(&s);
+  if (status == RH_OK && json_array_append_new(list, rh_spec_take(&s)) != 0) status = rh_fail(RH_E_MEMORY, "out of memory");
+  rh_spec_end(&s);
+  const int64_t latent = status == RH_OK ? rh_shape_count(&c->body->out) : 0;
+  if (k && status == RH_OK && latent != f->latent)
+    return rh_fail(RH_E_SPEC,
+                   "%s: its codes have %lld numbers, the first component's %lld: densities of different columns cannot be averaged", where,
+                   (long long)latent, (long long)f->latent);
+  f->latent = latent;
+  return status;
+}
+
+/* Fixed weights -> f->log_weights, or the leaf of learned ones. */
+static rh_status create_weights(rh_flow *f, rh_spec *spec) {
+  static const char *const names[] = {"learned", "equal", NULL};
+  const json_t *given = rh_spec_json(spec, "weights");
+  const rh_init zero = {RH_INIT_CONSTANT, 0, NULL};
+  const int64_t n = f->components;
+  f->logits = -1;
+  if (!json_is_array(given) && rh_spec_choice(spec, "weights", 0, names) == 0) {
+    RH_TRY(rh_spec_status(spec));
+    return rh_leaf_add(&f->leaves, RH_PARAM, rh_shape1(n), zero, false, &f->logits, "mixture.logits");
+  }
+  f->log_weights = rh_alloc((size_t)n * sizeof *f->log_weights);
+  if (!f->log_weights) return RH_E_MEMORY;
+  for (int64_t k = 0; k < n; k++) f->log_weights[k] = 1;
+  double sum = 0;
+  if (json_is_array(given)) rh_spec_reals(spec, "weights", n, 1, 1e-30, 1e30, f->log_weights);
+  for (int64_t k = 0; k < n; k++) sum += f->log_weights[k];
+  for (int64_t k = 0; k < n; k++) f->log_weights[k] = log(f->log_weights[k] / sum);
+  return rh_spec_status(spec);
+}
+
+/* What sampling draws: which component, what the bases make of it, and scoring's noise for the components' own surjections. */
+static void measure_mixture(rh_flow *f) {
+  int64_t inside = 0;
+  f->exact = f->shared->exact;
+  for (int64_t k = 0; k < f->components; k++) {
+    const rh_component *c = &f->component[k];
+    f->exact = f->exact && c->body->exact;
+    if (c->body->noise > inside) inside = c->body->noise;
+    if (c->base->noise > f->base_noise) f->base_noise = c->base->noise;
+  }
+  f->noise = f->shared->noise + inside;
+  f->base_noise += 1 + inside;
+}
+
+static rh_status create_mixture(rh_flow *f, rh_spec *spec, const json_t *given) {
+  const rh_build before = {&f->leaves, "preprocess", 0};
+  if (!json_is_array(given) || !json_array_size(given) || json_array_size(given) > RH_FLOW_COMPONENTS)
+    return rh_spec_fail(spec, "mixture", "expected an array of 1 to %d components, each with \"flow\" and \"base\"", RH_FLOW_COMPONENTS);
+  if (rh_spec_json(spec, "flow") || rh_spec_json(spec, "base"))
+    return rh_spec_fail(spec, "mixture", "\"flow\" and \"base\" belong into the components");
+  f->component = rh_alloc_zero(json_array_size(given), sizeof *f->component);
+  if (!f->component) return RH_E_MEMORY;
+  f->components = (int64_t)json_array_size(given);
+  RH_TRY(rh_chain_create(&before, rh_spec_json(spec, "preprocess"), "preprocess", rh_shape1(f->columns), &f->shared));
+  rh_spec_set(spec, "preprocess", list_specs(f->shared));
+  json_t *list = json_array();
+  rh_status status = list ? RH_OK : rh_fail(RH_E_MEMORY, "out of memory");
+  for (int64_t k = 0; k < f->components && status == RH_OK; k++) status = create_component(f, k, json_array_get(given, (size_t)k), list);
+  rh_spec_set(spec, "mixture", list);
+  RH_TRY(status);
+  RH_TRY(create_weights(f, spec));
+  measure_mixture(f);
+  return RH_OK;
+}
+
 static rh_status fill_flow(rh_flow *f, rh_spec *spec) {
   RH_TRY(read_sizes(f, spec));
-  int64_t features;
-  RH_TRY(create_encoder(f, spec, &features));
-  RH_TRY(create_body(f, spec, features));
-  const rh_build build = {&f->leaves, "base", features};
-  RH_TRY(rh_base_create(&build, rh_spec_json(spec, "base"), "base", f->body->out, &f->base));
-  rh_spec_set(spec, "base", json_incref(f->base->spec));
-  f->noise = f->body->noise;
-  f->latent = rh_shape_count(&f->body->out);
+  RH_TRY(create_encoder(f, spec));
+  const json_t *mixture = rh_spec_json(spec, "mixture");
+  RH_TRY(mixture ? create_mixture(f, spec, mixture) : create_one(f, spec));
   RH_TRY(rh_spec_done(spec));
   f->spec = rh_spec_take(spec);
   return RH_OK;
@@ -90,37 +187,14 @@ void rh_flow_destroy(rh_flow *f) {
   rh_bijection_destroy(f->body);
   rh_base_destroy(f->base);
   rh_context_encoder_destroy(f->encoder);
+  rh_bijection_destroy(f->shared);
+  for (int64_t k = 0; k < f->components; k++) {
+    rh_bijection_destroy(f->component[k].body);
+    rh_base_destroy(f->component[k].base);
+  }
+  rh_free(f->component);
+  rh_free(f->log_weights);
   json_decref(f->spec);
   rh_leaves_free(&f->leaves);
   rh_free(f);
-}
-
-/* A density is one number a row, even where it depends on none of the row's. */
-static rh_val as_row(rh_graph *g, rh_val v) {
-  return rh_is_none(v) || rh_is_row(g, v) ? v : rh_add(g, rh_fill(g, rh_shape1(1), 0), v);
-}
-
-void rh_flow_encode(const rh_flow *f, rh_graph *g, rh_val x, rh_val context, rh_val noise, rh_val *z, rh_val *ladj) {
-  rh_forward(f->body, g, x, rh_context_encode(f->encoder, g, context), noise, z, ladj);
-}
-
-void rh_flow_decode(const rh_flow *f, rh_graph *g, rh_val z, rh_val context, rh_val *x, rh_val *ladj) {
-  rh_inverse(f->body, g, z, rh_context_encode(f->encoder, g, context), x, ladj);
-}
-
-rh_val rh_flow_log_prob(const rh_flow *f, rh_graph *g, rh_val x, rh_val context, rh_val noise) {
-  const rh_val features = rh_context_encode(f->encoder, g, context);
-  rh_val z, ladj;
-  rh_forward(f->body, g, x, features, noise, &z, &ladj);
-  return as_row(g, rh_add_maybe(g, rh_base_log_prob(f->base, g, z, features), ladj));
-}
-
-void rh_flow_sample(const rh_flow *f, rh_graph *g, rh_val base_noise, rh_val context, double temperature, rh_val *x, rh_val *log_prob) {
-  const rh_val features = rh_context_encode(f->encoder, g, context);
-  rh_val ladj;
-  const rh_val z = rh_base_sample(f->base, g, base_noise, features, temperature);
-  rh_inverse(f->body, g, z, features, x, &ladj);
-  if (!log_prob) return;
-  const rh_val base = rh_base_log_prob(f->base, g, z, features);
-  *log_prob = as_row(g, rh_is_none(ladj) ? base : rh_sub(g, base, ladj));
 }

@@ -1,6 +1,10 @@
-/* Distributions. A flow (bijection + base) is itself one. A whole model is one flow specification:
+/* Distributions. A flow (bijection + base) is itself one, and so is a mixture of flows. A whole model is one specification:
  *   {"arch": "realnvp", "columns": d, "context": c, "preprocess": [bijection and surjection specs], "flow": bijection spec, "base": base
- * spec, "context_encoder": [...]} (see density/context.h). log_prob is that of the RAW row: preprocessing's contributions are included. */
+ * spec, "context_encoder": [...]} (see density/context.h)
+ * or, for p(x) = sum_k w_k p_k(x), in place of "flow" and "base",
+ *   "mixture": [{"preprocess": [...], "flow": ..., "base": ...}, ...], "weights": "learned" (the default), "equal" or [w_1, ...]
+ * where a component's own preprocessing, if there is any, comes behind the shared one. log_prob is that of the RAW row: preprocessing's
+ * contributions are included. */
 #ifndef RH_DENSITY_FLOW_H
 #define RH_DENSITY_FLOW_H
 #include "base/threads.h"
@@ -9,7 +13,7 @@
 
 typedef struct rh_base rh_base;
 typedef struct rh_base_type {
-  const char *type; /* "normal", "full-normal" */
+  const char *type; /* "normal", "full-normal", "student-t", ... */
   size_t bytes;     /* of its own struct, which begins with an rh_base */
   /* Fills a cleared struct whose shape is set; noise = its count unless create says otherwise. */
   rh_status (*create)(rh_base *b, const rh_build *build, rh_spec *spec);
@@ -31,27 +35,44 @@ rh_val rh_base_log_prob(const rh_base *base, rh_graph *g, rh_val z, rh_val conte
 rh_val rh_base_sample(const rh_base *base, rh_graph *g, rh_val noise, rh_val context, double temperature);
 const rh_base_type *const *rh_base_types(int *n);
 
+typedef struct rh_component {
+  rh_bijection *body; /* its preprocessing + flow as one chain */
+  rh_base *base;
+} rh_component;
+
 typedef struct rh_flow {
   rh_leaves leaves;
-  json_t *spec;       /* owned: the whole specification, every default written out */
-  int64_t columns;    /* of the raw row */
-  int64_t context;    /* raw context columns */
-  int64_t noise;      /* uniforms a row that scoring needs (dequantization); 0 = the log-density is exact */
-  int64_t latent;     /* numbers of the latent */
-  rh_bijection *body; /* preprocess + flow as one chain */
-  rh_base *base;
-  rh_context_encoder *encoder; /* NULL: parts read the raw context */
+  json_t *spec;                /* owned: the whole specification, every default written out */
+  int64_t columns;             /* of the raw row */
+  int64_t context;             /* raw context columns */
+  int64_t noise;               /* uniforms a row that scoring needs (dequantization); 0 = the log-density is exact */
+  int64_t base_noise;          /* uniforms a row that sampling needs */
+  int64_t latent;              /* numbers of the latent */
+  int64_t features;            /* what parts read of the context */
+  rh_context_encoder *encoder; /* NULL: the raw context */
+  bool exact;                  /* no information is lost or added: log_prob(sample) is the log-density that comes with it */
+  rh_bijection *body;          /* preprocess + flow as one chain; NULL: a mixture */
+  rh_base *base;               /* NULL: a mixture */
+  /* A mixture's, else components = 0. Scoring noise: the shared chain's, then one that all components read. */
+  int64_t components;
+  rh_component *component; /* [components] */
+  rh_bijection *shared;    /* the shared preprocessing */
+  int logits;              /* leaf [components], -1: fixed weights */
+  double *log_weights;     /* [components], fixed ones */
 } rh_flow;
 
+enum { RH_FLOW_COMPONENTS = 1024 }; /* of a mixture at most */
 enum { RH_FLOW_COLUMNS = 1 << 24 }; /* columns and context columns at most */
 
 rh_status rh_flow_create(const json_t *spec, rh_flow **flow) RH_WARN_UNUSED;
 void rh_flow_destroy(rh_flow *flow); /* NULL is fine */
 /* Row inputs of each graph, in this order, those of width 0 left out: x (or z, or base noise), context, noise. */
 rh_val rh_flow_log_prob(const rh_flow *f, rh_graph *g, rh_val x, rh_val context, rh_val noise); /* [1], a row value */
+/* encode and decode fail for a mixture: a row has no one code. */
 void rh_flow_encode(const rh_flow *f, rh_graph *g, rh_val x, rh_val context, rh_val noise, rh_val *z, rh_val *ladj);
 void rh_flow_decode(const rh_flow *f, rh_graph *g, rh_val z, rh_val context, rh_val *x, rh_val *ladj);
-/* log_prob may be NULL. It is the log-density at x, at temperature 1; with surjections that of the row before it was rounded or rebuilt. */
+/* base_noise: [base_noise]. log_prob may be NULL. It is the log-density at x, at temperature 1; with surjections that of the row before it
+ * was rounded or rebuilt (for those of a mixture's components: that of x under noise of its own). */
 void rh_flow_sample(const rh_flow *f, rh_graph *g, rh_val base_noise, rh_val context, double temperature, rh_val *x, rh_val *log_prob);
 /* Data-dependent start of every part, in order, on `rows` raw rows: x [rows, columns], context [rows, context] or NULL. */
 rh_status rh_flow_warm_up(const rh_flow *f, rh_values *values, rh_pool *pool, int64_t rows, const double *x, const double *context,

@@ -1,4 +1,5 @@
-/* Normal with diagonal covariance: standard, or with learned mean and log_scale (prefix.mean, prefix.log_scale). */
+/* Normal with diagonal covariance: standard, or with learned mean and log_scale (prefix.mean, prefix.log_scale), the means started `spread`
+ * apart, so that the components of a mixture of flows differ. */
 #include "density/base_types.h"
 
 typedef struct normal {
@@ -11,9 +12,11 @@ static rh_status normal_create(rh_base *b, const rh_build *build, rh_spec *spec)
   normal *n = (normal *)b;
   const rh_init zero = {RH_INIT_CONSTANT, 0, NULL};
   n->learn = rh_spec_bool(spec, "learn", false);
+  const double spread = n->learn ? rh_spec_real(spec, "spread", 0, 0, 100) : 0;
+  const rh_init apart = {spread > 0 ? RH_INIT_NORMAL : RH_INIT_CONSTANT, spread, NULL};
   RH_TRY(rh_spec_status(spec));
   if (!n->learn) return RH_OK;
-  RH_TRY(rh_leaf_add(build->leaves, RH_PARAM, b->shape, zero, false, &n->mean, "%s.mean", build->prefix));
+  RH_TRY(rh_leaf_add(build->leaves, RH_PARAM, b->shape, apart, false, &n->mean, "%s.mean", build->prefix));
   return rh_leaf_add(build->leaves, RH_PARAM, b->shape, zero, false, &n->log_scale, "%s.log_scale", build->prefix);
 }
 

@@ -130,15 +130,39 @@ static rh_status visit(walk *w, const rh_bijection *b) {
   return RH_OK;
 }
 
+/* w->x becomes a copy of x [rows, d]; nothing is pending. */
+static rh_status start(walk *w, const double *x, int64_t d) {
+  const size_t bytes = (size_t)(w->rows * d) * sizeof *x;
+  double *copy = rh_alloc(bytes);
+  if (!copy) return RH_E_MEMORY;
+  memcpy(copy, x, bytes);
+  rh_free(w->x);
+  w->x = copy;
+  w->n_pending = 0;
+  return RH_OK;
+}
+
+/* Every component sees what the shared preprocessing gives. */
+static rh_status walk_mixture(walk *w) {
+  RH_TRY(visit(w, w->flow->shared));
+  RH_TRY(catch_up(w));
+  double *shared = w->x;
+  w->x = NULL;
+  rh_status status = RH_OK;
+  for (int64_t k = 0; k < w->flow->components && status == RH_OK; k++) {
+    status = start(w, shared, rh_shape_count(&w->flow->shared->out));
+    if (status == RH_OK) status = visit(w, w->flow->component[k].body);
+  }
+  rh_free(shared);
+  return status;
+}
+
 rh_status rh_flow_warm_up(const rh_flow *f, rh_values *values, rh_pool *pool, int64_t rows, const double *x, const double *context,
                           uint64_t seed) {
   if (rows < 1) return rh_fail(RH_E_ARGUMENT, "a data-dependent start needs at least one row");
-  const size_t bytes = (size_t)(rows * f->columns) * sizeof *x;
   walk w = {.flow = f, .values = values, .pool = pool, .seed = seed, .rows = rows, .context = context};
-  w.x = rh_alloc(bytes);
-  if (!w.x) return RH_E_MEMORY;
-  memcpy(w.x, x, bytes);
-  const rh_status status = visit(&w, f->body);
+  rh_status status = start(&w, x, f->columns);
+  if (status == RH_OK) status = f->body ? visit(&w, f->body) : walk_mixture(&w);
   rh_free(w.x);
   rh_free(w.pending);
   return status;

@@ -65,7 +65,7 @@ rh_val rh_const_values(rh_graph *g, rh_shape shape, const double *values); /* co
 /* ---- elementwise; a row operation may read parameters; shapes equal, or one operand of count 1 ---- */
 rh_val rh_unary_val(rh_graph *g, rh_unary f, rh_val x, double p);
 rh_val rh_binary_val(rh_graph *g, rh_binary f, rh_val a, rh_val b, double p);
-/* rh_exp(g, x), rh_neg(g, x), ...: one a unary of the list; rh_addc, rh_mulc, rh_maxc, rh_minc, rh_bound take p.
+/* rh_exp(g, x), rh_neg(g, x), ...: one a unary of the list; rh_addc, rh_mulc, rh_maxc, rh_minc, rh_bound, rh_halfgamma take p.
  * rh_add(g, a, b), rh_mul(g, a, b), ...: one a binary of the list; rh_boundg takes p. */
 #define RH_GRAPH_UNARY(name, id)                        \
   static inline rh_val rh_##id(rh_graph *g, rh_val x) { \
@@ -103,6 +103,7 @@ RH_GRAPH_UNARY(SIN, sin)
 RH_GRAPH_UNARY(COS, cos)
 RH_GRAPH_UNARY(NORMICDF, normicdf)
 RH_GRAPH_UNARY_P(BOUND, bound)
+RH_GRAPH_UNARY_P(HALFGAMMA, halfgamma)
 RH_GRAPH_UNARY_P(ADDC, addc)
 RH_GRAPH_UNARY_P(MULC, mulc)
 RH_GRAPH_UNARY_P(MAXC, maxc)
@@ -153,7 +154,7 @@ rh_val rh_masked_t(rh_graph *g, rh_val y, rh_val w, const rh_stairs *s); /* y: [
 /* Parameter products and solves: [m, k] x [k, n]; ta, tb transpose the operand as stored. */
 rh_val rh_matmul(rh_graph *g, rh_val a, rh_val b, bool ta, bool tb);
 /* y solves T y = x, T the lower (else upper) triangle of the parameter t [n, n], its diagonal read as 1 when unit; transposed: T' y = x.
- * x: [n]. The other triangle of t is never read. */
+ * x: [..., n], leading dimensions count as more rows. The other triangle of t is never read. */
 rh_val rh_trisolve(rh_graph *g, rh_val x, rh_val t, bool lower, bool unit, bool transposed);
 
 /* ---- sums over the rows: a parameter-shaped gradient that no row reads again in this pass ---- */

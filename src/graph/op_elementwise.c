@@ -118,6 +118,10 @@ RULE(d_bound) {
   UNUSED;
   return rh_boundg(g, t, y, p);
 }
+RULE(d_halfgamma) { /* p counts the derivatives */
+  UNUSED;
+  return rh_mul(g, t, rh_halfgamma(g, x, p + 1));
+}
 RULE(d_mulc) {
   UNUSED;
   return rh_mulc(g, t, p);
@@ -132,12 +136,21 @@ RULE(d_minc) {
 }
 
 static unary_rule *const unary_rules[RH_U_COUNT] = {
-    [RH_U_COPY] = d_copy,         [RH_U_NEG] = d_neg,       [RH_U_ABS] = d_abs,     [RH_U_SIGN] = d_zero,   [RH_U_STEP] = d_zero,
-    [RH_U_FLOOR] = d_zero,        [RH_U_SQUARE] = d_square, [RH_U_SQRT] = d_sqrt,   [RH_U_RECIP] = d_recip, [RH_U_EXP] = d_exp,
-    [RH_U_LOG] = d_log,           [RH_U_LOG1P] = d_log1p,   [RH_U_EXPM1] = d_expm1, [RH_U_TANH] = d_tanh,   [RH_U_SIGMOID] = d_sigmoid,
-    [RH_U_SOFTPLUS] = d_softplus, [RH_U_RELU] = d_relu,     [RH_U_SILU] = d_silu,   [RH_U_ERF] = d_erf,     [RH_U_GELU] = d_gelu,
-    [RH_U_ELU] = d_elu,           [RH_U_SIN] = d_sin,       [RH_U_COS] = d_cos,     [RH_U_BOUND] = d_bound, [RH_U_NORMICDF] = d_normicdf,
-    [RH_U_ADDC] = d_copy,         [RH_U_MULC] = d_mulc,     [RH_U_MAXC] = d_maxc,   [RH_U_MINC] = d_minc,
+    [RH_U_COPY] = d_copy,         [RH_U_NEG] = d_neg,
+    [RH_U_ABS] = d_abs,           [RH_U_SIGN] = d_zero,
+    [RH_U_STEP] = d_zero,         [RH_U_FLOOR] = d_zero,
+    [RH_U_SQUARE] = d_square,     [RH_U_SQRT] = d_sqrt,
+    [RH_U_RECIP] = d_recip,       [RH_U_EXP] = d_exp,
+    [RH_U_LOG] = d_log,           [RH_U_LOG1P] = d_log1p,
+    [RH_U_EXPM1] = d_expm1,       [RH_U_TANH] = d_tanh,
+    [RH_U_SIGMOID] = d_sigmoid,   [RH_U_SOFTPLUS] = d_softplus,
+    [RH_U_RELU] = d_relu,         [RH_U_SILU] = d_silu,
+    [RH_U_ERF] = d_erf,           [RH_U_GELU] = d_gelu,
+    [RH_U_ELU] = d_elu,           [RH_U_SIN] = d_sin,
+    [RH_U_COS] = d_cos,           [RH_U_BOUND] = d_bound,
+    [RH_U_NORMICDF] = d_normicdf, [RH_U_HALFGAMMA] = d_halfgamma,
+    [RH_U_ADDC] = d_copy,         [RH_U_MULC] = d_mulc,
+    [RH_U_MAXC] = d_maxc,         [RH_U_MINC] = d_minc,
 };
 
 static rh_val unary_apply(rh_graph *g, rh_val node, rh_val t) {

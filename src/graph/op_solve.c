@@ -10,7 +10,7 @@ rh_val rh_trisolve(rh_graph *g, rh_val x, rh_val t, bool lower, bool unit, bool 
   if (rh_is_none(x) || rh_is_none(t) || rh_is_row(g, t))
     return rh_graph_fail(g, RH_E_ARGUMENT, "trisolve: needs an operand and a parameter matrix");
   const rh_shape *s = &rh_at(g, t)->shape;
-  if (s->rank != 2 || s->dim[0] != s->dim[1] || rh_count(g, x) != s->dim[0])
+  if (s->rank != 2 || s->dim[0] != s->dim[1] || rh_width(g, x) != s->dim[0])
     return rh_graph_fail(g, RH_E_SHAPE, "trisolve: the matrix must be square and as wide as the operand");
   const solve_attr attr = {lower, unit, transposed};
   const rh_val in[2] = {x, t};
@@ -34,11 +34,11 @@ static rh_val triangle(rh_graph *g, const solve_attr *a, int64_t n) {
 static void trisolve_vjp(rh_graph *g, rh_val node, rh_val ct, rh_val *out) {
   const rh_node n = *rh_at(g, node);
   const solve_attr *a = n.attr;
-  const int64_t d = rh_count(g, node);
+  const int64_t d = rh_width(g, node), lead = rh_count(g, node) / d;
   out[0] = rh_trisolve(g, ct, n.in[1], a->lower, a->unit, !a->transposed);
-  const rh_val dx = rh_reshape(g, out[0], rh_shape1(d)), y = rh_reshape(g, node, rh_shape1(d));
-  if (!rh_is_row(g, dx) && !rh_is_row(g, y)) { /* parameters only: a product of two single columns */
-    const rh_val p = rh_reshape(g, dx, rh_shape2(1, d)), q = rh_reshape(g, y, rh_shape2(1, d));
+  const rh_val dx = rh_reshape(g, out[0], rh_shape2(lead, d)), y = rh_reshape(g, node, rh_shape2(lead, d));
+  if (!rh_is_row(g, dx) && !rh_is_row(g, y)) { /* parameters only: a product of their columns */
+    const rh_val p = dx, q = y;
     const rh_val t = a->transposed ? rh_matmul(g, q, p, true, false) : rh_matmul(g, p, q, true, false);
     out[1] = rh_neg(g, rh_mul(g, t, triangle(g, a, d)));
     return;
@@ -52,7 +52,7 @@ static rh_val trisolve_jvp(rh_graph *g, rh_val node, const rh_val *t) {
   const solve_attr *a = n.attr;
   rh_val rhs = t[0];
   if (!rh_is_none(t[1])) { /* T' = dT: solve for dx - dT y */
-    const rh_val masked = rh_mul(g, t[1], triangle(g, a, rh_count(g, node)));
+    const rh_val masked = rh_mul(g, t[1], triangle(g, a, rh_width(g, node)));
     const rh_val moved = rh_neg(g, a->transposed ? rh_linear_t(g, node, masked) : rh_linear(g, node, masked, RH_NONE));
     rhs = rh_add_maybe(g, rhs, moved);
   }
@@ -76,7 +76,8 @@ SOLVE(float)
 SOLVE(double)
 
 static void trisolve_run(const rh_run_args *a) {
-  const int64_t n = rh_shape_count(&a->node->shape), rows = a->rows;
+  const rh_shape *s = &a->node->shape;
+  const int64_t n = s->dim[s->rank - 1], rows = a->rows * (rh_shape_count(s) / n);
   if (a->k->real_bytes == 4) {
     solve_float(a->node->attr, rows, n, a->in[0], a->in[1], a->out);
   } else {
@@ -85,8 +86,7 @@ static void trisolve_run(const rh_run_args *a) {
 }
 static int64_t trisolve_flops(const rh_graph *g, const rh_node *node) {
   (void)g;
-  const int64_t n = rh_shape_count(&node->shape);
-  return n * n;
+  return rh_shape_count(&node->shape) * node->shape.dim[node->shape.rank - 1];
 }
 const rh_op rh_op_trisolve = {
     .name = "trisolve", .order = -1, .vjp = trisolve_vjp, .jvp = trisolve_jvp, .run = trisolve_run, .flops = trisolve_flops};

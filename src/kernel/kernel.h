@@ -14,36 +14,37 @@
 
 /* clang-format off: tables */
 /* X(name, expression in x and p): elementwise, p a constant of the node. */
-#define RH_UNARY_LIST(X)                                                                       \
-  X(COPY, copy)     /* x */                                                                    \
-  X(NEG, neg)       /* -x */                                                                   \
-  X(ABS, abs)       /* |x| */                                                                  \
-  X(SIGN, sign)     /* -1, 0, 1 */                                                             \
-  X(STEP, step)     /* x > 0 ? 1 : 0 */                                                        \
-  X(FLOOR, floor)   /* the greatest whole number <= x */                                       \
-  X(SQUARE, square) /* x^2 */                                                                  \
-  X(SQRT, sqrt)                                                                                \
-  X(RECIP, recip) /* 1 / x */                                                                  \
-  X(EXP, exp)     /* overflow to inf, underflow through subnormals or to 0 */                  \
-  X(LOG, log)     /* log 0 = -inf, log of negative = NaN */                                    \
-  X(LOG1P, log1p)                                                                              \
-  X(EXPM1, expm1)                                                                              \
-  X(TANH, tanh)                                                                                \
-  X(SIGMOID, sigmoid)   /* stable on both sides */                                             \
-  X(SOFTPLUS, softplus) /* log(1 + e^x) = max(x, 0) + log1p(e^-|x|) */                         \
-  X(RELU, relu)         /* x > 0 ? x : 0 (NaN gives NaN) */                                    \
-  X(SILU, silu)         /* x sigmoid(x) */                                                     \
-  X(ERF, erf)                                                                                  \
-  X(GELU, gelu) /* x Phi(x), exact erf form */                                                 \
-  X(ELU, elu)   /* x > 0 ? x : e^x - 1 */                                                      \
-  X(SIN, sin)                                                                                  \
-  X(COS, cos)                                                                                  \
-  X(NORMICDF, normicdf) /* inverse of the standard normal's distribution function on (0, 1) */ \
-  X(BOUND, bound)       /* p tanh(x / p): smooth bound into (-p, p) */                         \
-  X(ADDC, addc)         /* x + p */                                                            \
-  X(MULC, mulc)         /* x p */                                                              \
-  X(MAXC, maxc)         /* x < p ? p : x (NaN gives NaN) */                                    \
-  X(MINC, minc)         /* x > p ? p : x (NaN gives NaN) */
+#define RH_UNARY_LIST(X)                                                                         \
+  X(COPY, copy)     /* x */                                                                      \
+  X(NEG, neg)       /* -x */                                                                     \
+  X(ABS, abs)       /* |x| */                                                                    \
+  X(SIGN, sign)     /* -1, 0, 1 */                                                               \
+  X(STEP, step)     /* x > 0 ? 1 : 0 */                                                          \
+  X(FLOOR, floor)   /* the greatest whole number <= x */                                         \
+  X(SQUARE, square) /* x^2 */                                                                    \
+  X(SQRT, sqrt)                                                                                  \
+  X(RECIP, recip) /* 1 / x */                                                                    \
+  X(EXP, exp)     /* overflow to inf, underflow through subnormals or to 0 */                    \
+  X(LOG, log)     /* log 0 = -inf, log of negative = NaN */                                      \
+  X(LOG1P, log1p)                                                                                \
+  X(EXPM1, expm1)                                                                                \
+  X(TANH, tanh)                                                                                  \
+  X(SIGMOID, sigmoid)   /* stable on both sides */                                               \
+  X(SOFTPLUS, softplus) /* log(1 + e^x) = max(x, 0) + log1p(e^-|x|) */                           \
+  X(RELU, relu)         /* x > 0 ? x : 0 (NaN gives NaN) */                                      \
+  X(SILU, silu)         /* x sigmoid(x) */                                                       \
+  X(ERF, erf)                                                                                    \
+  X(GELU, gelu) /* x Phi(x), exact erf form */                                                   \
+  X(ELU, elu)   /* x > 0 ? x : e^x - 1 */                                                        \
+  X(SIN, sin)                                                                                    \
+  X(COS, cos)                                                                                    \
+  X(NORMICDF, normicdf)   /* inverse of the standard normal's distribution function on (0, 1) */ \
+  X(BOUND, bound)         /* p tanh(x / p): smooth bound into (-p, p) */                         \
+  X(HALFGAMMA, halfgamma) /* d^p/dx^p of log Gamma(x + 1/2) - log Gamma(x), p whole, x > 0 */    \
+  X(ADDC, addc)           /* x + p */                                                            \
+  X(MULC, mulc)           /* x p */                                                              \
+  X(MAXC, maxc)           /* x < p ? p : x (NaN gives NaN) */                                    \
+  X(MINC, minc)           /* x > p ? p : x (NaN gives NaN) */
 
 /* Elementwise with two operands. GATE is relu's derivative, TANHG tanh's and BOUNDG bound's, each from the function's own OUTPUT b. */
 #define RH_BINARY_LIST(X)                           \

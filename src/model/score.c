@@ -78,8 +78,8 @@ static void graph_decode(const rh_scorer *s, rh_graph *g, task_graph *t) {
 
 static void graph_sample(const rh_scorer *s, rh_graph *g, task_graph *t) {
   const rh_flow *f = s->flow;
-  const rh_val noise = input_of(g, f->base->noise), context = input_of(g, f->context);
-  t->feed = rh_feed_of(s->values->real_bytes, 0, f->context, f->base->noise);
+  const rh_val noise = input_of(g, f->base_noise), context = input_of(g, f->context);
+  t->feed = rh_feed_of(s->values->real_bytes, 0, f->context, f->base_noise);
   t->feed.part[0] = RH_FEED_NOISE; /* the base's noise stands where x does elsewhere */
   t->feed.part[1] = RH_FEED_CONTEXT;
   t->feed.key = RH_KEY_NUMBER;
@@ -108,7 +108,7 @@ static void ready_free(ready *r) {
 }
 
 static int64_t chunk_rows(const rh_flow *f) {
-  const int64_t wide = f->columns + f->latent + f->context + f->noise + f->base->noise + 1;
+  const int64_t wide = f->columns + f->latent + f->context + f->noise + f->base_noise + 1;
   const int64_t fit = CHUNK_NUMBERS / wide;
   return fit > CHUNK_ROWS ? CHUNK_ROWS : fit < CHUNK_LEAST ? CHUNK_LEAST : fit;
 }

@@ -185,12 +185,156 @@ static void samples_have_their_distribution(void **state) {
   free(noise), free(z), free(u);
 }
 
+static void run_one(const rh_graph *g, const rig *r, int64_t rows, const double *in, rh_val v, double *out) {
+  probe p = {.g = g, .values = &r->values, .real_bytes = r->values.real_bytes, .rows = rows, .input = {in}, .n_row = 1, .row_out = {out}};
+  p.row_val[0] = v;
+  probe_run(&p);
+}
+
+/* d log p / d z */
+static void slope(const rig *r, int64_t rows, const double *z, double *out) {
+  rh_graph g;
+  PROBE_OK(rh_graph_init(&g, &r->leaves));
+  const rh_val x = rh_input(&g, r->base->shape), y = rh_add(&g, rh_base_log_prob(r->base, &g, x, RH_NONE), rh_fill(&g, rh_shape1(1), 0));
+  rh_val grad;
+  PROBE_OK(rh_vjp(&g, 1, &y, NULL, 1, &x, &grad, RH_KEEP));
+  run_one(&g, r, rows, z, rh_add_maybe(&g, rh_fill(&g, r->base->shape, 0), grad), out);
+  rh_graph_free(&g);
+}
+
+/* Against mpmath, 50 digits; as far out as float32 reaches, and for degrees of freedom where log-gammas are in the millions. */
+static void the_students(void **state) {
+  (void)state;
+  static const struct {
+    double df, z, log_prob;
+  } exact[] = {
+      {1, 0.0, -1.14472988584940017},
+      {1, 1.0, -1.83787706640934548},
+      {3, -2.5, -3.25291137533595798},
+      {8, 0.75, -1.2558865907385157},
+      {8, -1000000.0, -115.932216696305436},
+      {1.5, 0x1.c6bf520000000p+49, -86.9167598544511583},
+      {8, 0x1.4d11200000000p+61, -374.498916990241665},
+      {100, 4.0, -8.4166487500158051},
+      {1000000.0, 2.0, -2.91893678321133939},
+      {8, 0x1.c363cc0000000p+127, -788.964234093060848},
+      {8, -0x1.c363cc0000000p+127, -788.964234093060848},
+  };
+  for (size_t i = 0; i < RH_COUNT_OF(exact); i++)
+    for (int real = 4; real <= 8; real += 4) {
+      char spec[100];
+      snprintf(spec, sizeof spec, "{\"type\":\"student-t\",\"learn\":false,\"df\":%.17g}", exact[i].df);
+      rig r = make(spec, 1, real);
+      double got, steep;
+      log_prob(&r, 1, &exact[i].z, &got);
+      slope(&r, 1, &exact[i].z, &steep);
+      if (!(fabs(got - exact[i].log_prob) <= (real == 8 ? 4e-16 : 2.5e-7) * fmax(2, fabs(exact[i].log_prob))))
+        fail_msg("df %g, z %g, %d bytes: %.17g, not %.17g", exact[i].df, exact[i].z, real, got, exact[i].log_prob);
+      const double z = exact[i].z, want = z ? -(exact[i].df + 1) / (exact[i].df / z + z) : 0;
+      if (!(fabs(steep - want) <= (real == 8 ? 1e-15 : 1e-6) * fmax(fabs(want), 1e-30)))
+        fail_msg("df %g, z %g, %d bytes: slope %.17g, not %.17g", exact[i].df, z, real, steep, want);
+      drop(&r);
+    }
+}
+
+/* Learned degrees of freedom start where they are told to. */
+static void a_students_start(void **state) {
+  (void)state;
+  rig learned = make("{\"type\":\"student-t\",\"df\":[0.75,8,300]}", 3, 8),
+      fixed = make("{\"type\":\"student-t\",\"df\":[0.75,8,300],\"learn\":false}", 3, 8);
+  const double z[6] = {1, 2, 3, -40, 0.1, 7};
+  double a[2], b[2];
+  rh_values_init(&learned.leaves, 1, &learned.values);
+  log_prob(&learned, 2, z, a);
+  log_prob(&fixed, 2, z, b);
+  for (int i = 0; i < 2; i++) assert_true(fabs(a[i] - b[i]) < 1e-13 * fabs(b[i]));
+  assert_int_equal(fixed.leaves.n, 0);
+  drop(&learned), drop(&fixed);
+}
+
+/* Ends included, -inf behind them, a NaN stays one; no gradient anywhere. */
+static void the_uniform(void **state) {
+  (void)state;
+  for (int real = 4; real <= 8; real += 4) {
+    rig r = make("{\"type\":\"uniform\",\"low\":[-1,2],\"high\":[1,6]}", 2, real);
+    const double z[16] = {-1, 2, 1, 6, 0, 3, 1.0000002, 3, 0, 1.9999998, 1e38, -1e38, NAN, 3, INFINITY, 3};
+    double got[8], steep[16];
+    log_prob(&r, 8, z, got);
+    slope(&r, 8, z, steep);
+    for (int k = 0; k < 3; k++) assert_true(fabs(got[k] + log(8)) < (real == 8 ? 1e-15 : 2e-7));
+    for (int k = 3; k < 8; k++) assert_true(k == 6 ? isnan(got[k]) : got[k] == -INFINITY);
+    for (int k = 0; k < 16; k++) assert_true(steep[k] == 0);
+    const double u[4] = {1 - 0x1p-24, 0x1p-24, 0x1p-24, 1 - 0x1p-24}; /* whatever is drawn lies inside */
+    double x[4];
+    sample(&r, 2, 1, u, x);
+    log_prob(&r, 2, x, got);
+    assert_true(isfinite(got[0]) && isfinite(got[1]));
+    drop(&r);
+  }
+}
+
+/* Where every component has underflown, its log still says which is nearest; then -inf, never NaN; gradients finite. */
+static void a_mixture_far_out(void **state) {
+  (void)state;
+  for (int real = 4; real <= 8; real += 4) {
+    rig r = make("{\"type\":\"mixture\",\"components\":5}", 2, real);
+    const double z[8] = {300, -300, 1e10, 0, 1e18, 1e18, 3e38, -3e38};
+    double got[4], steep[8];
+    log_prob(&r, 4, z, got);
+    slope(&r, 4, z, steep);
+    for (int k = 0; k < 2; k++) {
+      double best = -INFINITY;
+      for (int c = 0; c < 5; c++) {
+        double one = value(&r, "base.logits", c) - 2 * HALF_LOG_TWO_PI, all = 0;
+        for (int i = 0; i < 5; i++) all += exp(value(&r, "base.logits", i));
+        for (int i = 0; i < 2; i++) {
+          const double s = value(&r, "base.log_scales", 2 * c + i), u = (z[2 * k + i] - value(&r, "base.means", 2 * c + i)) / exp(s);
+          one -= s + u * u / 2;
+        }
+        best = fmax(best, one - log(all));
+      }
+      assert_true(fabs(got[k] - best) < (real == 8 ? 1e-13 : 2e-6) * fabs(best));
+    }
+    assert_true(got[2] < -1e35 && isfinite(got[2]));
+    assert_true(real == 8 ? got[3] < -1e75 && isfinite(got[3]) : got[3] == -INFINITY);
+    for (int i = 0; i < 6; i++) assert_true(isfinite(steep[i]));
+    drop(&r);
+  }
+}
+
+/* Every uniform falls on one component, the edges' too. */
+static void picking(void **state) {
+  (void)state;
+  enum { K = 5, N = 2000 };
+  rig r = make("{\"type\":\"mixture\",\"components\":5}", 1, 4);
+  double *u = calloc(2 * N, 8), *z = calloc(N, 8), w[K], sum = 0, counted[K] = {0};
+  for (int c = 0; c < K; c++) {
+    sum += w[c] = exp(value(&r, "base.logits", c));
+    rh_values_set(&r.leaves, &r.values, rh_leaf_find(&r.leaves, "base.log_scales"), c, -80); /* a sample is its component's mean */
+    rh_values_set(&r.leaves, &r.values, rh_leaf_find(&r.leaves, "base.means"), c, c);
+  }
+  for (int i = 0; i < N; i++) u[2 * i] = i == N - 1 ? 1 - 0x1p-24 : i ? (double)i / N : 0x1p-24, u[2 * i + 1] = 0.3;
+  sample(&r, N, 1, u, z);
+  for (int i = 0; i < N; i++) {
+    z[i] = fabs(z[i]) < 1e-30 ? 0 : z[i];
+    assert_true(z[i] == floor(z[i]) && z[i] >= 0 && z[i] < K && (!i || z[i] >= z[i - 1]));
+    counted[(int)z[i]]++;
+  }
+  for (int c = 0; c < K; c++) assert_true(fabs(counted[c] / N - w[c] / sum) < 1.5 / N);
+  free(u), free(z);
+  drop(&r);
+}
+
 static void specifications(void **state) {
   (void)state;
   static const char *const cases[][2] = {{"{\"type\":\"nromal\"}", "did you mean 'normal'"},
                                          {"{\"learn\":1}", "base.learn"},
                                          {"{\"type\":\"full-normal\",\"learn\":true}", "unknown key 'learn'"},
                                          {"{\"type\":\"full-normal\",\"bound\":1000}", "base.bound"},
+                                         {"{\"type\":\"student-t\",\"df\":0.1}", "base.df"},
+                                         {"{\"type\":\"student-t\",\"df\":[3,4]}", "2 numbers, there must be 3"},
+                                         {"{\"type\":\"uniform\",\"low\":2}", "base.high: column 0"},
+                                         {"{\"type\":\"mixture\",\"components\":0}", "base.components"},
                                          {"3", "base: expected an object"}};
   for (size_t i = 0; i < RH_COUNT_OF(cases); i++) {
     rh_leaves leaves = {0};
@@ -205,7 +349,7 @@ static void specifications(void **state) {
   }
   int n;
   const rh_base_type *const *types = rh_base_types(&n);
-  assert_int_equal(n, 2);
+  assert_int_equal(n, 5);
   assert_string_equal(types[0]->type, "normal");
 }
 
@@ -216,6 +360,11 @@ int main(void) {
       cmocka_unit_test(the_learned_diagonal),
       cmocka_unit_test(the_full_normal),
       cmocka_unit_test(samples_have_their_distribution),
+      cmocka_unit_test(the_students),
+      cmocka_unit_test(a_students_start),
+      cmocka_unit_test(the_uniform),
+      cmocka_unit_test(a_mixture_far_out),
+      cmocka_unit_test(picking),
       cmocka_unit_test(specifications),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

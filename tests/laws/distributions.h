@@ -52,6 +52,38 @@ static const distribution_entry distributions[] = {
     {"full normal, 1", NULL, BASE_ALONE("1", "\"type\":\"full-normal\""), NULL, 1, 0, 1001, PLAIN},
     {"full normal, 2", NULL, BASE_ALONE("2", "\"type\":\"full-normal\",\"bound\":0.5"), NULL, 2, 0, 301, PLAIN},
     {"full normal, 6", NULL, BASE_ALONE("6", "\"type\":\"full-normal\""), NULL, 6, 0, 0, PLAIN},
+    {"Student-t, 1", NULL, BASE_ALONE("1", "\"type\":\"student-t\""), NULL, 1, 0, 6001, {{-300, 300, LINE, 0, 0}}},
+    {"Student-t, 2",
+     NULL,
+     BASE_ALONE("2", "\"type\":\"student-t\",\"df\":[9,30],\"affine\":true"),
+     NULL,
+     2,
+     0,
+     801,
+     {{-120, 120, LINE, 0, 0}, {-60, 60, LINE, 0, 0}}},
+    {"Student-t, 4, heavy", NULL, BASE_ALONE("4", "\"type\":\"student-t\",\"df\":[3,1.5,8,2000]"), NULL, 4, 0, 0, PLAIN},
+    {"fixed Student-t, 1",
+     NULL,
+     BASE_ALONE("1", "\"type\":\"student-t\",\"df\":10,\"learn\":false"),
+     NULL,
+     1,
+     0,
+     6001,
+     {{-300, 300, LINE, 0, 0}}},
+    /* an edge lies between two places of the grid, so that the trapezoid rule is exact; some of the data lie outside */
+    {"uniform, 1", NULL, BASE_ALONE("1", "\"type\":\"uniform\",\"low\":-1.805,\"high\":1.705"), NULL, 1, 0, 601, {{-3, 3, LINE, 0, 0}}},
+    {"uniform, 2",
+     NULL,
+     BASE_ALONE("2", "\"type\":\"uniform\",\"low\":[-1.805,-1.705],\"high\":1.805"),
+     NULL,
+     2,
+     0,
+     601,
+     {{-3, 3, LINE, 0, 0}, {-3, 3, LINE, 0, 0}}},
+    {"mixture, 1", NULL, BASE_ALONE("1", "\"type\":\"mixture\",\"components\":3,\"spread\":2"), NULL, 1, 0, 1001, PLAIN},
+    {"mixture, 2", NULL, BASE_ALONE("2", "\"type\":\"mixture\",\"components\":4,\"spread\":1"), NULL, 2, 0, 301, PLAIN},
+    {"mixture of one, 2", NULL, BASE_ALONE("2", "\"type\":\"mixture\",\"components\":1"), NULL, 2, 0, 301, PLAIN},
+    {"mixture, 5", NULL, BASE_ALONE("5", "\"type\":\"mixture\""), NULL, 5, 0, 0, PLAIN},
     /* one column */
     {"auto, one column",
      "auto",
@@ -172,6 +204,42 @@ static const distribution_entry distributions[] = {
     {"nice of seven, random masks and permutations", "nice",
      "{\"layers\":4,\"hidden\":[9],\"activation\":\"tanh\",\"mask\":\"random\",\"permute\":\"random\",\"base\":\"full-normal\"" SCALED "}",
      NULL, 7, 0, 0, PLAIN},
+    /* mixtures of flows */
+    {"mixture of flows, 1",
+     "realnvp",
+     "{\"components\":2,\"hidden\":[6]}",
+     "[{\"type\":\"standardize\",\"mean\":[3],\"scale\":[2]}]",
+     1,
+     0,
+     1001,
+     {{-40, 50, LINE, 0, 0}}},
+    {"mixture of flows, 2, context",
+     "realnvp",
+     "{\"components\":3,\"layers\":2,\"hidden\":[6],\"activation\":\"tanh\",\"bound\":1,\"actnorm\":true" SCALED "}",
+     "[" STANDARDIZE_TWO "]",
+     2,
+     2,
+     801,
+     {{-40, 40, LINE, 0, 0}, {-30, 30, LINE, 0, 0}}},
+    {"mixture with fixed weights, bases and preprocessing apart",
+     NULL,
+     "{\"columns\":2,\"weights\":[1,3],\"mixture\":[{\"preprocess\":[" STANDARDIZE_TWO
+     "],\"flow\":{\"type\":\"qr\"},\"base\":{\"type\":\"student-t\",\"df\":30}},"
+     "{\"flow\":{\"type\":\"householder\"},\"base\":{\"type\":\"mixture\",\"components\":3}}]}",
+     NULL,
+     2,
+     0,
+     801,
+     {{-60, 60, LINE, 0, 0}, {-60, 60, LINE, 0, 0}}},
+    {"equal mixture of one flow", NULL, "{\"columns\":3,\"weights\":\"equal\",\"mixture\":[{\"flow\":{\"type\":\"lu\"},\"base\":{}}]}",
+     NULL, 3, 0, 0, PLAIN},
+    {"mixture of flows, whole numbers", "realnvp", "{\"components\":2,\"layers\":2}",
+     "[{\"type\":\"dequantize\"},{\"type\":\"standardize\",\"mean\":[0.5],\"scale\":[3]}]", 1, 0, 0, PLAIN},
+    {"mixture, the components dequantize", NULL,
+     "{\"columns\":1,\"mixture\":[{\"preprocess\":[{\"type\":\"dequantize\"}],\"flow\":{\"type\":\"elementwise\"},\"base\":{}},"
+     "{\"preprocess\":[{\"type\":\"dequantize\"}],\"flow\":{\"type\":\"chain\",\"parts\":[]},\"base\":{\"type\":\"student-t\",\"df\":30}}]"
+     "}",
+     "", 1, 0, 0, PLAIN},
     /* surjections */
     {"realnvp, whole numbers", "realnvp", "{\"layers\":2}",
      "[{\"type\":\"dequantize\"},{\"type\":\"standardize\",\"mean\":[0.5],\"scale\":[3]}]", 1, 0, 0, PLAIN},
@@ -228,6 +296,10 @@ static inline double axis_slope(const axis *a, double t) {
   return a->kind == LINE ? 1 : a->kind == EXP ? exp(t) : a->span / (2 + exp(t) + exp(-t));
 }
 
+static inline bool distribution_is_mixture(const distribution_entry *e) {
+  return strstr(e->spec, "\"mixture\":") || (e->arch && strstr(e->spec, "\"components\":"));
+}
+
 /* From the middle of every axis. */
 static inline double *distribution_data(const distribution_entry *e, int64_t rows) {
   double *x = probe_random(rows * e->columns, 11, -2, 2);
@@ -274,22 +346,29 @@ static inline void distribution_forward(distribution *d, rh_memory memory) {
   subject_out(s,
               mutant_of(LOG_PROB, &s->g, v,
                         mutant_wants_stale(LOG_PROB) ? rh_flow_log_prob(d->flow, &s->g, mutant_stale(&s->g, x), context, noise) : RH_NONE));
-  rh_flow_encode(d->flow, &s->g, x, context, noise, &d->z, &ladj);
+  if (d->flow->body) rh_flow_encode(d->flow, &s->g, x, context, noise, &d->z, &ladj);
   subject_derive(s, memory);
+}
+
+static inline bool distribution_is_uniform(const distribution *d) {
+  return d->flow->base && strcmp(d->flow->base->type->type, "uniform") == 0;
 }
 
 static inline void distribution_backward(distribution *d, double temperature, rh_memory memory) {
   subject *s = &d->s;
   rh_val x, log_prob, old_x = RH_NONE, old_log_prob = RH_NONE, ladj;
   subject_begin(s, d->entry->name, &d->flow->leaves, &d->values);
-  const rh_val noise = subject_input(s, d->flow->base->noise, probe_random(SUBJECT_ROWS * d->flow->base->noise, 14, 1e-6, 1 - 1e-6));
+  const rh_val noise = subject_input(s, d->flow->base_noise, probe_random(SUBJECT_ROWS * d->flow->base_noise, 14, 1e-6, 1 - 1e-6));
   rh_val context = subject_input(s, d->flow->context, probe_random(SUBJECT_ROWS * d->flow->context, 12, -1, 1));
   rh_flow_sample(d->flow, &s->g, noise, context, temperature, &x, &log_prob);
   if (mutant_wants_stale(SAMPLE) || mutant_wants_stale(SAMPLE_LOG_PROB))
     rh_flow_sample(d->flow, &s->g, mutant_stale(&s->g, noise), context, temperature, &old_x, &old_log_prob);
+  if (distribution_is_uniform(d)) old_log_prob = RH_NONE; /* every sample has the same density */
   subject_out(s, mutant_of(SAMPLE, &s->g, x, old_x));
-  subject_out(s, mutant_of(SAMPLE_LOG_PROB, &s->g, log_prob, old_log_prob));
+  /* of a mixture's samples the density is known by hand where a row tells all */
+  subject_out(s, d->flow->body || d->flow->exact ? mutant_of(SAMPLE_LOG_PROB, &s->g, log_prob, old_log_prob) : log_prob);
   subject_derive(s, memory);
+  if (!d->flow->body) return;
   s = &d->d;
   subject_begin(s, d->entry->name, &d->flow->leaves, &d->values);
   const rh_val z = subject_input(s, d->flow->latent, probe_random(SUBJECT_ROWS * d->flow->latent, 15, -3, 3));
@@ -308,9 +387,10 @@ static inline void distribution_begin(distribution *d, const distribution_entry 
   PROBE_OK(rh_values_create(&d->flow->leaves, real_bytes, &d->values));
   rh_values_init(&d->flow->leaves, 5, &d->values);
   subject_shake(&d->flow->leaves, &d->values, DISTRIBUTION_SHAKE);
-  d->base_type = distribution_base = *d->flow->base->type;
+  rh_base *base = d->flow->base ? d->flow->base : d->flow->component[0].base;
+  d->base_type = distribution_base = *base->type;
   d->base_type.log_prob = distribution_base_log_prob, d->base_type.sample = distribution_base_sample;
-  d->flow->base->type = &d->base_type;
+  base->type = &d->base_type;
   distribution_forward(d, memory);
   distribution_backward(d, temperature, memory);
 }
@@ -321,100 +401,5 @@ static inline void distribution_end(distribution *d) {
   subject_end(&d->d);
   rh_values_free(&d->values);
   rh_flow_destroy(d->flow);
-}
-
-/* ---- bases in plain C ---- */
-
-static inline double distribution_leaf(const distribution *d, const char *name, int64_t i, double fallback) {
-  const int l = rh_leaf_find(&d->flow->leaves, name);
-  return l < 0 ? fallback : rh_values_get(&d->flow->leaves, &d->values, l, i);
-}
-
-/* u = A (z - mean), and log|det A|. */
-static inline double normal_scale(const distribution *d, int64_t i) {
-  return exp(-distribution_leaf(d, "base.log_scale", i, 0));
-}
-static inline double normal_by_hand(const distribution *d, int64_t n, const double *z, double *u) {
-  double sum = 0;
-  for (int64_t i = 0; i < n; i++) {
-    u[i] = (z[i] - distribution_leaf(d, "base.mean", i, 0)) * normal_scale(d, i);
-    sum += log(normal_scale(d, i));
-  }
-  return sum;
-}
-static inline void normal_back_by_hand(const distribution *d, int64_t n, const double *u, double *z) {
-  for (int64_t i = 0; i < n; i++) z[i] = u[i] / normal_scale(d, i) + distribution_leaf(d, "base.mean", i, 0);
-}
-
-static inline double full_entry(const distribution *d, int64_t i, int64_t j) {
-  const double bound = json_number_value(json_object_get(d->flow->base->spec, "bound"));
-  if (i != j) return distribution_leaf(d, "base.lower", i * (i - 1) / 2 + j, NAN);
-  return exp(bound * tanh(distribution_leaf(d, "base.log_diagonal", i, NAN) / bound));
-}
-static inline double full_by_hand(const distribution *d, int64_t n, const double *z, double *u) {
-  double sum = 0;
-  for (int64_t i = 0; i < n; i++) {
-    u[i] = 0;
-    for (int64_t j = 0; j <= i; j++) u[i] += full_entry(d, i, j) * (z[j] - distribution_leaf(d, "base.mean", j, NAN));
-    sum += log(full_entry(d, i, i));
-  }
-  return sum;
-}
-static inline void full_back_by_hand(const distribution *d, int64_t n, const double *u, double *z) {
-  double centred[DISTRIBUTION_WIDTH];
-  for (int64_t i = 0; i < n; i++) {
-    double sum = u[i];
-    for (int64_t j = 0; j < i; j++) sum -= full_entry(d, i, j) * centred[j];
-    centred[i] = sum / full_entry(d, i, i);
-    z[i] = centred[i] + distribution_leaf(d, "base.mean", i, NAN);
-  }
-}
-
-/* Bases that are a map of a standard normal: z -> u and log|det|, and back. */
-static const struct {
-  const char *type;
-  double (*forward)(const distribution *d, int64_t n, const double *z, double *u);
-  void (*back)(const distribution *d, int64_t n, const double *u, double *z);
-} bases_by_hand[] = {{"normal", normal_by_hand, normal_back_by_hand}, {"full-normal", full_by_hand, full_back_by_hand}};
-
-static inline size_t base_by_hand(const char *type) {
-  for (size_t i = 0; i < sizeof bases_by_hand / sizeof *bases_by_hand; i++)
-    if (strcmp(bases_by_hand[i].type, type) == 0) return i;
-  fail_msg("base %s is not written out in tests/laws/distributions.h", type);
-  return 0;
-}
-
-/* z: [latent] -> log p of the base; u [latent]: the standard normal behind it. */
-static inline double base_log_prob(const distribution *d, const double *z, double *u) {
-  const int64_t n = d->flow->latent;
-  double sum = bases_by_hand[base_by_hand(d->flow->base->type->type)].forward(d, n, z, u);
-  for (int64_t i = 0; i < n; i++) sum -= u[i] * u[i] / 2 + 0.91893853320467274178;
-  return sum;
-}
-
-static inline double normal_cdf(double x) {
-  return erfc(-x * 0.70710678118654752440) / 2;
-}
-
-/* By bisection, on the side where the tail keeps its digits. */
-static inline double normal_quantile(double p) {
-  if (p > 0.5) return -normal_quantile(1 - p);
-  double low = -40, high = 0;
-  for (int i = 0; i < 200; i++) {
-    const double middle = (low + high) / 2;
-    if (normal_cdf(middle) < p) {
-      low = middle;
-    } else {
-      high = middle;
-    }
-  }
-  return (low + high) / 2;
-}
-
-/* What the base makes of the uniforms `noise` -> z [latent]. */
-static inline void base_sample(const distribution *d, const double *noise, double temperature, double *z) {
-  double u[DISTRIBUTION_WIDTH];
-  for (int64_t i = 0; i < d->flow->latent; i++) u[i] = temperature * normal_quantile(noise[i]);
-  bases_by_hand[base_by_hand(d->flow->base->type->type)].back(d, d->flow->latent, u, z);
 }
 #endif

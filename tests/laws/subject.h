@@ -96,7 +96,8 @@ static inline bool subject_says(char *text, const subject *s, const char *what, 
 static inline bool subject_near(char *text, const subject *s, const char *what, int64_t n, const double *got, const double *want,
                                 double tolerance) {
   for (int64_t k = 0; k < n; k++)
-    if (!(fabs(got[k] - want[k]) <= tolerance * fmax(1, fabs(want[k])))) return subject_says(text, s, what, k, got[k], want[k]);
+    if (got[k] != want[k] && !(isfinite(want[k]) && fabs(got[k] - want[k]) <= tolerance * fmax(1, fabs(want[k]))))
+      return subject_says(text, s, what, k, got[k], want[k]);
   return true;
 }
 

@@ -104,6 +104,11 @@ static rh_val build_matmul(rh_graph *g, rh_val x, const rh_val *w, int arg) {
 static rh_val build_trisolve(rh_graph *g, rh_val x, const rh_val *w, int arg) {
   return rh_square(g, rh_trisolve(g, rh_square(g, x), w[2], arg & 1, (arg & 2) != 0, (arg & 4) != 0));
 }
+static rh_val build_trisolve_lead(rh_graph *g, rh_val x, const rh_val *w, int arg) { /* of parameters, and of rows */
+  const rh_val solved = rh_trisolve(g, w[1], w[2], arg & 1, false, (arg & 4) != 0);
+  const rh_val two = rh_reshape(g, rh_concat(g, 2, (rh_val[]){x, rh_square(g, x)}), rh_shape2(2, D));
+  return rh_mul(g, rh_trisolve(g, two, w[2], arg & 1, false, (arg & 4) != 0), rh_sum(g, rh_square(g, solved)));
+}
 static rh_val build_conv(rh_graph *g, rh_val x, const rh_val *w, int arg) {
   const rh_val image = rh_reshape(g, rh_concat(g, 2, (rh_val[]){x, rh_square(g, x)}), rh_shape3(1, 3, 4));
   return rh_square(g, rh_conv2d(g, image, w[3], arg));
@@ -175,6 +180,8 @@ static const rule_case cases[] = {
     {"trisolve lower transposed", build_trisolve, 5, -1, 1},
     {"trisolve upper transposed", build_trisolve, 4, -1, 1},
     {"trisolve lower unit transposed", build_trisolve, 7, -1, 1},
+    {"trisolve over leading dimensions", build_trisolve_lead, 1, -1, 1},
+    {"trisolve over leading dimensions, transposed", build_trisolve_lead, 4, -1, 1},
     {"conv2d", build_conv, 0, -1, 1},
     {"conv2d padded", build_conv, 1, -1, 1},
     {"parameters alone", build_param_only, 0, -1, 1},

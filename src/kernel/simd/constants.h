@@ -128,6 +128,19 @@ enum { MANTISSA_BITS = 52, BIAS = 1023, SUBNORMAL_SHIFT = 54 };
 #define REAL(x) x
 #endif
 
+/* In v = 1 / w^2, w = x - 1/4: log Gamma(x + 1/2) - log Gamma(x) = log(w) / 2 + sum of c_j v^j, j from 1 (DLMF 5.11.8, Bernoulli
+ * polynomials at 1/4 and 3/4). Nine terms are enough for four derivatives from x = 12 on. */
+enum { HALFGAMMA_TERMS = 9, HALFGAMMA_STEPS = 12 };
+static const real halfgamma_terms[HALFGAMMA_TERMS] __attribute__((unused)) = {REAL(0.015625),
+                                                                              REAL(-0.00244140625),
+                                                                              REAL(0.001241048177083333333333333),
+                                                                              REAL(-0.00132083892822265625),
+                                                                              REAL(0.0024090290069580078125),
+                                                                              REAL(-0.006712389489014943440755208),
+                                                                              REAL(0.02652419744325635537991769),
+                                                                              REAL(-0.1410918204419431276619434),
+                                                                              REAL(0.9721001436511061102565792)};
+
 /* AS 241's rational functions: numerators A, C, E, denominators B, D, F, for the middle and the nearer and further tail. */
 #define ICDF_A(x)                                                                                                                         \
   HORNER7(x, REAL(3.3871328727963666080e0), REAL(1.3314166789178437745e+2), REAL(1.9715909503065514427e+3),                               \

@@ -1,0 +1,67 @@
+/* Mixture of K normals with diagonal covariances, all learned: started with equal weights, unit scales, and means a little apart. Leaves
+ * prefix.logits [K], prefix.means, prefix.log_scales [K, d]. */
+#include "base/memory.h"
+#include "density/base_types.h"
+#include "density/mixing.h"
+
+typedef struct mixture {
+  rh_base base;
+  int64_t k;
+  int logits, means, log_scales;
+} mixture;
+
+static rh_status mixture_create(rh_base *b, const rh_build *build, rh_spec *spec) {
+  mixture *m = (mixture *)b;
+  const int64_t d = rh_shape_count(&b->shape);
+  m->k = rh_spec_int(spec, "components", 8, 1, 1024);
+  const double spread = rh_spec_real(spec, "spread", 0.5, 0, 100);
+  const rh_init zero = {RH_INIT_CONSTANT, 0, NULL}, apart = {RH_INIT_NORMAL, spread, NULL};
+  b->noise = d + 1;
+  RH_TRY(rh_spec_status(spec));
+  if (d > RH_MIXTURE_MAX / m->k)
+    return rh_spec_fail(spec, "components", "%lld components of %lld columns are more than %d numbers", (long long)m->k, (long long)d,
+                        (int)RH_MIXTURE_MAX);
+  RH_TRY(rh_leaf_add(build->leaves, RH_PARAM, rh_shape1(m->k), zero, false, &m->logits, "%s.logits", build->prefix));
+  RH_TRY(rh_leaf_add(build->leaves, RH_PARAM, rh_shape2(m->k, d), apart, false, &m->means, "%s.means", build->prefix));
+  return rh_leaf_add(build->leaves, RH_PARAM, rh_shape2(m->k, d), zero, false, &m->log_scales, "%s.log_scales", build->prefix);
+}
+
+/* z: [d] -> [k, d], a copy for each component. */
+static rh_val repeat(const mixture *m, rh_graph *g, rh_val z) {
+  const int64_t d = rh_shape_count(&m->base.shape);
+  int32_t *index = rh_alloc((size_t)(m->k * d) * sizeof *index);
+  if (!index) {
+    if (g->status == RH_OK) g->status = RH_E_MEMORY;
+    return RH_NONE;
+  }
+  for (int64_t i = 0; i < m->k * d; i++) index[i] = (int32_t)(i % d);
+  const rh_val copies = rh_gather(g, z, rh_shape2(m->k, d), index);
+  rh_free(index);
+  return copies;
+}
+
+/* log sum_k w_k N(z; means_k, scales_k) */
+static rh_val mixture_log_prob(const rh_base *b, rh_graph *g, rh_val z, rh_val context) {
+  const mixture *m = (const mixture *)b;
+  const double half_log_two_pi = 0.91893853320467274178, root_half = 0.70710678118654752440;
+  (void)context;
+  const rh_val s = rh_leaf_val(g, m->log_scales), centred = rh_sub(g, repeat(m, g, z), rh_leaf_val(g, m->means));
+  const rh_val squares = rh_sum_last(g, rh_square(g, rh_mulexp(g, rh_mulc(g, centred, root_half), rh_neg(g, s))));
+  const rh_val shift = rh_sub(g, rh_log_softmax(g, rh_leaf_val(g, m->logits)), rh_sum_last(g, s)); /* [k], a parameter */
+  const rh_val sum = rh_log_sum_exp(g, rh_sub(g, shift, squares));
+  return rh_addc(g, sum, -half_log_two_pi * (double)rh_shape_count(&b->shape));
+}
+
+/* noise: one number picks the component, d make the normal. The temperature narrows each component around its own mean. */
+static rh_val mixture_sample(const rh_base *b, rh_graph *g, rh_val noise, rh_val context, double temperature) {
+  const mixture *m = (const mixture *)b;
+  (void)context;
+  const rh_val chosen = rh_pick(g, rh_slice(g, noise, 0, 1), rh_log_softmax(g, rh_leaf_val(g, m->logits)));
+  rh_val z = rh_normicdf(g, rh_slice(g, noise, 1, rh_shape_count(&b->shape)));
+  if (temperature != 1) z = rh_mulc(g, z, temperature);
+  const rh_val mean = rh_linear_t(g, chosen, rh_leaf_val(g, m->means)), s = rh_linear_t(g, chosen, rh_leaf_val(g, m->log_scales));
+  return rh_reshape(g, rh_add(g, rh_mulexp(g, z, s), mean), b->shape);
+}
+
+const rh_base_type rh_base_mixture = {
+    .type = "mixture", .bytes = sizeof(mixture), .create = mixture_create, .log_prob = mixture_log_prob, .sample = mixture_sample};
