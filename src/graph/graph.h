@@ -131,6 +131,7 @@ rh_val rh_add_maybe(rh_graph *g, rh_val a, rh_val b);
 rh_val rh_reshape(rh_graph *g, rh_val x, rh_shape shape);
 rh_val rh_sum(rh_graph *g, rh_val x);                    /* all elements -> [1] */
 rh_val rh_sum_last(rh_graph *g, rh_val x);               /* [..., n] -> [...] ([n] -> [1]) */
+rh_val rh_max_last(rh_graph *g, rh_val x);               /* [..., n] -> [...], the greatest; [n] -> [1] */
 rh_val rh_expand(rh_graph *g, rh_val x, rh_shape shape); /* [1] -> shape */
 rh_val rh_expand_last(rh_graph *g, rh_val x, int64_t n); /* [...] -> [..., n]; the adjoint of rh_sum_last; [1] -> [n] */
 /* y[i] = x[index[i]] over flattened elements; index < 0 gives 0. Result shape: `shape` (its count indices, copied). */

@@ -38,6 +38,10 @@ static rh_val build_moves(rh_graph *g, rh_val x, const rh_val *w, int arg) {
   const rh_val parts[4] = {rh_mul(g, e, a), rh_slice(g, b, 1, 5), w[0], rh_exp(g, rh_reshape(g, b, rh_shape2(7, 1)))};
   return rh_square(g, rh_concat(g, 4, parts));
 }
+static rh_val build_max(rh_graph *g, rh_val x, const rh_val *w, int arg) {
+  const rh_val v = rh_mul(g, rh_mul(g, x, x), w[0]), wide = arg ? rh_reshape(g, v, rh_shape2(2, 3)) : v;
+  return rh_mul(g, rh_expand_last(g, rh_square(g, rh_max_last(g, wide)), arg ? 3 : D), rh_reshape(g, x, rh_at(g, wide)->shape));
+}
 static rh_val build_linear(rh_graph *g, rh_val x, const rh_val *w, int arg) {
   const rh_val h = rh_tanh(g, rh_linear(g, x, w[1], arg ? rh_slice(g, w[0], 1, 4) : RH_NONE));
   return rh_mul(g, rh_linear_t(g, h, w[1]), x);
@@ -123,6 +127,8 @@ static const rule_case cases[] = {
     {"binary max", build_binary, RH_B_MAX, 0.6, 2.8},
     {"binary min", build_binary, RH_B_MIN, 0.6, 2.8},
     RH_BINARY_LIST(BINARY_CASE) RH_BINARY_LIST(BINARY_PARAM_CASE) RH_BINARY_LIST(BINARY_SCALAR_CASE){"moves", build_moves, 0, -1, 1},
+    {"max_last", build_max, 0, -1, 1},
+    {"max_last over leading dimensions", build_max, 1, -1, 1},
     {"linear", build_linear, 0, -1, 1},
     {"linear with bias", build_linear, 1, -1, 1},
     {"linear over leading dimensions", build_linear_lead, 0, -1, 1},
