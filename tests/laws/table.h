@@ -77,6 +77,17 @@ static const law_entry law_table[] = {
      0, -3, 3, 0, false},
     {"coupling linear spline with a context",
      "{\"type\":\"coupling\",\"mask\":\"even\",\"transform\":\"linear-spline\",\"net\":" RESIDUAL "}", 4, LAW_CONTEXT, -3, 3, 0, false},
+    {"inverse of a mixture of logistics",
+     "{\"type\":\"inverse\",\"part\":{\"type\":\"elementwise\",\"transform\":{\"type\":\"mixture-of-logistics\",\"components\":3}}}", 2, 0,
+     -3, 3, 0, false},
+    {"inverse of a coupling mixture of logistics",
+     "{\"type\":\"inverse\",\"part\":{\"type\":\"coupling\",\"mask\":\"half\",\"transform\":{\"type\":\"mixture-of-logistics\","
+     "\"components\":4},"
+     "\"net\":" MLP "}}",
+     5, LAW_CONTEXT, -3, 3, 0, false},
+    {"inverse of a coupling linear spline",
+     "{\"type\":\"inverse\",\"part\":{\"type\":\"coupling\",\"mask\":\"half\",\"transform\":\"linear-spline\",\"net\":" MLP "}}", 4, 0, -3,
+     3, 0, false},
 };
 
 /* Surjections have laws of their own (tests/laws/test_surjections.c). */
