@@ -133,6 +133,7 @@ static void bits_do_not_change(void **state) {
       const double *q = s.data[1] + P * i, z = all[0][i], f = z + 0.49 * z * z * z * exp(q[0]) + tanh(z - q[1]);
       assert_true(fabs(f - s.data[0][i]) <= (rb == 8 ? 2e-14 : 1e-5));
     }
+    rh_graph_free(&g);
     end(&s);
   }
 }
