@@ -7,6 +7,7 @@
 #include "graph/stairs.h"
 #include "kernel/kernel.h"
 #include "numeric/ode.h"
+#include "numeric/root.h"
 
 typedef struct rh_val {
   int32_t at; /* node index; negative: none */
@@ -132,6 +133,7 @@ rh_val rh_add_maybe(rh_graph *g, rh_val a, rh_val b);
 rh_val rh_reshape(rh_graph *g, rh_val x, rh_shape shape);
 rh_val rh_sum(rh_graph *g, rh_val x);                    /* all elements -> [1] */
 rh_val rh_sum_last(rh_graph *g, rh_val x);               /* [..., n] -> [...] ([n] -> [1]) */
+rh_val rh_max_last(rh_graph *g, rh_val x);               /* [..., n] -> [...], the greatest; [n] -> [1] */
 rh_val rh_expand(rh_graph *g, rh_val x, rh_shape shape); /* [1] -> shape */
 rh_val rh_expand_last(rh_graph *g, rh_val x, int64_t n); /* [...] -> [..., n]; the adjoint of rh_sum_last; [1] -> [n] */
 /* y[i] = x[index[i]] over flattened elements; index < 0 gives 0. Result shape: `shape` (its count indices, copied). */
@@ -179,6 +181,13 @@ typedef rh_val rh_ode_field(rh_graph *b, void *arg, rh_val y, rh_val t, rh_val c
 /* y(t1) from y(t0) = y0, each row by steps of its own (numeric/ode.h). Derivatives are those of the exact solution, solved for with the
  * same tolerances. */
 rh_val rh_ode(rh_graph *g, rh_val y0, rh_val captures, double t0, double t1, const rh_ode_options *options, rh_ode_field *field, void *arg);
+
+/* f of m elements, each by itself: x [m], captures [m, P] (RH_NONE: none) -> [m], strictly increasing in x on all numbers. Called once for
+ * m = 1, what is run, and once for all elements, what is differentiated. */
+typedef rh_val rh_root_function(rh_graph *b, void *arg, rh_val x, rh_val captures);
+/* x of y's shape with f(x[i], captures[i]) = y[i], to the last ulps (numeric/root.h); +-inf where y is beyond f's range. captures: m P
+ * numbers by element, or RH_NONE. low, high: [m] where to look first, or both RH_NONE; they have no derivative. */
+rh_val rh_root(rh_graph *g, rh_val y, rh_val captures, rh_val low, rh_val high, rh_root_function *f, void *arg);
 
 /* ---- differentiation: emits nodes of the same graph ---- */
 typedef enum rh_memory { RH_KEEP, RH_RECOMPUTE } rh_memory;

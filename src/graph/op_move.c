@@ -97,6 +97,32 @@ static void expand_last_run(const rh_run_args *a) {
 const rh_op rh_op_expand_last = {
     .name = "expand_last", .order = -1, .vjp = expand_last_vjp, .jvp = expand_last_jvp, .run = expand_last_run};
 
+/* ---- max_last: the derivative goes to the greatest number, in equal parts to equal ones ---- */
+rh_val rh_max_last(rh_graph *g, rh_val x) {
+  if (absent(g, x)) return missing(g, "max_last");
+  rh_shape s = rh_at(g, x)->shape;
+  if (s.rank == 1) return rh_emit(g, RH_OP_max_last, 1, &x, rh_shape1(1), NULL, 0);
+  s.dim[--s.rank] = 0;
+  return rh_emit(g, RH_OP_max_last, 1, &x, s, NULL, 0);
+}
+/* [..., n]: what part of the maximum each number is */
+static rh_val share(rh_graph *g, rh_val node) {
+  const rh_val x = rh_at(g, node)->in[0];
+  const int64_t n = last_of(rh_at(g, x));
+  const rh_val is = rh_addc(g, rh_neg(g, rh_greater(g, rh_expand_last(g, node, n), x)), 1);
+  return rh_div(g, is, rh_expand_last(g, rh_sum_last(g, is), n));
+}
+static void max_last_vjp(rh_graph *g, rh_val node, rh_val ct, rh_val *out) {
+  out[0] = rh_mul(g, rh_expand_last(g, ct, last_of(rh_at(g, rh_at(g, node)->in[0]))), share(g, node));
+}
+static rh_val max_last_jvp(rh_graph *g, rh_val node, const rh_val *t) {
+  return rh_sum_last(g, rh_mul(g, t[0], share(g, node)));
+}
+static void max_last_run(const rh_run_args *a) {
+  a->k->row_max(a->rows * rh_shape_count(&a->node->shape), last_of(a->in_node[0]), a->in[0], a->out);
+}
+const rh_op rh_op_max_last = {.name = "max_last", .order = -1, .vjp = max_last_vjp, .jvp = max_last_jvp, .run = max_last_run};
+
 /* ---- gather, scatter ---- */
 typedef struct move_attr {
   int64_t first; /* index[i] = first + i for all i, or -1 */

@@ -66,10 +66,11 @@ rh_status rh_work_report(rh_work *work, rh_ode_report *report) {
   *report = (rh_ode_report){0};
   rh_work_count(work, report);
   if (!report->unfinished) return RH_OK;
-  return rh_fail(RH_E_NUMERIC,
-                 "ode: %lld solutions did not arrive within their steps; raise max_steps, loosen rtol and atol, or look for a field that "
-                 "is not finite",
-                 (long long)report->unfinished);
+  return rh_fail(
+      RH_E_NUMERIC,
+      "ode, root: %lld solutions did not arrive within their steps; raise max_steps, loosen rtol and atol, or look for a field or "
+      "a function that is not finite",
+      (long long)report->unfinished);
 }
 
 rh_status rh_work_create(const rh_plan *plan, int threads, rh_work **out) {

@@ -198,6 +198,12 @@ static void halves_are_handed_on(void **state) {
   part_free(&p);
 }
 
+/* Exactly, but for those that say how nearly. */
+static const struct {
+  const char *type;
+  double y, ladj;                                        /* of an element */
+} nearly[] = {{"mixture-of-logistics", 2.2e-3, 1.5e-3}}; /* offsets of the means: log mean_k e^offset_k = 0.00214 */
+
 static void every_transform_starts_as_the_identity(void **state) {
   (void)state;
   int n;
@@ -208,8 +214,11 @@ static void every_transform_starts_as_the_identity(void **state) {
     snprintf(spec, sizeof spec, "{\"type\":\"coupling\",\"transform\":\"%s\"}", types[i]->type);
     part p = part_make(spec, 5, 0, 8);
     part_forward(&p, ROWS, x, y, ladj);
-    for (int k = 0; k < ROWS * 5; k++) assert_true(y[k] == x[k]);
-    for (int k = 0; k < ROWS; k++) assert_true(ladj[k] == 0);
+    double off = 0, slope = 0;
+    for (size_t k = 0; k < RH_COUNT_OF(nearly); k++)
+      if (strcmp(nearly[k].type, types[i]->type) == 0) off = nearly[k].y, slope = 3 * nearly[k].ladj; /* three columns change */
+    for (int k = 0; k < ROWS * 5; k++) assert_true(fabs(y[k] - x[k]) <= off);
+    for (int k = 0; k < ROWS; k++) assert_true(fabs(ladj[k]) <= slope);
     part_free(&p);
   }
   free(x);

@@ -85,6 +85,38 @@ static const law_entry law_table[] = {
      "{\"type\":\"coupling\",\"mask\":\"half\",\"net\":" MLP
      "},{\"type\":\"permutation\"},{\"type\":\"coupling\",\"mask\":\"odd\",\"net\":" MLP "}]}",
      4, LAW_CONTEXT, -3, 3, 0, false},
+    {"elementwise mixture of logistics", "{\"type\":\"elementwise\",\"transform\":{\"type\":\"mixture-of-logistics\",\"components\":3}}", 3,
+     0, -3, 3, 0, false},
+    {"elementwise mixture of logistics of a context",
+     "{\"type\":\"elementwise\",\"transform\":{\"type\":\"mixture-of-logistics\",\"components\":2},\"net\":" MLP "}", 2, LAW_CONTEXT, -3, 3,
+     0, false},
+    {"coupling mixture of logistics",
+     "{\"type\":\"coupling\",\"mask\":\"half\",\"transform\":{\"type\":\"mixture-of-logistics\",\"components\":5,\"bound\":2},\"net\":" MLP
+     "}",
+     5, 0, -3, 3, 0, false},
+    {"coupling mixture of one logistic with a context",
+     "{\"type\":\"coupling\",\"mask\":\"odd\",\"transform\":{\"type\":\"mixture-of-logistics\",\"components\":1},\"net\":" RESIDUAL "}", 3,
+     LAW_CONTEXT, -3, 3, 0, false},
+    {"elementwise linear spline", "{\"type\":\"elementwise\",\"transform\":{\"type\":\"linear-spline\",\"bins\":7,\"bound\":2.5}}", 3, 0,
+     -3, 3, 0, false},
+    {"elementwise linear spline of a context",
+     "{\"type\":\"elementwise\",\"transform\":{\"type\":\"linear-spline\",\"bins\":4},\"net\":" MLP "}", 1, LAW_CONTEXT, -3, 3, 0, false},
+    {"coupling linear spline",
+     "{\"type\":\"coupling\",\"mask\":\"half\",\"transform\":{\"type\":\"linear-spline\",\"bins\":5,\"min_slope\":0.1},\"net\":" MLP "}", 5,
+     0, -3, 3, 0, false},
+    {"coupling linear spline with a context",
+     "{\"type\":\"coupling\",\"mask\":\"even\",\"transform\":\"linear-spline\",\"net\":" RESIDUAL "}", 4, LAW_CONTEXT, -3, 3, 0, false},
+    {"inverse of a mixture of logistics",
+     "{\"type\":\"inverse\",\"part\":{\"type\":\"elementwise\",\"transform\":{\"type\":\"mixture-of-logistics\",\"components\":3}}}", 2, 0,
+     -3, 3, 0, false},
+    {"inverse of a coupling mixture of logistics",
+     "{\"type\":\"inverse\",\"part\":{\"type\":\"coupling\",\"mask\":\"half\",\"transform\":{\"type\":\"mixture-of-logistics\","
+     "\"components\":4},"
+     "\"net\":" MLP "}}",
+     5, LAW_CONTEXT, -3, 3, 0, false},
+    {"inverse of a coupling linear spline",
+     "{\"type\":\"inverse\",\"part\":{\"type\":\"coupling\",\"mask\":\"half\",\"transform\":\"linear-spline\",\"net\":" MLP "}}", 4, 0, -3,
+     3, 0, false},
 };
 
 /* Surjections have laws of their own (tests/laws/test_surjections.c). */

@@ -39,6 +39,10 @@ static rh_val build_moves(rh_graph *g, rh_val x, const rh_val *w, int arg) {
   const rh_val parts[4] = {rh_mul(g, e, a), rh_slice(g, b, 1, 5), w[0], rh_exp(g, rh_reshape(g, b, rh_shape2(7, 1)))};
   return rh_square(g, rh_concat(g, 4, parts));
 }
+static rh_val build_max(rh_graph *g, rh_val x, const rh_val *w, int arg) {
+  const rh_val v = rh_mul(g, rh_mul(g, x, x), w[0]), wide = arg ? rh_reshape(g, v, rh_shape2(2, 3)) : v;
+  return rh_mul(g, rh_expand_last(g, rh_square(g, rh_max_last(g, wide)), arg ? 3 : D), rh_reshape(g, x, rh_at(g, wide)->shape));
+}
 static rh_val build_linear(rh_graph *g, rh_val x, const rh_val *w, int arg) {
   const rh_val h = rh_tanh(g, rh_linear(g, x, w[1], arg ? rh_slice(g, w[0], 1, 4) : RH_NONE));
   return rh_mul(g, rh_linear_t(g, h, w[1]), x);
@@ -141,6 +145,22 @@ static rh_val build_ode(rh_graph *g, rh_val x, const rh_val *w, int back) {
   const rh_ode_options options = {.method = RH_ODE_DP54, .rtol = 1e-12, .atol = 1e-13, .max_steps = 1000};
   return rh_mul(g, rh_ode(g, rh_mul(g, x, w[0]), rh_slice(g, x, 0, 2), back ? 0.6 : 0, back ? 0 : 0.6, &options, ode_field, NULL), x);
 }
+/* x e^c0 + tanh(c1 x) / 4 + s x^3, s from a parameter: increasing while c1 > -4. */
+static rh_val root_function(rh_graph *b, void *arg, rh_val x, rh_val captures) {
+  int32_t index[2][D];
+  const int64_t m = rh_count(b, x);
+  (void)arg;
+  for (int64_t i = 0; i < m; i++)
+    for (int k = 0; k < 2; k++) index[k][i] = (int32_t)(2 * i + k);
+  const rh_val c0 = rh_gather(b, captures, rh_shape1(m), index[0]), c1 = rh_gather(b, captures, rh_shape1(m), index[1]);
+  const rh_val s = rh_sum(b, rh_square(b, rh_leaf_val(b, 0)));
+  return rh_add(b, rh_add(b, rh_mulexp(b, x, c0), rh_mulc(b, rh_tanh(b, rh_mul(b, c1, x)), 0.25)),
+                rh_mul(b, s, rh_mul(b, x, rh_square(b, x))));
+}
+static rh_val build_root(rh_graph *g, rh_val x, const rh_val *w, int hints) {
+  const rh_val captures = rh_concat(g, 2, (rh_val[]){x, rh_square(g, x)}), y = rh_mul(g, x, w[0]);
+  return rh_mul(g, rh_root(g, y, captures, hints ? rh_mulc(g, y, 0.5) : RH_NONE, hints ? y : RH_NONE, root_function, NULL), x);
+}
 #define UNARY_CASE(name, id)         {"unary " #id, build_unary, RH_U_##name, 0.2, 0.8},
 #define BINARY_CASE(name, id)        {"binary " #id, build_binary, RH_B_##name, 0.3, 1.1},
 #define BINARY_PARAM_CASE(name, id)  {"binary with a parameter " #id, build_binary_param, RH_B_##name, 0.3, 1.1},
@@ -157,6 +177,8 @@ static const rule_case cases[] = {
     {"binary max", build_binary, RH_B_MAX, 0.6, 2.8},
     {"binary min", build_binary, RH_B_MIN, 0.6, 2.8},
     RH_BINARY_LIST(BINARY_CASE) RH_BINARY_LIST(BINARY_PARAM_CASE) RH_BINARY_LIST(BINARY_SCALAR_CASE){"moves", build_moves, 0, -1, 1},
+    {"max_last", build_max, 0, -1, 1},
+    {"max_last over leading dimensions", build_max, 1, -1, 1},
     {"linear", build_linear, 0, -1, 1},
     {"masked", build_masked, 0, -1, 1},
     {"masked, bias", build_masked, 1, -1, 1},
@@ -189,6 +211,8 @@ static const rule_case cases[] = {
     {"scan in reverse", build_scan, 1, -1, 1},
     {"ode", build_ode, 0, -1, 1},
     {"ode backwards", build_ode, 1, -1, 1},
+    {"root", build_root, 0, -1, 1},
+    {"root with hints", build_root, 1, -1, 1},
 };
 
 typedef struct setup {
@@ -211,7 +235,7 @@ static void weigh(rh_graph *g, rh_val v, uint64_t which, rh_val *out) {
 }
 
 static void begin(setup *s, const rule_case *c, rh_memory memory) {
-  *s = (setup){.rows_only = c->build == build_scan || c->build == build_ode};
+  *s = (setup){.rows_only = c->build == build_scan || c->build == build_ode || c->build == build_root};
   const rh_shape shapes[LEAVES] = {rh_shape1(D), rh_shape2(4, D), rh_shape2(D, D), rh_shape4(2, 1, 3, 3)};
   for (int i = 0; i < LEAVES; i++) {
     double *init = probe_random(rh_shape_count(&shapes[i]), 100 + (uint64_t)i, i ? -0.6 : 0.4, 0.9);
