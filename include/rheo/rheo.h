@@ -167,6 +167,37 @@ RH_API rh_status rh_fit_blocks(const rh_block *train, const rh_block *val, const
 /* The architectures, as a JSON object name: one-line summary. */
 RH_API rh_status rh_architectures(char **json);
 
+/* ---- comparing ---- */
+
+typedef struct rh_compare_event {
+  const char *candidate;  /* what is being fitted */
+  int number, candidates; /* number counts from 1 */
+  int round, rounds;      /* likewise */
+  uint64_t seed;
+  double seconds; /* that this fit may take; 0: not limited by the clock */
+  const rh_fit_event *fit;
+} rh_compare_event;
+/* As rh_fit_progress: anything but 0 ends the comparison with what is done. */
+typedef int rh_compare_progress(void *arg, const rh_compare_event *event);
+
+/* clang-format off: a list, line by line */
+/* Fits several architectures to the same rows, with the same split, handling and seeds, and ranks them by the log-likelihood of the
+ * validation rows. Options: those of rh_fit_files but for resume and any_isa, and
+ *   arch     which: "realnvp,nice"; default: every architecture with its defaults, and variants worth a try
+ *   time     seconds of all fits together, default 1,200 where neither epochs nor steps are given. Each candidate has the same share. From
+ *            four candidates on there are two rounds: half of the time is shared by all; what is left then by the best third (at least
+ *            two) of those that the clock ended, which are fitted anew
+ *   epochs, steps   of every fit, instead of a time: the same models, byte for byte
+ *   seeds    fits of each, with seeds seed, seed + 1, ...; log-densities are averaged over them, row by row. Default 1
+ *   output   the best model's file
+ *   all      a prefix: the model of every candidate is written to PREFIX-NAME.rheo
+ * report: best; candidates, best first, each with name, arch, set, val, val_stderr, difference and difference_stderr (to the best, paired
+ * row by row; over seeds too where there are several), tie (within two of them), test, test_difference and more where there are test rows,
+ * parameters, epochs, seconds, round; or error, where its fit failed. best and report may be NULL. */
+/* clang-format on */
+RH_API rh_status rh_compare_files(const char *train, const char *val, const char *test, const char *options, rh_compare_progress *progress,
+                                  void *arg, rh_density **best, char **report);
+
 #ifdef __cplusplus
 }
 #endif
