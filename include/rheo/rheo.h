@@ -198,6 +198,27 @@ typedef int rh_compare_progress(void *arg, const rh_compare_event *event);
 RH_API rh_status rh_compare_files(const char *train, const char *val, const char *test, const char *options, rh_compare_progress *progress,
                                   void *arg, rh_density **best, char **report);
 
+/* ---- anomalies ---- */
+
+/* clang-format off: a list, line by line */
+/* How strange is each row of data? With density NULL a density is fitted to the rows of `normal`, a part of them held out; else `normal`
+ * are normal rows that the density has not seen, or NULL: samples of the density take their place. Output (or NULL), a row each: row
+ * number, from 1 log_density  log p(x), nats typicality   |log p(x) - the median log-density of normal rows|: too likely is strange, too
+ * (Nalisnick et al. 2019) latent_norm  -2 log p(z) - d log 2 pi of the code z under the base, d its numbers: |z|^2 for a standard normal
+ * base, chi-square with d degrees of freedom where the model is right p_value      conformal: (1 + held-out rows at least as strange) / (1
+ * + held-out rows), by the score that `by` names. A normal row has p <= a with a probability of at most a, whatever the model is like flag
+ * 1 where p_value <= alarm Options: those of a fit (rh_fit_files) but for output and resume where there is none, else only columns, header,
+ * separator; and labels   0 or 1 (an anomaly) of every row: a column of data (name, or number from 1), else an array of its NPZ archive,
+ * else a file. With them the report tells AUROC and average precision of each score. Where `normal` has such labels, only its rows of 0 are
+ * used alarm    the rate of false alarms, default 0.01 by       log_density (default), typicality or latent_norm draws    of the noise of
+ * discrete columns, averaged; default 16 after a fit, else the density's split    of normal rows: training, validation, held out; default:
+ * held out are enough for p-values of half the alarm rate, but at least 0.1 and at most 0.3 of them report: rows, flagged, reference (what
+ * p-values are among), reference_rows, fit; with labels: anomalies, normal, auroc and average_precision (objects by score; null where there
+ * is one class), detected, false_alarms (shares of either class that are flagged). */
+/* clang-format on */
+RH_API rh_status rh_detect_files(rh_density *density, const char *normal, const char *data, const char *output, const char *options,
+                                 rh_fit_progress *progress, void *arg, char **report);
+
 #ifdef __cplusplus
 }
 #endif
