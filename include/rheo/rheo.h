@@ -102,7 +102,10 @@ RH_API rh_status rh_sample_file(rh_density *density, const char *output, const c
  * density 0, left alone), non_finite, rounded (cells that the model takes as another value: a level not seen in the fit, a dropped column
  * that contradicts the others), inverse_error (max |x - inverse(forward(x))|, x as rounded), inverse_error_relative (the same in the
  * column's standard deviations), worst (where: row, column, value, back), log_det_error (max difference), log_det_inverse_error (the same
- * between the inverse's and minus forward's), log_det_min, log_det_max, ok. */
+ * between the inverse's and minus forward's), log_det_min, log_det_max, log_det_median, log_det_sd, log_det_low (median minus 1 %
+ * quantile), log_det_where (mean |z|^2 / d of the twentieth of the rows with the least), latent_kurtosis (the
+ * least excess kurtosis of the codes along any direction), both for a standard normal base, advice (a sentence, where these show modes that
+ * lie apart or heavy tails), ok. */
 RH_API rh_status rh_check_file(rh_density *density, const char *data, const char *options, char **report);
 
 /* ---- fitting ---- */

@@ -136,12 +136,6 @@ static rh_status room_for(scored_rows *s, int64_t n) {
   return RH_OK;
 }
 
-static bool standard_normal(const rh_flow *flow) {
-  const json_t *spec = flow->base->spec;
-  const char *type = json_string_value(json_object_get(spec, "type"));
-  return type && strcmp(type, "normal") == 0 && !json_is_true(json_object_get(spec, "learn"));
-}
-
 /* What scores a piece of rows. once: with one draw of the noise that discrete columns need, as codes have it. */
 typedef struct scorers {
   rh_scorer *mean, *once;
@@ -170,7 +164,7 @@ static rh_status scorers_make(const detect_job *t, scorers *s) {
   const rh_flow *flow = d->model->flow;
   rh_scorer_options options = d->options;
   options.draws = t->o.draws ? t->o.draws : t->own ? DRAWS : d->options.draws;
-  s->standard = standard_normal(flow);
+  s->standard = rh_standard_base(flow);
   s->z = rh_alloc_zero(PIECE_ROWS, (size_t)flow->latent * sizeof *s->z);
   s->ladj = rh_alloc_zero(PIECE_ROWS, sizeof *s->ladj);
   s->log_prob = rh_alloc_zero(PIECE_ROWS, sizeof *s->log_prob);
