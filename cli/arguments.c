@@ -301,3 +301,23 @@ char *arg_pick(const cli_args *args, const char *const *names) {
   json_decref(picked);
   return text;
 }
+
+json_t *split_list(const char *text) {
+  double share[3];
+  int end = 0;
+  if (sscanf(text, "%lf,%lf,%lf%n", &share[0], &share[1], &share[2], &end) != 3 || text[end]) return json_string(text);
+  return json_pack("[f,f,f]", share[0], share[1], share[2]);
+}
+
+char *arg_pick_split(const cli_args *args, const char *const *names) {
+  char *text = arg_pick(args, names);
+  json_t *picked = text ? json_loads(text, 0, NULL) : NULL;
+  const char *split = json_string_value(json_object_get(picked, "split"));
+  if (split) {
+    json_object_set_new(picked, "split", split_list(split));
+    free(text);
+    text = json_dumps(picked, JSON_COMPACT);
+  }
+  json_decref(picked);
+  return text;
+}

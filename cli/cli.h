@@ -66,6 +66,10 @@ bool arg_flag(const cli_args *args, const char *name);
 const char *arg_text(const cli_args *args, const char *name, const char *fallback);
 /* The named options that were given, as the text of a JSON object for the library; the caller frees it with free(). names: NULL-ended. */
 char *arg_pick(const cli_args *args, const char *const *names);
+/* "0.8,0.1,0.1" -> [0.8, 0.1, 0.1]; anything else goes through as it is and is refused by the library. */
+json_t *split_list(const char *text);
+/* As arg_pick, with "split" made into such a list. */
+char *arg_pick_split(const cli_args *args, const char *const *names);
 
 int print_help(const cli_command *command);
 int print_usage(void);

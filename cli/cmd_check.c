@@ -1,4 +1,5 @@
 /* rheo check: is the model what it claims to be? */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -30,7 +31,13 @@ static void human(json_t *report) {
   }
   const json_t *back = json_object_get(report, "log_det_inverse_error");
   if (json_is_number(back)) printf("the inverse's against it  %.3g\n", json_number_value(back));
-  printf("log|det J|               %.6g to %.6g\n", real_of(report, "log_det_min"), real_of(report, "log_det_max"));
+  printf("log|det J|               %.6g to %.6g, median %.6g, sd %.4g\n", real_of(report, "log_det_min"), real_of(report, "log_det_max"),
+         real_of(report, "log_det_median"), real_of(report, "log_det_sd"));
+  printf("its 1 %% quantile         %.4g below the median", real_of(report, "log_det_low"));
+  if (!isnan(real_of(report, "log_det_where"))) printf("; |z|^2 / d of the least twentieth %.3g", real_of(report, "log_det_where"));
+  printf("\n");
+  if (!isnan(real_of(report, "latent_kurtosis"))) printf("least kurtosis of codes  %+.3f\n", real_of(report, "latent_kurtosis"));
+  if (*text_of(report, "advice")) printf("look: %s\n", text_of(report, "advice"));
   printf("%s\n", json_is_true(json_object_get(report, "ok")) ? "ok" : "NOT ok");
 }
 

@@ -122,14 +122,6 @@ static int on_event(void *arg, const rh_fit_event *event) {
   return stop_asked;
 }
 
-/* "0.8,0.1,0.1" -> [0.8, 0.1, 0.1]; anything else goes through as it is and is refused by the library. */
-static json_t *split_list(const char *text) {
-  double share[3];
-  int end = 0;
-  if (sscanf(text, "%lf,%lf,%lf%n", &share[0], &share[1], &share[2], &end) != 3 || text[end]) return json_string(text);
-  return json_pack("[f,f,f]", share[0], share[1], share[2]);
-}
-
 static char *fit_options(const cli_args *args) {
   static const struct { const char *option, *key; } renamed[] = {{"any-isa", "any_isa"}};
   static const char *const keys[] = {"output",  "arch",    "set",   "handle",  "epochs",      "steps",     "time",

@@ -111,7 +111,10 @@ RH_API rh_status rh_sample_file(rh_density *density, const char *output, const c
  * density 0, left alone), non_finite, rounded (cells that the model takes as another value: a level not seen in the fit, a dropped column
  * that contradicts the others), inverse_error (max |x - inverse(forward(x))|, x as rounded), inverse_error_relative (the same in the
  * column's standard deviations), worst (where: row, column, value, back), log_det_error (max difference), log_det_inverse_error (the same
- * between the inverse's and minus forward's), log_det_min, log_det_max, ok. */
+ * between the inverse's and minus forward's), log_det_min, log_det_max, log_det_median, log_det_sd, log_det_low (median minus 1 %
+ * quantile), log_det_where (mean |z|^2 / d of the twentieth of the rows with the least), latent_kurtosis (the
+ * least excess kurtosis of the codes along any direction), both for a standard normal base, advice (a sentence, where these show modes that
+ * lie apart or heavy tails), ok. */
 RH_API rh_status rh_check_file(rh_density *density, const char *data, const char *options, char **report);
 
 /* ---- fitting ---- */
@@ -178,6 +181,58 @@ RH_API rh_status rh_fit_blocks(const rh_block *train, const rh_block *val, const
                                rh_fit_progress *progress, void *arg, rh_density **density, char **report);
 /* The architectures, as a JSON object name: one-line summary. */
 RH_API rh_status rh_architectures(char **json);
+
+/* ---- comparing ---- */
+
+typedef struct rh_compare_event {
+  const char *candidate;  /* what is being fitted */
+  int number, candidates; /* number counts from 1 */
+  int round, rounds;      /* likewise */
+  uint64_t seed;
+  double seconds; /* that this fit may take; 0: not limited by the clock */
+  const rh_fit_event *fit;
+} rh_compare_event;
+/* As rh_fit_progress: anything but 0 ends the comparison with what is done. */
+typedef int rh_compare_progress(void *arg, const rh_compare_event *event);
+
+/* clang-format off: a list, line by line */
+/* Fits several architectures to the same rows, with the same split, handling and seeds, and ranks them by the log-likelihood of the
+ * validation rows. Options: those of rh_fit_files but for resume and any_isa, and
+ *   arch     which: "realnvp,nice"; default: every architecture with its defaults, and variants worth a try
+ *   time     seconds of all fits together, default 1,200 where neither epochs nor steps are given. Each candidate has the same share. From
+ *            four candidates on there are two rounds: half of the time is shared by all; what is left then by the best third (at least
+ *            two) of those that the clock ended, which are fitted anew
+ *   epochs, steps   of every fit, instead of a time: the same models, byte for byte
+ *   seeds    fits of each, with seeds seed, seed + 1, ...; log-densities are averaged over them, row by row. Default 1
+ *   output   the best model's file
+ *   all      a prefix: the model of every candidate is written to PREFIX-NAME.rheo
+ * report: best; candidates, best first, each with name, arch, set, val, val_stderr, difference and difference_stderr (to the best, paired
+ * row by row; over seeds too where there are several), tie (within two of them), test, test_difference and more where there are test rows,
+ * parameters, epochs, seconds, round; or error, where its fit failed. best and report may be NULL. */
+/* clang-format on */
+RH_API rh_status rh_compare_files(const char *train, const char *val, const char *test, const char *options, rh_compare_progress *progress,
+                                  void *arg, rh_density **best, char **report);
+
+/* ---- anomalies ---- */
+
+/* clang-format off: a list, line by line */
+/* How strange is each row of data? With density NULL a density is fitted to the rows of `normal`, a part of them held out; else `normal`
+ * are normal rows that the density has not seen, or NULL: samples of the density take their place. Output (or NULL), a row each: row
+ * number, from 1 log_density  log p(x), nats typicality   |log p(x) - the median log-density of normal rows|: too likely is strange, too
+ * (Nalisnick et al. 2019) latent_norm  -2 log p(z) - d log 2 pi of the code z under the base, d its numbers: |z|^2 for a standard normal
+ * base, chi-square with d degrees of freedom where the model is right p_value      conformal: (1 + held-out rows at least as strange) / (1
+ * + held-out rows), by the score that `by` names. A normal row has p <= a with a probability of at most a, whatever the model is like flag
+ * 1 where p_value <= alarm Options: those of a fit (rh_fit_files) but for output and resume where there is none, else only columns, header,
+ * separator; and labels   0 or 1 (an anomaly) of every row: a column of data (name, or number from 1), else an array of its NPZ archive,
+ * else a file. With them the report tells AUROC and average precision of each score. Where `normal` has such labels, only its rows of 0 are
+ * used alarm    the rate of false alarms, default 0.01 by       log_density (default), typicality or latent_norm draws    of the noise of
+ * discrete columns, averaged; default 16 after a fit, else the density's split    of normal rows: training, validation, held out; default:
+ * held out are enough for p-values of half the alarm rate, but at least 0.1 and at most 0.3 of them report: rows, flagged, reference (what
+ * p-values are among), reference_rows, fit; with labels: anomalies, normal, auroc and average_precision (objects by score; null where there
+ * is one class), detected, false_alarms (shares of either class that are flagged). */
+/* clang-format on */
+RH_API rh_status rh_detect_files(rh_density *density, const char *normal, const char *data, const char *output, const char *options,
+                                 rh_fit_progress *progress, void *arg, char **report);
 
 #ifdef __cplusplus
 }

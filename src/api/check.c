@@ -5,6 +5,7 @@
 #include "api/conditional.h"
 #include "api/jacobian.h"
 #include "api/rounded.h"
+#include "api/stretch.h"
 #include "base/memory.h"
 
 /* What the rows looked at have shown. */
@@ -14,7 +15,8 @@ typedef struct findings {
   int64_t row, column;                                   /* where the relative one is largest; -1: nowhere */
   double there, back;                                    /* what stands there, and what came back */
   double det, det_least, det_most;                       /* max |ladj - dense|, range of ladj */
-  double det_inverse;                                    /* max |ladj + the inverse's ladj|; NaN where the model is no bijection */
+  rh_stretch stretch;
+  double det_inverse; /* max |ladj + the inverse's ladj|; NaN where the model is no bijection */
 } findings;
 
 typedef struct rows_in {
@@ -174,6 +176,16 @@ static bool all_well(const findings *f, int real_bytes, int64_t columns) {
   return f->non_finite == 0 && f->inverse_relative <= inverse && (f->jacobians == 0 || f->det <= det) && !(f->det_inverse > det);
 }
 
+static void put_stretch(json_t *o, const rh_stretch *s) {
+  const char *advice = rh_stretch_advice(s);
+  json_object_set_new(o, "log_det_median", rh_json_real(s->median));
+  json_object_set_new(o, "log_det_sd", rh_json_real(s->sd));
+  json_object_set_new(o, "log_det_low", rh_json_real(s->low));
+  json_object_set_new(o, "log_det_where", rh_json_real(s->where));
+  json_object_set_new(o, "latent_kurtosis", rh_json_real(s->kurtosis));
+  if (advice) json_object_set_new(o, "advice", json_string(advice));
+}
+
 static json_t *report_of(const rh_density *d, const findings *f) {
   const int real_bytes = d->options.real_bytes ? d->options.real_bytes : d->model->values.real_bytes;
   json_t *o = json_object();
@@ -192,6 +204,7 @@ static json_t *report_of(const rh_density *d, const findings *f) {
   json_object_set_new(o, "log_det_inverse_error", rh_json_real(f->det_inverse));
   json_object_set_new(o, "log_det_min", rh_json_real(f->det_least));
   json_object_set_new(o, "log_det_max", rh_json_real(f->det_most));
+  put_stretch(o, &f->stretch);
   json_object_set_new(o, "ok", json_boolean(all_well(f, real_bytes, d->model->flow->columns)));
   return o;
 }
@@ -247,6 +260,8 @@ static rh_status check_rows(rh_density *d, const char *data, const check_options
   if (status == RH_OK) {
     status = against_dense(d, &in, o->jacobians, f);
   }
+  if (status == RH_OK)
+    status = rh_stretch_find(in.rows, in.latent, in.latent + in.context, in.ladj, in.z, rh_standard_base(d->model->flow), &f->stretch);
   rows_free(&in);
   rh_table_free(table);
   return status;

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "api/conditional.h"
+#include "api/fitting.h"
 #include "api/preprocess.h"
 #include "base/file.h"
 #include "base/memory.h"
@@ -67,7 +68,7 @@ static void read_shares(rh_options *o, double share[RH_PARTS]) {
                       "options.split: give three shares of the rows that add up to 1, for training, validation and test: 0.8,0.1,0.1");
 }
 
-static rh_status read_options(json_t *json, fit_options *f) {
+static rh_status read_options(const json_t *json, fit_options *f) {
   static const char *const handles[] = {"auto", "none", NULL};
   static const char *const memories[] = {"keep", "recompute", NULL};
   rh_options o = rh_options_begin(json, "options");
@@ -237,6 +238,7 @@ static rh_status analyse_parts(fit_job *j, const rh_table *data) {
 }
 
 static rh_status analyse(fit_job *j) {
+  if (j->plan) return RH_OK; /* the same rows, fitted once more */
   const rh_table *whole = j->part[RH_PART_TRAIN].table;
   rh_table *view = NULL;
   rh_status status = RH_OK;
@@ -349,7 +351,7 @@ static json_t *report_of(const fit_job *j, const rh_fit_report *r) {
 }
 
 /* A fit of an hour must not end at a folder that cannot be written to. */
-static rh_status try_output(const char *output) {
+rh_status rh_try_output(const char *output) {
   if (!output || !regular_or_new(output)) return RH_OK;
   rh_writer *writer;
   RH_TRY(rh_writer_open(output, &writer));
@@ -387,7 +389,7 @@ static rh_status read_files(fit_job *j) {
   for (int i = 0; i < RH_PARTS; i++) inputs += j->name[i] && strcmp(j->name[i], "-") == 0;
   if (inputs > 1) return rh_fail(RH_E_ARGUMENT, "standard input holds one table: give the others as files");
   for (int i = 0; i < RH_PARTS; i++) RH_TRY(rh_refuse_same(j->o.output, j->name[i]));
-  RH_TRY(try_output(j->o.output));
+  RH_TRY(rh_try_output(j->o.output));
   rh_known_columns known = {0};
   rh_read_options read = j->o.read;
   rh_status status = RH_OK;
@@ -412,6 +414,65 @@ rh_status rh_fit_files(const char *train_path, const char *val, const char *test
   if (status == RH_OK) status = run_job(&j, density, report);
   job_free(&j);
   json_decref(json);
+  return status;
+}
+
+/* ---- the same rows more than once ---- */
+
+rh_status rh_fit_job_open(const char *const name[RH_PARTS], rh_table *const table[RH_PARTS], const json_t *options, fit_job **job) {
+  fit_job *j = rh_alloc_zero(1, sizeof *j);
+  if (!j) return RH_E_MEMORY;
+  for (int i = 0; i < RH_PARTS; i++) j->name[i] = name[i];
+  rh_status status = read_options(options, &j->o);
+  for (int i = 0; i < RH_PARTS && table; i++) j->table[i] = table[i];
+  if (status == RH_OK && !table) status = read_files(j);
+  if (status == RH_OK) status = arrange_rows(j);
+  if (status == RH_OK) {
+    *job = j;
+    return RH_OK;
+  }
+  for (int i = 0; i < RH_PARTS && table; i++) j->table[i] = NULL; /* still the caller's */
+  rh_fit_job_close(j);
+  return status;
+}
+
+void rh_fit_job_close(fit_job *j) {
+  if (!j) return;
+  job_free(j);
+  rh_free(j);
+}
+
+const rh_rows *rh_fit_job_rows(const fit_job *j, int part) {
+  return j->given[part] ? &j->rows[part] : NULL;
+}
+
+const rh_compute *rh_fit_job_compute(const fit_job *j) {
+  return &j->o.compute;
+}
+
+rh_status rh_fit_job_run(fit_job *j, const rh_fit_try *t, rh_model **model, json_t **report) {
+  fit_options kept = j->o; /* the split stays that of the job's own seed */
+  if (t->arch) j->o.arch = t->arch;
+  if (t->set) j->o.set = t->set;
+  if (t->seconds > 0) j->o.seconds = t->seconds;
+  j->o.compute.seed = t->seed;
+  j->progress = t->progress;
+  j->arg = t->arg;
+  j->why = NULL;
+  atomic_store(&j->stop, 0);
+  rh_fit_report r;
+  rh_status status = make_model(j);
+  if (status == RH_OK) status = train(j, &r);
+  json_t *made = status == RH_OK ? report_of(j, &r) : NULL;
+  if (status == RH_OK && !made) status = rh_fail(RH_E_MEMORY, "out of memory for the report");
+  if (status == RH_OK) {
+    *model = j->model;
+    *report = made;
+    j->model = NULL;
+  }
+  rh_model_destroy(j->model);
+  j->model = NULL;
+  j->o = kept;
   return status;
 }
 
@@ -475,7 +536,7 @@ rh_status rh_fit_blocks(const rh_block *train_rows, const rh_block *val, const r
   fit_job j = {.name = {"train", "val", "test"}, .progress = progress, .arg = arg};
   rh_status status = read_options(json, &j.o);
   if (status == RH_OK) status = refuse_file_options(json);
-  if (status == RH_OK) status = try_output(j.o.output);
+  if (status == RH_OK) status = rh_try_output(j.o.output);
   for (int i = 0; i < RH_PARTS && status == RH_OK; i++) {
     if (blocks[i]) status = wrap_block(&j, i, blocks[i]);
   }

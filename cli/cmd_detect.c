@@ -1,0 +1,173 @@
+/* rheo detect: how strange are rows? */
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+static const arg_option options[] = {
+    {.name = "model",
+     .kind = ARG_TEXT,
+     .value = "MODEL",
+     .help = "Use this model instead of fitting one; TRAIN, where given, are then normal rows that it has not seen."},
+    {.name = "output",
+     .letter = 'o',
+     .kind = ARG_TEXT,
+     .value = "OUT",
+     .help = "Write a line for every row: row, log_density, typicality, latent_norm, p_value, flag."},
+    {.name = "labels",
+     .kind = ARG_TEXT,
+     .value = "WHICH",
+     .help = "0 or 1 (an anomaly) of every row of DATA: a column (name, or number from 1), else an array of its NPZ archive, else a file. "
+             "AUROC and average precision of every score are then reported. Where TRAIN has such labels, only its rows of 0 train."},
+    {.name = "alarm",
+     .kind = ARG_REAL,
+     .value = "A",
+     .least = 1e-9,
+     .most = 1,
+     .help = "Flag rows whose p-value is at most A: the rate of false alarms. Default 0.01."},
+    {.name = "by",
+     .kind = ARG_CHOICE,
+     .value = "SCORE",
+     .choices = "log_density|typicality|latent_norm",
+     .help = "The score that p-values go by. Default log_density."},
+    {.name = "draws",
+     .kind = ARG_COUNT,
+     .value = "N",
+     .least = 1,
+     .most = 1e6,
+     .help = "Draws a row of the noise that discrete columns need, averaged. Default 16; with --model 1."},
+    {.name = "arch", .kind = ARG_TEXT, .value = "NAME", .help = "As in rheo fit."},
+    {.name = "set", .kind = ARG_PAIR, .value = "KEY=VALUE", .help = "As in rheo fit. May be repeated."},
+    {.name = "handle", .kind = ARG_CHOICE, .value = "HOW", .choices = "auto|none", .help = "As in rheo fit."},
+    {.name = "epochs", .kind = ARG_COUNT, .value = "N", .least = 1, .most = 1e9, .help = "End the fit after N epochs."},
+    {.name = "steps", .kind = ARG_COUNT, .value = "N", .least = 1, .most = 1e12, .help = "End the fit after N steps."},
+    {.name = "time", .kind = ARG_TIME, .value = "TIME", .least = 0.001, .most = 1e8, .help = "End the fit after this time, such as 90s."},
+    {.name = "seed", .kind = ARG_COUNT, .value = "N", .most = 9e18, .help = "Of the split, the fit and the noise. Default 0."},
+    {.name = "dtype", .kind = ARG_CHOICE, .value = "TYPE", .choices = "f32|f64", .help = "The arithmetic: f32 (default) or f64."},
+    {.name = "split",
+     .kind = ARG_TEXT,
+     .value = "A,B,C",
+     .help = "Shares of TRAIN for training, validation and held-out rows. Default: held out are enough for p-values of half of --alarm, "
+             "but a tenth at least and three tenths at most."},
+    {.name = "columns",
+     .kind = ARG_TEXT,
+     .value = "LIST",
+     .help = "Use these columns: names, numbers from 1, ranges (a,b,3-7); -c leaves one out. That of the labels is left out by itself."},
+    HEADER_OPTION,
+};
+
+static volatile sig_atomic_t stop_asked;
+
+static void on_signal(int number) {
+  (void)number;
+  stop_asked = 1;
+}
+
+/* The first Ctrl-C ends the fit, and the rows are scored with the best model so far; a second one ends the process. */
+static void catch_signals(void) {
+  struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+  sigaction(SIGINT, &action, NULL);
+  sigaction(SIGTERM, &action, NULL);
+}
+
+static int on_event(void *arg, const rh_fit_event *event) {
+  progress_show(event, *(const bool *)arg);
+  return stop_asked;
+}
+
+static void print_share(const char *name, const json_t *report, const char *key, const char *of) {
+  const double share = real_of(report, key);
+  if (!isnan(share)) printf("%-13s %.4f of %lld %s\n", name, share, count_of(report, of), of);
+}
+
+static void print_labels(const json_t *report) {
+  static const char *const scores[] = {"log_density", "typicality", "latent_norm"};
+  const json_t *auroc = json_object_get(report, "auroc"), *precision = json_object_get(report, "average_precision");
+  if (!auroc) return;
+  print_share("detected", report, "detected", "anomalies");
+  print_share("false alarms", report, "false_alarms", "normal");
+  printf("score          AUROC   average precision\n");
+  for (size_t i = 0; i < sizeof scores / sizeof *scores; i++) {
+    const double area = real_of(auroc, scores[i]);
+    if (isnan(area))
+      printf("%-13s  undefined: there is one class\n", scores[i]);
+    else
+      printf("%-13s  %.4f  %.4f\n", scores[i], area, real_of(precision, scores[i]));
+  }
+}
+
+static void human(json_t *report) {
+  const json_t *fit = json_object_get(report, "fit");
+  if (json_is_object(fit))
+    printf("%s fitted to %lld rows, %lld epochs, %.1f s\n", text_of(fit, "arch"), count_of(report, "train_rows"), count_of(fit, "epochs"),
+           real_of(fit, "seconds"));
+  printf("p-values by %s, among %lld %s\n", text_of(report, "by"), count_of(report, "reference_rows"), text_of(report, "reference"));
+  printf("flagged       %lld of %lld rows, at a rate of false alarms of %g\n", count_of(report, "flagged"), count_of(report, "rows"),
+         real_of(report, "alarm"));
+  print_labels(report);
+}
+
+/* Options that only a fit has. */
+static int refuse_fit_options(const cli_args *args) {
+  static const char *const fit[] = {"arch", "set", "handle", "epochs", "steps", "time", "split", NULL};
+  for (int i = 0; fit[i]; i++)
+    if (json_object_get(args->given, fit[i]))
+      return complain(EXIT_USAGE, "detect: --%s is for a fit, and --model has been fitted: leave one of them out", fit[i]);
+  return EXIT_DONE;
+}
+
+static bool is_model(const char *path) {
+  const size_t n = strlen(path);
+  return n > 5 && strcmp(path + n - 5, ".rheo") == 0;
+}
+
+static int open_given(const cli_args *args, const char *model, rh_density **density) {
+  static const char *const keys[] = {"threads", "isa", "dtype", "seed", "draws", NULL};
+  const int code = refuse_fit_options(args);
+  if (code) return code;
+  char *text = arg_pick(args, keys);
+  const rh_status status = rh_density_open(model, text, density);
+  free(text);
+  return status == RH_OK ? EXIT_DONE : complain_status(status);
+}
+
+static int run(const cli_args *args) {
+  static const char *const fit_keys[] = {"labels", "alarm", "by",    "draws", "arch",    "set",    "handle",  "epochs", "steps",
+                                         "time",   "seed",  "dtype", "split", "columns", "header", "threads", "isa",    NULL};
+  static const char *const model_keys[] = {"labels", "alarm", "by", "draws", "columns", "header", NULL};
+  const char *output = arg_text(args, "output", NULL), *model = arg_text(args, "model", NULL);
+  const char *normal = args->operands > 1 ? args->operand[0] : NULL, *data = args->operand[args->operands - 1];
+  bool quiet = args->quiet;
+  int code = refuse_json(args, output);
+  if (code) return code;
+  if (!model && (!normal || is_model(normal)))
+    return complain(EXIT_USAGE, "detect: what is normal? give TRAIN DATA, tables both, or --model MODEL DATA");
+  rh_density *density = NULL;
+  if (model && (code = open_given(args, model, &density))) return code;
+  char *text = arg_pick_split(args, model ? model_keys : fit_keys), *report = NULL;
+  catch_signals();
+  const rh_status status = rh_detect_files(density, normal, data, output, text, on_event, &quiet, &report);
+  free(text);
+  progress_end();
+  rh_density_close(density);
+  return status == RH_OK ? finish(args, report, to_stdout(output) ? NULL : human) : complain_status(status);
+}
+
+const cli_command command_detect = {
+    .name = "detect",
+    .operands = "[TRAIN] DATA",
+    .summary = "Find anomalies: score rows by a density of normal ones, with p-values from held-out rows.",
+    .details =
+        "A density is fitted to the rows of TRAIN, which are taken as normal, and a part of them held out; or --model gives one. "
+        "Scores: log_density, nats a row; typicality, the distance of the log-density from the median one of normal rows, for too "
+        "likely is strange, too; latent_norm, the code's squared norm. p_value is (1 + held-out rows at least as strange) / (1 + "
+        "held-out rows): a normal row is flagged with a probability of --alarm at most. Columns that the fit dropped are not looked at.",
+    .options = options,
+    .option_count = sizeof options / sizeof *options,
+    .least_operands = 1,
+    .most_operands = 2,
+    .run = run,
+};

@@ -1,0 +1,450 @@
+/* rh_detect_files: how strange are rows, for a density of the normal ones? */
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "api/conditional.h"
+#include "api/fitting.h"
+#include "api/labels.h"
+#include "base/memory.h"
+#include "data/table_write.h"
+#include "numeric/rank.h"
+
+enum { NORMAL_LEAST = 20, PIECE_ROWS = 4096, SAMPLES_LEAST = 1000, SAMPLES_MOST = 100000, DRAWS = 16, COLUMNS = 6 };
+enum { BY_LOG_DENSITY, BY_TYPICALITY, BY_LATENT_NORM, SCORES };
+static const char *const score_names[] = {"log_density", "typicality", "latent_norm", NULL};
+static const double CALIBRATE_LEAST = 0.1, CALIBRATE_MOST = 0.3;
+
+typedef struct detect_options {
+  const char *labels;
+  double alarm;
+  int by;
+  int64_t draws; /* 0: not said */
+} detect_options;
+
+/* Rows with their scores. */
+typedef struct scored_rows {
+  int64_t n;
+  double *score[SCORES]; /* [n] each, as they are reported */
+} scored_rows;
+
+typedef struct detect_job {
+  detect_options o;
+  rh_read_options read;
+  const char *normal, *data, *output;
+  rh_density *density, *own; /* own: fitted here */
+  rh_fit_job *fit;
+  rh_labelled table, normal_table;
+  scored_rows rows, reference;
+  const char *reference_is;
+  double center;                /* the median log-density of normal rows */
+  double *sorted, *anomaly, *p; /* reference scores [reference.n]; of the data [rows.n] */
+  int64_t train_rows, flagged, gone;
+  json_t *fit_report, *notes;
+} detect_job;
+
+/* ---- options ---- */
+
+static rh_status read_detect(const json_t *json, detect_job *t, json_t **rest) {
+  static const char *const own[] = {"labels", "alarm", "by", "draws"};
+  json_t *mine = json_object(), *theirs = json_copy((json_t *)(uintptr_t)json);
+  int failed = !mine || !theirs;
+  for (size_t i = 0; i < RH_COUNT_OF(own) && !failed; i++) {
+    json_t *value = json_object_get(json, own[i]);
+    if (value) failed = json_object_set(mine, own[i], value) | json_object_del(theirs, own[i]);
+  }
+  rh_options o = rh_options_begin(mine, "options");
+  t->o = (detect_options){.labels = rh_options_text(&o, "labels", NULL),
+                          .alarm = rh_options_real(&o, "alarm", 0.01, 1e-9, 1),
+                          .by = rh_options_choice(&o, "by", BY_LOG_DENSITY, score_names),
+                          .draws = rh_options_int(&o, "draws", 0, 0, 1000000)};
+  rh_status status = failed ? rh_fail(RH_E_MEMORY, "options: out of memory") : rh_options_done(&o) == RH_OK ? RH_OK : RH_E_ARGUMENT;
+  rh_options r = rh_options_begin(theirs, "options");
+  rh_read_options_read(&r, &t->read);
+  if (status == RH_OK && r.status != RH_OK) status = RH_E_ARGUMENT;
+  const char *dtype = json_string_value(json_object_get(json, "dtype"));
+  t->read.narrow = !t->density && !(dtype && strcmp(dtype, "f64") == 0);
+  /* A density that is there already leaves nothing to choose but how tables are read. */
+  if (status == RH_OK && t->density && rh_options_done(&r) != RH_OK) status = RH_E_ARGUMENT;
+  json_decref(mine); /* its texts live in the caller's object */
+  if (status == RH_OK)
+    *rest = theirs;
+  else
+    json_decref(theirs);
+  return status;
+}
+
+static void add_note(detect_job *t, const char *format, ...) RH_PRINTF(2, 3);
+static void add_note(detect_job *t, const char *format, ...) {
+  char text[512];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(text, sizeof text, format, args);
+  va_end(args);
+  for (char *c = text; *c; c++)
+    if ((unsigned char)*c < ' ' || *c == 127) *c = '?';
+  json_array_append_new(t->notes, json_string(text));
+}
+
+/* ---- normal rows ---- */
+
+static rh_status read_normal(detect_job *t) {
+  const char *why;
+  RH_TRY(rh_labelled_read_like(t->normal, &t->read, t->o.labels, &t->table, &t->normal_table, &why));
+  if (why) add_note(t, "%.200s has no labels (%s): all of its rows are taken as normal", t->normal, why);
+  RH_TRY(rh_labelled_keep_normal(&t->normal_table, t->normal, &t->gone));
+  if (t->o.labels && !why)
+    add_note(t, "%.200s: %lld rows of label 1 are left out, the %lld of label 0 are taken as normal", t->normal, (long long)t->gone,
+             (long long)rh_table_rows(t->normal_table.table));
+  return RH_OK;
+}
+
+/* Enough held-out rows for p-values of half the alarm rate, but neither few nor most of them. */
+static json_t *default_split(int64_t rows, double alarm) {
+  const double wanted = 2 / alarm / (double)rows, share = fmin(fmax(wanted, CALIBRATE_LEAST), CALIBRATE_MOST);
+  return json_pack("[f,f,f]", 0.9 - share, 0.1, share);
+}
+
+static rh_status fit_normal(detect_job *t, json_t *options, rh_fit_progress *progress, void *arg) {
+  const int64_t rows = rh_table_rows(t->normal_table.table);
+  if (rows < NORMAL_LEAST)
+    return rh_fail(RH_E_DATA, "%s: %lld rows to take as normal: at least %d are needed, and there should be many more", t->normal,
+                   (long long)rows, NORMAL_LEAST);
+  if (!json_object_get(options, "split") && json_object_set_new(options, "split", default_split(rows, t->o.alarm)))
+    return rh_fail(RH_E_MEMORY, "options: out of memory");
+  const char *const name[RH_PARTS] = {t->normal};
+  rh_table *const table[RH_PARTS] = {t->normal_table.table};
+  json_object_del(options, "columns"); /* chosen already */
+  RH_TRY(rh_fit_job_open(name, table, options, &t->fit));
+  t->normal_table.table = NULL;
+  const rh_compute *compute = rh_fit_job_compute(t->fit);
+  const rh_fit_try once = {.seed = compute->seed, .progress = progress, .arg = arg};
+  rh_model *model;
+  RH_TRY(rh_fit_job_run(t->fit, &once, &model, &t->fit_report));
+  RH_TRY(rh_density_make(model, compute, &t->own));
+  t->density = t->own;
+  t->train_rows = rh_fit_job_rows(t->fit, RH_PART_TRAIN)->rows;
+  return RH_OK;
+}
+
+/* ---- scores ---- */
+
+static rh_status room_for(scored_rows *s, int64_t n) {
+  s->n = n;
+  for (int i = 0; i < SCORES; i++)
+    if (!(s->score[i] = rh_alloc_zero((size_t)n, sizeof(double)))) return RH_E_MEMORY;
+  return RH_OK;
+}
+
+/* What scores a piece of rows. once: with one draw of the noise that discrete columns need, as codes have it. */
+typedef struct scorers {
+  rh_scorer *mean, *once;
+  bool standard;
+  double *z, *ladj, *log_prob; /* [PIECE_ROWS, latent], [PIECE_ROWS] */
+} scorers;
+
+/* -2 log p(z) - d log 2 pi under the base: |z|^2 for a standard normal one, where it is summed as it is. */
+static rh_status latent_piece(const scorers *s, int64_t d, const rh_rows *rows, int64_t first, int64_t n, double *out) {
+  const double log_two_pi = 1.83787706640934548356;
+  RH_TRY(rh_encode(s->once, rows, first, n, s->z, s->ladj));
+  if (!s->standard) RH_TRY(rh_score(s->once, rows, first, n, s->log_prob));
+  for (int64_t i = 0; i < n; i++) {
+    double sum = 0;
+    if (s->standard)
+      for (int64_t j = 0; j < d; j++) sum += s->z[i * d + j] * s->z[i * d + j];
+    else
+      sum = -2 * (s->log_prob[i] - s->ladj[i]) - (double)d * log_two_pi;
+    out[i] = isnan(sum) ? INFINITY : sum; /* outside of the support there is no code */
+  }
+  return RH_OK;
+}
+
+static rh_status scorers_make(const detect_job *t, scorers *s) {
+  rh_density *d = t->density;
+  const rh_flow *flow = d->model->flow;
+  rh_scorer_options options = d->options;
+  options.draws = t->o.draws ? t->o.draws : t->own ? DRAWS : d->options.draws;
+  s->standard = rh_standard_base(flow);
+  s->z = rh_alloc_zero(PIECE_ROWS, (size_t)flow->latent * sizeof *s->z);
+  s->ladj = rh_alloc_zero(PIECE_ROWS, sizeof *s->ladj);
+  s->log_prob = rh_alloc_zero(PIECE_ROWS, sizeof *s->log_prob);
+  if (!s->z || !s->ladj || !s->log_prob) return RH_E_MEMORY;
+  RH_TRY(rh_scorer_create(flow, &d->model->values, &options, &s->mean));
+  options.draws = 1;
+  return rh_scorer_create(flow, &d->model->values, &options, &s->once);
+}
+
+static void scorers_free(scorers *s) {
+  rh_scorer_destroy(s->mean);
+  rh_scorer_destroy(s->once);
+  rh_free(s->z);
+  rh_free(s->ladj);
+  rh_free(s->log_prob);
+}
+
+static rh_status score_all(detect_job *t, scorers *s, const rh_rows *rows, scored_rows *out) {
+  RH_TRY(room_for(out, rows->rows));
+  for (int64_t i = 0; i < rows->rows; i += PIECE_ROWS) {
+    const int64_t n = rows->rows - i < PIECE_ROWS ? rows->rows - i : PIECE_ROWS;
+    if (atomic_load(&t->density->stop)) return rh_fail(RH_E_INTERRUPTED, "interrupted: an output file is as it was");
+    RH_TRY(rh_score(s->mean, rows, i, n, out->score[BY_LOG_DENSITY] + i));
+    RH_TRY(latent_piece(s, t->density->model->flow->latent, rows, i, n, out->score[BY_LATENT_NORM] + i));
+  }
+  return RH_OK;
+}
+
+static void set_typicality(double center, scored_rows *s) {
+  for (int64_t i = 0; i < s->n; i++) s->score[BY_TYPICALITY][i] = fabs(s->score[BY_LOG_DENSITY][i] - center);
+}
+
+/* The median of the finite ones: a few rows of hardly any density must not move it. */
+static rh_status median_of(int64_t n, const double *x, double *median) {
+  double *sorted = rh_alloc_zero((size_t)n, sizeof *sorted);
+  int64_t m = 0;
+  if (!sorted) return RH_E_MEMORY;
+  for (int64_t i = 0; i < n; i++)
+    if (isfinite(x[i])) sorted[m++] = x[i];
+  rh_rank_sort(m, sorted);
+  *median = m ? (sorted[(m - 1) / 2] + sorted[m / 2]) / 2 : 0;
+  rh_free(sorted);
+  return RH_OK;
+}
+
+/* Where normal log-densities lie: of validation rows where there was a fit, so that p-values of held-out rows stay those of rows that had
+ * no part in anything; else of the reference rows themselves. */
+static rh_status find_center(detect_job *t, scorers *s) {
+  const rh_rows *val = t->fit ? rh_fit_job_rows(t->fit, RH_PART_VAL) : NULL;
+  if (!val) return median_of(t->reference.n, t->reference.score[BY_LOG_DENSITY], &t->center);
+  double *x = rh_alloc_zero((size_t)val->rows, sizeof *x);
+  rh_status status = x ? rh_score(s->mean, val, 0, val->rows, x) : RH_E_MEMORY;
+  if (status == RH_OK) status = median_of(val->rows, x, &t->center);
+  rh_free(x);
+  return status;
+}
+
+/* ---- reference rows ---- */
+
+static rh_status sample_reference(detect_job *t, scorers *s) {
+  const rh_flow *flow = t->density->model->flow;
+  if (flow->context)
+    return rh_fail(RH_E_ARGUMENT, "detect: the model is conditional on %lld columns: give normal rows", (long long)flow->context);
+  const double wanted = 20 / t->o.alarm;
+  const int64_t n = wanted < SAMPLES_LEAST ? SAMPLES_LEAST : wanted > SAMPLES_MOST ? SAMPLES_MOST : (int64_t)wanted;
+  double *x = rh_alloc_zero((size_t)n, (size_t)flow->columns * sizeof *x);
+  rh_status status = x ? rh_sample(s->mean, NULL, 0, n, x, NULL) : RH_E_MEMORY;
+  const rh_dense_rows dense = {n, flow->columns, x};
+  const rh_rows rows = rh_rows_dense(&dense);
+  if (status == RH_OK) status = score_all(t, s, &rows, &t->reference);
+  rh_free(x);
+  t->reference_is = "samples of the model";
+  add_note(t,
+           "p-values are among %lld samples of the model: they hold for data that the model describes; give normal rows that it has not "
+           "seen for ones that hold for the data",
+           (long long)n);
+  return status;
+}
+
+static rh_status match(const detect_job *t, const char *path, rh_table *table) {
+  const rh_model *m = t->density->model;
+  const int64_t width = m->flow->columns + m->flow->context;
+  if (t->read.columns && rh_table_columns(table) == width) return RH_OK;
+  int64_t *order = NULL;
+  if (m->flow->context) RH_TRY(rh_whole_order(m, &order));
+  const rh_status status = rh_match_columns(path, m->columns, width, order, table);
+  rh_free(order);
+  RH_TRY(status);
+  if (!t->read.columns) rh_note_order(path, m->columns, table, t->notes);
+  return RH_OK;
+}
+
+static rh_status score_reference(detect_job *t, scorers *s) {
+  if (!t->normal) return sample_reference(t, s);
+  t->reference_is = t->fit ? "held-out normal rows" : "normal rows given";
+  if (t->fit) {
+    const rh_rows *rows = rh_fit_job_rows(t->fit, RH_PART_TEST);
+    if (!rows) return rh_fail(RH_E_ARGUMENT, "options.split: detect needs held-out rows to compare with: its last share must not be 0");
+    return score_all(t, s, rows, &t->reference);
+  }
+  RH_TRY(match(t, t->normal, t->normal_table.table));
+  const rh_part part = {.table = t->normal_table.table};
+  const rh_rows rows = rh_rows_of(&part);
+  return score_all(t, s, &rows, &t->reference);
+}
+
+/* ---- p-values ---- */
+
+/* Larger is stranger. */
+static double anomaly_of(const scored_rows *s, int by, int64_t i) {
+  return by == BY_LOG_DENSITY ? -s->score[by][i] : s->score[by][i];
+}
+
+static rh_status compare_rows(detect_job *t) {
+  const int64_t n = t->reference.n;
+  t->sorted = rh_alloc_zero((size_t)n, sizeof(double));
+  t->anomaly = rh_alloc_zero((size_t)t->rows.n, sizeof(double));
+  t->p = rh_alloc_zero((size_t)t->rows.n, sizeof(double));
+  if (!t->sorted || !t->anomaly || !t->p) return RH_E_MEMORY;
+  for (int64_t i = 0; i < n; i++) t->sorted[i] = anomaly_of(&t->reference, t->o.by, i);
+  rh_rank_sort(n, t->sorted);
+  for (int64_t i = 0; i < t->rows.n; i++) {
+    t->p[i] = rh_rank_conformal(n, t->sorted, anomaly_of(&t->rows, t->o.by, i));
+    t->flagged += t->p[i] <= t->o.alarm;
+  }
+  const double least = 1 / (double)(n + 1);
+  if (least > t->o.alarm)
+    add_note(t,
+             "the least p-value among %lld reference rows is %.3g: no row can be flagged at %g; give at least %.0f of them, or a higher "
+             "alarm rate",
+             (long long)n, least, t->o.alarm, ceil(1 / t->o.alarm) - 1);
+  return RH_OK;
+}
+
+/* ---- what comes out ---- */
+
+static rh_status put_rows(const detect_job *t, rh_table_writer *writer) {
+  double line[COLUMNS];
+  for (int64_t i = 0; i < t->rows.n; i++) {
+    line[0] = (double)(i + 1);
+    for (int k = 0; k < SCORES; k++) line[1 + k] = t->rows.score[k][i];
+    line[4] = t->p[i];
+    line[5] = t->p[i] <= t->o.alarm;
+    RH_TRY(rh_table_writer_put_f64(writer, 1, line));
+  }
+  return RH_OK;
+}
+
+static rh_status write_rows(const detect_job *t) {
+  static const char *const names[COLUMNS] = {"row", "log_density", "typicality", "latent_norm", "p_value", "flag"};
+  const bool narrow = t->density->model->values.real_bytes == 4 && t->rows.n < 1 << 24; /* beyond, float32 has no row numbers */
+  rh_table_writer *writer;
+  if (!t->output) return RH_OK;
+  RH_TRY(rh_table_writer_open(t->output, t->rows.n, COLUMNS, names, narrow ? RH_CELL_F4 : RH_CELL_F8, &writer));
+  const rh_status status = put_rows(t, writer);
+  if (status == RH_OK) return rh_table_writer_commit(writer);
+  rh_table_writer_discard(writer);
+  return status;
+}
+
+static rh_status put_labels(detect_job *t, json_t *report) {
+  const unsigned char *label = t->table.label;
+  int64_t count[2] = {0}, flagged[2] = {0};
+  if (!label) return RH_OK;
+  for (int64_t i = 0; i < t->rows.n; i++) {
+    count[label[i]]++;
+    flagged[label[i]] += t->p[i] <= t->o.alarm;
+  }
+  json_t *auroc = json_object(), *precision = json_object();
+  for (int k = 0; k < SCORES; k++) {
+    double area = NAN, average = NAN;
+    for (int64_t i = 0; i < t->rows.n; i++) t->anomaly[i] = anomaly_of(&t->rows, k, i);
+    RH_TRY(rh_rank_auroc(t->rows.n, t->anomaly, label, &area));
+    RH_TRY(rh_rank_average_precision(t->rows.n, t->anomaly, label, &average));
+    json_object_set_new(auroc, score_names[k], rh_json_real(area));
+    json_object_set_new(precision, score_names[k], rh_json_real(count[0] && count[1] ? average : NAN));
+  }
+  if (!count[0] || !count[1])
+    add_note(t, "%.200s: every label is %d: AUROC and average precision need both classes", t->data, count[1] ? 1 : 0);
+  json_object_set_new(report, "anomalies", json_integer(count[1]));
+  json_object_set_new(report, "normal", json_integer(count[0]));
+  json_object_set_new(report, "auroc", auroc);
+  json_object_set_new(report, "average_precision", precision);
+  json_object_set_new(report, "detected", rh_json_real(count[1] ? (double)flagged[1] / (double)count[1] : NAN));
+  json_object_set_new(report, "false_alarms", rh_json_real(count[0] ? (double)flagged[0] / (double)count[0] : NAN));
+  return RH_OK;
+}
+
+static rh_status give_report(detect_job *t, char **report) {
+  json_t *o = json_object();
+  double latent = 0;
+  for (int64_t i = 0; i < t->reference.n; i++) latent += t->reference.score[BY_LATENT_NORM][i] / (double)t->reference.n;
+  const rh_status status = o ? put_labels(t, o) : rh_fail(RH_E_MEMORY, "out of memory for the report");
+  if (status != RH_OK) {
+    json_decref(o);
+    return status;
+  }
+  json_object_set_new(o, "rows", json_integer(t->rows.n));
+  json_object_set_new(o, "train_rows", t->fit ? json_integer(t->train_rows) : json_null());
+  json_object_set_new(o, "reference", json_string(t->reference_is));
+  json_object_set_new(o, "reference_rows", json_integer(t->reference.n));
+  json_object_set_new(o, "by", json_string(score_names[t->o.by]));
+  json_object_set_new(o, "alarm", json_real(t->o.alarm));
+  json_object_set_new(o, "flagged", json_integer(t->flagged));
+  json_object_set_new(o, "typical_log_density", json_real(t->center));
+  json_object_set_new(o, "latent", json_integer(t->density->model->flow->latent));
+  json_object_set_new(o, "reference_latent_norm", rh_json_real(latent));
+  json_object_set(o, "fit", t->fit_report ? t->fit_report : json_null());
+  if (t->fit_report) {
+    json_array_extend(t->notes, json_object_get(t->fit_report, "notes"));
+    json_object_set(o, "warnings", json_object_get(t->fit_report, "warnings"));
+    json_object_del(t->fit_report, "notes"); /* said once */
+    json_object_del(t->fit_report, "warnings");
+  }
+  json_object_set(o, "notes", t->notes);
+  return rh_report_give(o, report);
+}
+
+/* ---- the call ---- */
+
+static rh_status with_density(detect_job *t, char **report) {
+  scorers s = {0};
+  const rh_part part = {.table = t->table.table};
+  rh_status status = match(t, t->data, t->table.table);
+  const rh_rows rows = rh_rows_of(&part);
+  if (status == RH_OK) status = scorers_make(t, &s);
+  if (status == RH_OK) status = score_reference(t, &s);
+  if (status == RH_OK) status = find_center(t, &s);
+  if (status == RH_OK) status = score_all(t, &s, &rows, &t->rows);
+  scorers_free(&s);
+  RH_TRY(status);
+  set_typicality(t->center, &t->reference);
+  set_typicality(t->center, &t->rows);
+  RH_TRY(compare_rows(t));
+  RH_TRY(write_rows(t));
+  return give_report(t, report);
+}
+
+static rh_status run_detect(detect_job *t, json_t *options, rh_fit_progress *progress, void *arg, char **report) {
+  RH_TRY(rh_refuse_same(t->output, t->data));
+  RH_TRY(rh_refuse_same(t->output, t->normal));
+  if (t->density) RH_TRY(rh_refuse_same(t->output, t->density->path));
+  RH_TRY(rh_try_output(t->output));
+  RH_TRY(rh_labelled_read(t->data, &t->read, t->o.labels, &t->table));
+  if (t->normal) RH_TRY(read_normal(t));
+  if (!t->density) RH_TRY(fit_normal(t, options, progress, arg));
+  rh_density_lock(t->density);
+  const rh_status status = with_density(t, report);
+  rh_density_unlock(t->density);
+  return status;
+}
+
+static void detect_free(detect_job *t) {
+  scored_rows *const scored[] = {&t->rows, &t->reference};
+  double *const blocks[] = {t->sorted, t->anomaly, t->p};
+  for (int k = 0; k < 2; k++)
+    for (int i = 0; i < SCORES; i++) rh_free(scored[k]->score[i]);
+  for (size_t i = 0; i < RH_COUNT_OF(blocks); i++) rh_free(blocks[i]);
+  rh_labelled_free(&t->table);
+  rh_density_close(t->own);
+  rh_fit_job_close(t->fit);
+  rh_labelled_free(&t->normal_table); /* the fit's table lies on its values */
+  json_decref(t->fit_report);
+  json_decref(t->notes);
+}
+
+rh_status rh_detect_files(rh_density *density, const char *normal, const char *data, const char *output, const char *options,
+                          rh_fit_progress *progress, void *arg, char **report) {
+  if (!data) return rh_fail(RH_E_ARGUMENT, "rh_detect_files: data must not be NULL");
+  if (!density && !normal) return rh_fail(RH_E_ARGUMENT, "rh_detect_files: give a density, or normal rows to fit one to");
+  if (normal && strcmp(normal, "-") == 0 && strcmp(data, "-") == 0)
+    return rh_fail(RH_E_ARGUMENT, "standard input holds one table: give the others as files");
+  json_t *json, *rest = NULL;
+  RH_TRY(rh_options_parse(options, &json));
+  detect_job t = {.density = density, .normal = normal, .data = data, .output = output, .notes = json_array()};
+  rh_status status = read_detect(json, &t, &rest);
+  if (status == RH_OK) status = run_detect(&t, rest, progress, arg, report);
+  detect_free(&t);
+  json_decref(rest);
+  json_decref(json);
+  return status;
+}
