@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const rh_arch *const archs[] = {&rh_arch_realnvp, &rh_arch_nice};
+static const rh_arch *const archs[] = {&rh_arch_nsf, &rh_arch_nsf_coupling, &rh_arch_maf, &rh_arch_iaf, &rh_arch_realnvp, &rh_arch_nice};
 
 const rh_arch *const *rh_archs(int *n) {
   *n = (int)RH_COUNT_OF(archs);
@@ -96,7 +96,7 @@ static rh_status expand(const rh_arch *arch, const json_t *options, const rh_arc
   int64_t components = 1;
   json_t *own = NULL, *flow = NULL, *base = NULL;
   RH_TRY(take_components(options, arch->name, &components, &own));
-  const rh_status status = arch->expand(own, size, &flow, &base);
+  const rh_status status = arch->expand(arch, own, size, &flow, &base);
   json_decref(own);
   RH_TRY(status);
   const bool failed = components == 1 ? json_object_set_new(whole, "flow", flow) | json_object_set_new(whole, "base", base)

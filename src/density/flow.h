@@ -84,12 +84,14 @@ typedef struct rh_arch_size {
   int64_t context;
   int64_t rows; /* of the training data, for defaults by size; 0: unknown */
 } rh_arch_size;
-typedef struct rh_arch {
+typedef struct rh_arch rh_arch;
+struct rh_arch {
   const char *name;    /* "realnvp", "nice" */
   const char *summary; /* one line for the help */
   /* options: the user's --set pairs as a JSON object or NULL (unknown keys are errors). flow_spec, base_spec: new references. */
-  rh_status (*expand)(const json_t *options, const rh_arch_size *size, json_t **flow_spec, json_t **base_spec);
-} rh_arch;
+  rh_status (*expand)(const rh_arch *arch, const json_t *options, const rh_arch_size *size, json_t **flow_spec, json_t **base_spec);
+  const void *own; /* what expand knows of it */
+};
 const rh_arch *const *rh_archs(int *n);
 /* name "auto" chooses by width and size and says why in *why (static text; why may be NULL). preprocess: array of specs, or NULL. */
 rh_status rh_arch_spec(const char *name, const json_t *options, int64_t columns, int64_t context, int64_t rows, const json_t *preprocess,
