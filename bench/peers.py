@@ -55,6 +55,7 @@ def python(script, *words):
 PEERS = {
     "rheo": (lambda build: [os.path.join(build, "rheo-bench")], plain_environments),
     "torch": (python("peer_torch.py"), torch_environments),
+    "torch-swept": (python("peer_torch.py", "--swept"), torch_environments),
     "torch-plain": (python("peer_torch.py", "--plain"), torch_environments),
     "numpy": (python("peer_numpy.py"), plain_environments),
 }
