@@ -1,4 +1,5 @@
-"""What bench/run measures besides the duels: products alone, memory by batch and depth, the command's start and residence."""
+"""What bench/run measures besides the duels (products alone, memory by batch and depth, the command's start and residence, latency and cost of sampling), and what is asked of the
+duels."""
 import json
 import os
 import statistics
@@ -98,4 +99,116 @@ def command(options):
     return 0
 
 
-MODES = {"kernels": kernels, "memory": memory, "command": command}
+LATENCY = {"realnvp": {"layers": 8, "hidden": [128, 128]}, "maf": {"layers": 5, "hidden": [128, 128]}, "iaf": {"layers": 5, "hidden": [128, 128]},
+           "nsf": {"layers": 5, "hidden": [128, 128]}, "nsf-coupling": {"layers": 5, "hidden": [128, 128]}}
+
+
+def asked(options, name, problem, *questions):
+    """The answers of one worker that is set up for the problem."""
+    worker = peers.Worker(name, options.build, peers.PEERS[name][1](1)[0])
+    try:
+        worker.ask("setup", json.dumps(dict(problem, threads=1)))
+        return [worker.ask(*question) for question in questions]
+    finally:
+        worker.close()
+
+
+def latency(options):
+    """One sample a call, one thread: median and 99th percentile; one line of PyTorch beside, for orientation."""
+    calls = 200 if options.quick else 5000
+    print("| model | columns | who | calls | median us | p99 us |\n|---|---|---|---|---|---|")
+    for who, arch, d, n in [("rheo", arch, d, calls) for arch in LATENCY for d in (6, 43)] + [("torch", "realnvp", 6, 200)]:
+        problem = problems.complete(dict(LATENCY[arch], arch=arch, d=d, batch=256, draws=256), arch)
+        _, answer = asked(options, who, problem, ("sample1", 20), ("sample1", n))
+        median, p99 = (float(word) * 1e3 for word in answer.split())
+        print("| %s | %d | %s | %d | %.1f | %.1f |" % (arch, d, who, n, median, p99), flush=True)
+    return 0
+
+
+SAMPLED = {"arch": "maf", "layers": 5, "batch": 256, "draws": 1024}
+WIDTHS = (8, 16, 32, 64, 128, 256, 512, 1024)
+
+
+def sampling(options):
+    """Cost of sampling a MAF by columns, beside its log-densities (one pass): a table, a figure in text, and one in SVG with --figure."""
+    lines = []
+    print("| columns | hidden | MFLOP of one pass a row | log_prob us a row | sample us a row | sample / log_prob |\n|---|---|---|---|---|---|")
+    for d in WIDTHS[:3] if options.quick else WIDTHS:
+        width = max(512, 2 * d)
+        problem = problems.complete(dict(SAMPLED, d=d, hidden=[width, width]), "maf-%d" % d)
+        _, score, _, draw = asked(options, options.candidate, problem, ("log_prob", 1), ("log_prob", 3), ("sample", 1), ("sample", 3))
+        flop = problems.flops(problem, "log_prob") / problems.ROWS / 1e6
+        score, draw = float(score.split()[0]) * 1e3 / problems.ROWS, float(draw.split()[0]) * 1e3 / problem["draws"]
+        lines.append((d, flop, score, draw))
+        print("| %d | 2 x %d | %.3f | %.2f | %.2f | %.2f |" % (d, width, flop, score, draw, draw / score), flush=True)
+    most = max(max(score, draw) for _, _, score, draw in lines)
+    print("\nmicroseconds a row, log scale: L log_prob, S sample")
+    for d, _, score, draw in lines:
+        row = [" "] * 61
+        for letter, value in (("L", score), ("S", draw)):
+            row[max(0, 60 + int(round(12 * np.log10(value / most))))] = letter
+        print("%6d |%s" % (d, "".join(row).rstrip()))
+    if options.figure:
+        with open(options.figure, "w") as file:
+            file.write(svg(lines))
+    return 0
+
+
+def svg(lines):
+    """Both axes logarithmic: time a row of log_prob and of sampling, and the products of one pass scaled to the first log_prob."""
+    series = {"sample": [(d, draw) for d, _, _, draw in lines], "log_prob": [(d, score) for d, _, score, _ in lines],
+              "products of one pass": [(d, flop * lines[0][2] / lines[0][1]) for d, flop, _, _ in lines]}
+    values = [np.log(value) for points in series.values() for _, value in points]
+    low, high, left, right = min(values), max(values) + 1e-9, np.log(lines[0][0]), np.log(lines[-1][0]) + 1e-9
+
+    def place(d, value):
+        return "%.1f,%.1f" % (60 + 420 * (np.log(d) - left) / (right - left), 280 - 250 * (np.log(value) - low) / (high - low))
+
+    parts = ['<svg xmlns="http://www.w3.org/2000/svg" width="640" height="320" font-family="sans-serif" font-size="12">']
+    for colour, (name, points) in zip(("#c33", "#36c", "#888"), series.items()):
+        path = " ".join(place(*point) for point in points)
+        x, y = place(*points[-1]).split(",")
+        parts += ['<polyline fill="none" stroke="%s" stroke-width="2" points="%s"/>' % (colour, path), '<text x="%s" y="%s" fill="%s"> %s</text>' % (x, y, colour, name)]
+    parts += ['<text x="%s" y="305">%d</text>' % (place(d, 1).split(",")[0], d) for d, *_ in lines]
+    return "\n".join(parts + ['<text x="220" y="18">time a row by columns, both logarithmic</text>', "</svg>", ""])
+
+
+MODES = {"kernels": kernels, "memory": memory, "command": command, "latency": latency, "sampling": sampling}
+
+# (problem, work) -> least ratio to the best peer
+BARS = {("maf-43d", "train"): 3.5, ("maf-43d", "log_prob"): 2.8, ("maf-43d", "sample"): 50,
+        ("nsf-ar-43d", "train"): 6, ("nsf-ar-43d", "log_prob"): 9, ("nsf-ar-43d", "sample"): 120,
+        ("nsf-c-43d", "train"): 4, ("nsf-c-43d", "log_prob"): 6, ("nsf-c-43d", "sample"): 4}
+PEAK_SHARE = {("maf-43d", "train"): 0.6}
+SAMPLE_PER_SCORE = {"maf-43d": 2.5}  # time of as many samples over time of their log-densities
+SCALING = 1.7                        # 2 threads over 1, training rows
+ORIENTATION = ("torch-swept",)       # rheo's own algorithm in PyTorch: no bar is against it
+
+
+def verdicts(results):
+    """Lines "what: value (bar): yes or NO" for what was measured."""
+    found, lines = {}, []
+    for r in results:
+        if r["peer"] not in ORIENTATION:
+            found.setdefault((r["problem"], r["work"], r["threads"]), []).append(r)
+
+    def line(what, value, bar, passed):
+        lines.append("%s: %.2f (bar %g): %s" % (what, value, bar, "yes" if passed else "NO"))
+
+    for (problem, work, threads), rows in found.items():
+        name = "%s %s, %d thread%s" % (problem, work, threads, "s" if threads > 1 else "")
+        if (problem, work) in BARS:
+            best = min(rows, key=lambda r: r["ratio"])
+            line("%s, best peer (%s) over rheo" % (name, best["peer"]), best["ratio"], BARS[problem, work], best["ratio"] >= BARS[problem, work])
+        if (problem, work) in PEAK_SHARE:
+            share = max(r["peak_share"] for r in rows)
+            line(name + ", share of the fma peak", share, PEAK_SHARE[problem, work], share >= PEAK_SHARE[problem, work])
+        score = found.get((problem, "log_prob", threads))
+        if work == "sample" and problem in SAMPLE_PER_SCORE and score:
+            times = min(r["rheo_ms"] for r in rows) / min(r["rheo_ms"] for r in score)
+            line(name + ", over log_prob of as many rows", times, SAMPLE_PER_SCORE[problem], times <= SAMPLE_PER_SCORE[problem])
+        one = found.get((problem, work, 1))
+        if work == "train" and threads == 2 and one and (problem, work) in BARS:
+            gain = min(r["rheo_ms"] for r in one) / min(r["rheo_ms"] for r in rows)
+            line(name + ", over 1 thread", gain, SCALING, gain >= SCALING)
+    return "\n".join(lines)

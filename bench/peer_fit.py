@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A PyTorch RealNVP fitted to a table by the recipe that bench/quality.py gives both sides: peer_fit.py JSON, one line of JSON back.
+"""A PyTorch flow (RealNVP, MAF, NSF; see problems.py) fitted to a table by the recipe that bench/quality.py gives both sides: peer_fit.py JSON, one line of JSON back.
 
 Recipe: columns standardized by the training rows; Adam; linear warm-up, then half a cosine down to lr * lr_floor; clip by global norm; an
 average of the parameters (ema, which forgets its start) is what is validated and kept; batches in a new random order each epoch; the best
@@ -40,6 +40,7 @@ def start(model, init):
         else:
             weight.normal_(0, math.sqrt(2) * limit) if init == "he" else weight.uniform_(-limit, limit)
             bias.uniform_(-limit, limit)
+    model.hide()
 
 
 def fit(request):
@@ -63,6 +64,7 @@ def fit(request):
         for rows in torch.randperm(len(train)).split(recipe["batch"]):
             optimizer.zero()
             flow.loss(peer_torch.dense_layer, tensors, train[rows]).backward()
+            optimizer.hide()
             norm = optimizer.g.norm().item()
             if math.isfinite(norm):
                 if norm > recipe["clip"]:

@@ -14,19 +14,39 @@ ACTIVATIONS = {
 }
 
 
-class Coupling(protocol.Model):
+def knots(raw, box):
+    """softmax with a least share of 0.001, then where the bins end: [..., bins + 1] from -box to box."""
+    shares = np.exp(raw - raw.max(-1, keepdims=True))
+    shares = 1e-3 + (1 - 1e-3 * raw.shape[-1]) * shares / shares.sum(-1, keepdims=True)
+    return box * (2 * np.concatenate([np.zeros(raw.shape[:-1] + (1,)), np.cumsum(shares, -1)], -1) - 1)
+
+
+def spline(x, raw, bins, box):
+    """Rational-quadratic splines with linear tails (Durkan et al. 2019, section 3.1)."""
+    xs, ys = knots(raw[..., :bins], box), knots(raw[..., bins:2 * bins], box)
+    ends = np.ones(x.shape + (1,))
+    slopes = np.concatenate([ends, 1e-3 + np.logaddexp(0, raw[..., 2 * bins:] + np.log(np.expm1(1 - 1e-3))), ends], -1)
+    inside = np.abs(x) < box
+    k = np.clip((xs[..., 1:-1] <= x[..., None]).sum(-1), 0, bins - 1)
+
+    def at(values, where):
+        return np.take_along_axis(values, where[..., None], -1)[..., 0]
+
+    width, height = at(xs, k + 1) - at(xs, k), at(ys, k + 1) - at(ys, k)
+    s, d0, d1, t = height / width, at(slopes, k), at(slopes, k + 1), np.where(inside, (x - at(xs, k)) / width, 0.5)
+    below = s + (d1 + d0 - 2 * s) * t * (1 - t)
+    y = at(ys, k) + height * (s * t ** 2 + d0 * t * (1 - t)) / below
+    ladj = np.log(s ** 2 * (d1 * t ** 2 + 2 * s * t * (1 - t) + d0 * (1 - t) ** 2) / below ** 2)
+    return np.where(inside, y, x), np.where(inside, ladj, 0)
+
+
+class Oracle(protocol.Model):
     def setup(self, problem):
         self.problem = problem
         return problems.parameters(problem)
 
     def weights(self, path):
-        flat = np.fromfile(path, "<f4").astype(np.float64)
-        self.tensors, at = [], 0
-        for shape in problems.shapes(self.problem):
-            self.tensors.append(flat[at:at + problems.count(shape)].reshape(shape))
-            at += problems.count(shape)
-        if at != flat.size:
-            raise ValueError("%s holds %d numbers, the problem has %d parameters" % (path, flat.size, at))
+        self.tensors = problems.unpack(np.fromfile(path, "<f4").astype(np.float64), self.problem)
 
     def conditioner(self, x, layer):
         linears = len(self.problem["hidden"]) + 1
@@ -37,21 +57,40 @@ class Coupling(protocol.Model):
                 x = ACTIVATIONS[self.problem["activation"]](x)
         return x
 
+    def transform(self, x, raw):
+        """y and log-determinants [n, m] of x [n, m]; raw [n, m, numbers]."""
+        bound = self.problem["bound"]
+        if raw.shape[2] == 1:
+            return x + raw[..., 0], np.zeros_like(x)
+        if raw.shape[2] == 2:
+            scale = bound * np.tanh(raw[..., 0] / bound)
+            return x * np.exp(scale) + raw[..., 1], scale
+        return spline(x, raw, self.problem["bins"], self.problem["box"])
+
+    def coupled(self, x, layer):
+        kept, changed = problems.split(self.problem, layer)
+        out = self.conditioner(x[:, kept], layer)
+        if self.problem["arch"] in ("realnvp", "nice"):  # parameter by parameter
+            raw = out.reshape(len(x), -1, len(changed)).transpose(0, 2, 1)
+        else:
+            raw = out.reshape(len(x), len(changed), -1)
+        y = x.copy()
+        y[:, changed], ladj = self.transform(x[:, changed], raw)
+        return y, ladj
+
+    def ordered(self, x, layer):
+        order = problems.column_order(self.problem, layer)
+        raw = self.conditioner(x[:, order], layer).reshape(len(x), len(order), -1)
+        y = x.copy()
+        y[:, order], ladj = self.transform(x[:, order], raw)
+        return y, ladj
+
     def log_prob_of(self, x):
-        first = self.problem["d"] // 2
-        halves, total, bound = [x[:, :first], x[:, first:]], 0, self.problem["bound"]
+        total = 0
         for layer in range(self.problem["layers"]):
-            kept, changed = layer % 2, 1 - layer % 2
-            out = self.conditioner(halves[kept], layer)
-            if self.problem["arch"] == "realnvp":
-                raw, shift = np.split(out, 2, axis=1)
-                scale = bound * np.tanh(raw / bound)
-                halves[changed] = halves[changed] * np.exp(scale) + shift
-                total = total + scale.sum(axis=1)
-            else:
-                halves[changed] = halves[changed] + out
-        z = np.concatenate(halves, axis=1)
-        return total - 0.5 * (z * z).sum(axis=1) - 0.5 * z.shape[1] * np.log(2 * np.pi)
+            x, ladj = (self.ordered if problems.autoregressive(self.problem) else self.coupled)(x, layer)
+            total = total + ladj.sum(axis=1)
+        return total - 0.5 * (x * x).sum(axis=1) - 0.5 * x.shape[1] * np.log(2 * np.pi)
 
     def logp(self, source, target):
         x = np.fromfile(source, "<f4").astype(np.float64).reshape(-1, self.problem["d"])
@@ -60,4 +99,4 @@ class Coupling(protocol.Model):
 
 
 if __name__ == "__main__":
-    protocol.serve(Coupling())
+    protocol.serve(Oracle())

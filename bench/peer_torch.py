@@ -1,15 +1,18 @@
 #!/usr/bin/python3
 """PyTorch doing the same work, as fast as a plain program can: views of one flat parameter vector (Adam in a handful of vector operations),
 addmm linears, activations in place, one fused loss, no module tree. `tune` times the variants below and keeps the fastest of each work.
-With --plain: what most people write (torch.optim.Adam on a tensor a parameter, all rows at once), nothing tuned."""
+With --plain: what most people write (torch.optim.Adam on a tensor a parameter, all rows at once), nothing tuned.
+With --swept: autoregressive flows are sampled by rheo's algorithm instead of by d passes."""
 import json
 import math
 import sys
 import time
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
+import peer_torch_ar
 import problems
 import protocol
 
@@ -101,19 +104,29 @@ class Flow:
                 b.mul_(scale.neg_().exp_())
         return torch.cat((a, b), 1)
 
+    def latent(self, z):
+        a, b = z
+        return torch.cat((b, a) if self.problem["layers"] % 2 else (a, b), 1)
+
 
 def views(flat, shapes):
     result, at = [], 0
     for shape in shapes:
-        result.append(flat[at:at + problems.count(shape)].view(shape))
-        at += problems.count(shape)
+        result.append(flat[at:at + math.prod(shape)].view(shape))
+        at += math.prod(shape)
     return result
 
 
+def masks_of(shapes):
+    """1 where a parameter is, 0 where a mask hides it."""
+    return [torch.from_numpy(problems.masks(shape).astype("f4")) if isinstance(shape, problems.Masked) else torch.ones(shape) for shape in shapes]
+
+
 class FlatAdam:
-    """Adam (Kingma & Ba 2015) on one vector; gradients arrive in views of `g`."""
+    """Adam (Kingma & Ba 2015) on one vector; gradients arrive in views of `g`. Where there are masks, one product clears the gradients that they hide."""
 
     def __init__(self, flat, tensors, shapes, rate, beta2=0.999):
+        self.mask = torch.cat([mask.flatten() for mask in masks_of(shapes)]) if any(isinstance(shape, problems.Masked) for shape in shapes) else None
         self.w, self.rate, self.beta2, self.t, self.tensors = flat, rate, beta2, 0, tensors
         self.g, self.m, self.v, self.d = (torch.zeros_like(flat) for _ in range(4))
         for tensor, grad in zip(tensors, views(self.g, shapes)):
@@ -123,7 +136,13 @@ class FlatAdam:
         self.g.zero_()
 
     @torch.no_grad()
+    def hide(self):
+        if self.mask is not None:
+            self.g.mul_(self.mask)
+
+    @torch.no_grad()
     def step(self):
+        self.hide()
         self.t += 1
         self.m.mul_(0.9).add_(self.g, alpha=0.1)
         self.v.mul_(self.beta2).addcmul_(self.g, self.g, value=1 - self.beta2)
@@ -134,45 +153,58 @@ class FlatAdam:
 class ForeachAdam:
     """torch.optim.Adam's own fast path."""
 
-    def __init__(self, _flat, tensors, _shapes, rate):
+    def __init__(self, _flat, tensors, shapes, rate):
         for tensor in tensors:
             tensor.grad = None
         self.inner = torch.optim.Adam(tensors, lr=rate, foreach=True)
-        self.step = self.inner.step
+        self.masked = [(tensor, mask) for tensor, shape, mask in zip(tensors, shapes, masks_of(shapes)) if isinstance(shape, problems.Masked)]
+
+    def step(self):
+        if self.masked:
+            torch._foreach_mul_([tensor.grad for tensor, _ in self.masked], [mask for _, mask in self.masked])
+        self.inner.step()
 
     def zero(self):
         self.inner.zero_grad(set_to_none=True)
 
 
 class Torch(protocol.Model):
-    def __init__(self, plain=False):
-        self.untuned = plain
+    def __init__(self, plain=False, swept=False):
+        self.untuned, self.swept = plain, swept
 
     def setup(self, problem):
-        self.problem, self.flow, self.shapes = problem, Flow(problem), problems.shapes(problem)
+        self.problem, self.shapes = problem, problems.shapes(problem)
+        self.flow = Flow(problem) if problem["arch"] in ("realnvp", "nice") else peer_torch_ar.flow(problem, ACTIVATIONS[problem["activation"]], self.swept)
         torch.set_num_threads(problem["threads"])
         torch.manual_seed(0)
-        self.w = torch.empty(problems.parameters(problem))
+        self.w = torch.empty(sum(math.prod(shape) for shape in self.shapes))
         self.plain = views(self.w, self.shapes)
         for at in range(0, len(self.shapes), 2):
             last = at // 2 % self.flow.linears == self.flow.linears - 1
             limit = 0 if last else 1 / math.sqrt(self.shapes[at][1])
             self.plain[at].uniform_(-limit, limit)
             self.plain[at + 1].uniform_(-limit, limit)
+        self.hide()
         self.tensors = [tensor.requires_grad_() for tensor in views(self.w, self.shapes)]
         self.rows = torch.randn(problems.DATA_BATCHES * problem["batch"], problem["d"]).clamp_(-3, 3)
         self.x = torch.randn(problems.ROWS, problem["d"])
         self.choose_train(ForeachAdam if self.untuned else FlatAdam, dense_layer)
         self.choice = {"log_prob": (dense_layer, problems.ROWS), "sample": (dense_layer, problems.ROWS)}
         self.packed = None
-        return self.w.numel()
+        return problems.parameters(problem)
+
+    @torch.no_grad()
+    def hide(self):
+        for tensor, shape, mask in zip(self.plain, self.shapes, masks_of(self.shapes)):
+            if isinstance(shape, problems.Masked):
+                tensor.mul_(mask)
 
     def choose_train(self, optimizer, layer):
         self.layer, self.optimizer, self.at, self.order = layer, optimizer(self.w, self.tensors, self.shapes, self.problem["rate"]), 0, None
 
     def weights(self, path):
-        flat = torch.from_file(path, size=self.w.numel(), dtype=torch.float32)
-        self.w.copy_(flat)
+        dense = problems.unpack(np.fromfile(path, "<f4"), self.problem)
+        self.w.copy_(torch.from_numpy(np.concatenate([tensor.ravel() for tensor in dense])))
         self.packed = None
         self.choose_train(type(self.optimizer), self.layer)
 
@@ -215,7 +247,16 @@ class Torch(protocol.Model):
         return self.infer("log_prob", self.flow.log_prob, self.x)
 
     def sample(self):
-        return self.infer("sample", self.flow.decode, torch.randn_like(self.x))
+        return self.infer("sample", self.flow.decode, torch.randn(self.problem["draws"], self.problem["d"]))
+
+    def sample1(self, times):
+        spent = []
+        with torch.inference_mode():
+            for _ in range(times):
+                start = time.perf_counter()
+                self.flow.decode(dense_layer, self.plain, torch.randn(1, self.problem["d"]))
+                spent.append((time.perf_counter() - start) * 1e3)
+        return "%.6f %.6f" % (np.median(spent), np.quantile(spent, 0.99))
 
     def logp(self, source, target):
         with open(source, "rb") as file:
@@ -228,8 +269,8 @@ class Torch(protocol.Model):
 
     @torch.no_grad()
     def round_trip(self, x):
-        a, b, _ = self.flow.encode(dense_layer, self.plain, x)
-        z = torch.cat((b, a) if self.problem["layers"] % 2 else (a, b), 1)
+        *z, _ = self.flow.encode(dense_layer, self.plain, x)
+        z = self.flow.latent(z) if isinstance(self.flow, Flow) else torch.cat(z[0], 1)
         return (self.flow.decode(dense_layer, self.plain, z) - x).abs().max().item()
 
     def best_of(self, variants, choose, call, seconds):
@@ -258,10 +299,12 @@ class Torch(protocol.Model):
         kinds = [dense_layer] + ([onednn_layer] if relu and torch.backends.mkldnn.is_available() else [])
         variants = [(layer, chunk) for layer in kinds for chunk in (4096, 2048, 1024, 512)]
         for work, call in (("log_prob", self.log_prob), ("sample", self.sample)):
+            if work == "sample" and problems.autoregressive(self.problem):  # seconds a call
+                variants = [(dense_layer, problems.ROWS)]
             (layer, chunk), spent = self.best_of(variants, lambda variant: self.choice.__setitem__(work, variant), call, seconds)
             found[work] = [spent, "%s, %d rows at a time" % ("BLAS" if layer is dense_layer else "oneDNN", chunk)]
         return json.dumps(found)
 
 
 if __name__ == "__main__":
-    protocol.serve(Torch("--plain" in sys.argv[1:]))
+    protocol.serve(Torch("--plain" in sys.argv[1:], "--swept" in sys.argv[1:]))

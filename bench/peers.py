@@ -55,9 +55,15 @@ def python(script, *words):
 PEERS = {
     "rheo": (lambda build: [os.path.join(build, "rheo-bench")], plain_environments),
     "torch": (python("peer_torch.py"), torch_environments),
+    "torch-swept": (python("peer_torch.py", "--swept"), torch_environments),
     "torch-plain": (python("peer_torch.py", "--plain"), torch_environments),
+    "zuko": (python("peer_library.py", "zuko"), torch_environments),
+    "nflows": (python("peer_library.py", "nflows"), torch_environments),
     "numpy": (python("peer_numpy.py"), plain_environments),
 }
+
+
+LIBRARIES = ("zuko", "nflows")  # own parametrizations: their weights are their own
 
 
 def die_with_parent():

@@ -6,7 +6,8 @@
   tune SECONDS       a peer may time its variants and keep the fastest of each work; "ok" and, in JSON,
                      {WORK: [best milliseconds, words]}, where there is something to tune
   train N            N optimizer steps: "ok WALL CPU", milliseconds of one: on the clock, and of the process's CPU time
-  log_prob N, sample N   N calls on problems.ROWS rows: likewise
+  log_prob N, sample N   N calls on problems.ROWS rows, or of "draws" samples: likewise
+  sample1 N          N calls of one sample each: "ok MEDIAN P99", milliseconds
   logp IN OUT        log-densities of the rows in IN (raw float32 [n, d]) to OUT (raw float64 [n])
   quit
 bench/worker.c speaks the same protocol for rheo, and also answers memory: the training plan's bytes as JSON.
@@ -50,6 +51,9 @@ class Model:
     def sample(self):
         raise NotImplementedError
 
+    def sample1(self, times):
+        raise NotImplementedError
+
     def logp(self, source, target):
         raise NotImplementedError
 
@@ -65,6 +69,8 @@ def answer(model, command, rest):
         spent = timed(getattr(model, command), int(rest))
         model.healthy()  # outside the timed part
         return spent
+    if command == "sample1":
+        return model.sample1(int(rest))
     if command == "logp":
         return model.logp(*rest.split(" "))
     raise ValueError("unknown command '%s'" % command)

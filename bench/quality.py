@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Does rheo fit as well as PyTorch? The same RealNVP, recipe, tables and seeds; the paired difference of test log-densities as Markdown."""
+"""Does rheo fit as well as PyTorch? The same flow (--arch), recipe, tables and seeds; the paired difference of test log-densities as Markdown."""
 import argparse
 import json
 import os
@@ -17,7 +17,10 @@ import problems  # noqa: E402
 DATA = "../shared/data/tabular"
 TABLES = {"protein_clean": 60, "miniboone_reduced": 60, "parkinsons_clean": 120, "keggdirected_clean": 120}  # epochs
 SEEDS = {"miniboone_reduced": 10, "parkinsons_clean": 10}  # where a fit takes seconds; 3 elsewhere
-SIZE = {"layers": 8, "hidden": [128, 128], "activation": "relu"}
+SIZES = {"realnvp": {"layers": 8, "hidden": [128, 128], "activation": "relu"}, "maf": {"layers": 5, "hidden": [128, 128], "activation": "relu"},
+         "nsf-coupling": {"layers": 5, "hidden": [128, 128], "activation": "relu", "bins": 8, "box": 5}, "nsf": {"layers": 5, "hidden": [128, 128], "activation": "relu", "bins": 8, "box": 5}}
+# What the options of rheo fit must say so that it builds the flow of problems.py: which columns are kept, and no layers between.
+ALIKE = {"realnvp": {"mask": "alternating", "permute": "none"}, "nsf-coupling": {"mask": "alternating", "permute": "none"}, "maf": {}, "nsf": {}}
 BOUND = {"miniboone_reduced": 1}  # of the log-scales, on both sides: the best of 1 and 2 on validation rows; 2 for the others
 RECIPE = {"lr": 1e-3, "lr_floor": 0.01, "warmup": 100, "clip": 5, "ema": 0.999, "batch": 256, "beta2": 0.99}
 
@@ -41,17 +44,19 @@ def fit_torch(table, seed, options, out):
     files = paths(table)
     d = int(np.load(files["train"], mmap_mode="r").shape[1])
     request = dict(files, out=out, seed=seed, threads=options.threads, init=options.init, recipe=dict(RECIPE, epochs=options.epochs(table)),
-                   problem=problems.complete(dict(SIZE, d=d, batch=RECIPE["batch"], bound=BOUND.get(table, 2)), table))
+                   problem=problems.complete(dict(SIZES[options.arch], arch=options.arch, d=d, batch=RECIPE["batch"], bound=BOUND.get(table, 2)), table))
     return run(["/usr/bin/python3", os.path.join("bench", "peer_fit.py"), json.dumps(request)], peers.torch_environments(options.threads)[0])
 
 
 def fit_rheo(table, seed, options, out):
     files, rheo = paths(table), os.path.join(options.build, "rheo")
     model = out + ".rheo"
-    settings = dict(RECIPE, **SIZE, mask="alternating", permute="none", lu=False, actnorm=False, bound=BOUND.get(table, 2), optimizer="adam", patience=0)
+    settings = dict(RECIPE, **SIZES[options.arch], **ALIKE[options.arch], lu=False, actnorm=False, optimizer="adam", patience=0)
+    if options.arch in ("realnvp", "maf"):
+        settings["bound"] = BOUND.get(table, 2)
     if options.init == "he":
         settings["gain"] = 2 ** 0.5
-    command = [rheo, "fit", files["train"], "--val", files["val"], "--test", files["test"], "--handle", "none", "--arch", "realnvp", "-o", model,
+    command = [rheo, "fit", files["train"], "--val", files["val"], "--test", files["test"], "--handle", "none", "--arch", options.arch, "-o", model,
                "--seed", str(seed), "--epochs", str(options.epochs(table)), "--threads", str(options.threads), "-q", "--json"]
     for key, value in settings.items():
         command += ["--set", "%s=%s" % (key, json.dumps(value) if not isinstance(value, str) else value)]
@@ -67,7 +72,7 @@ def standard_error(x):
 def compare(table, options, folder):
     """Rows of the Markdown table and the verdict's numbers of one data set."""
     differences = []
-    for seed in options.seeds or range(SEEDS.get(table, 3)):
+    for seed in options.seeds or range(SEEDS.get(table, 3) if options.arch == "realnvp" else 3):
         out = {side: os.path.join(folder, "%s_%d_%s.npy" % (table, seed, side)) for side in ("torch", "rheo")}
         theirs = fit_torch(table, seed, options, out["torch"])
         peers.say("%s, seed %d: PyTorch val %.4f, test %.4f, best epoch %d, %.1f s, %d parameters" % (
@@ -98,6 +103,7 @@ def summary(table, differences):
 
 def main():
     parser = argparse.ArgumentParser(prog="bench/quality.py", description=__doc__)
+    parser.add_argument("--arch", choices=list(SIZES), default="realnvp")
     parser.add_argument("--table", action="append", choices=list(TABLES))
     parser.add_argument("--seeds", type=int, nargs="+", help="default: 0, 1, 2, and up to 9 on the small tables")
     parser.add_argument("--threads", type=int, default=1, help="of both sides; PyTorch gains little from 2 at this size and loses much when the machine is busy")
@@ -113,7 +119,7 @@ def main():
     verdicts = []
     with tempfile.TemporaryDirectory() as folder:
         print("Test log-density in nats a row, units of the file; both sides: %s, bound of the log-scales 2 (%s), %s\n" % (
-            json.dumps(SIZE), ", ".join("%s: %g" % item for item in BOUND.items()), json.dumps(RECIPE)))
+            json.dumps(dict(SIZES[options.arch], arch=options.arch)), ", ".join("%s: %g" % item for item in BOUND.items()), json.dumps(RECIPE)))
         print("| table | seed | rheo | PyTorch | difference | its standard error | rheo s | PyTorch s |\n|---|---|---|---|---|---|---|---|")
         for table in options.table or TABLES:
             differences = compare(table, options, options.keep or folder)

@@ -28,7 +28,7 @@ typedef struct worker {
   rh_scorer *scorer;
   table train, probe;
   double *out; /* [ROWS, d]: samples, or densities */
-  int64_t d, batch, at, drawn;
+  int64_t d, batch, draws, at, drawn;
   int64_t *order;
   uint32_t epoch;
   double rate;
@@ -115,8 +115,46 @@ static json_t *coupling(const json_t *problem, const char *transform, int64_t la
                    json_object_get(problem, "activation"));
 }
 
+static json_t *affine_or_rqs(const json_t *problem, bool rqs) {
+  return rqs ? json_pack("{s:s, s:O, s:O}", "type", "rqs", "bins", json_object_get(problem, "bins"), "box", json_object_get(problem, "box"))
+             : json_pack("{s:s, s:O}", "type", "affine", "bound", json_object_get(problem, "bound"));
+}
+
+static json_t *mlp(const json_t *problem) {
+  return json_pack("{s:s, s:O, s:O}", "type", "mlp", "hidden", json_object_get(problem, "hidden"), "activation",
+                   json_object_get(problem, "activation"));
+}
+
+/* Every second column in turn, splines. */
+static json_t *striped(const json_t *problem, int64_t layer) {
+  return json_pack("{s:s, s:s, s:o, s:o}", "type", "coupling", "mask", layer % 2 ? "even" : "odd", "transform",
+                   affine_or_rqs(problem, true), "net", mlp(problem));
+}
+
+static json_t *autoregressive(const json_t *problem, bool rqs, int64_t layer) {
+  return json_pack("{s:s, s:s, s:o, s:o}", "type", "autoregressive", "order", layer % 2 ? "reversed" : "natural", "transform",
+                   affine_or_rqs(problem, rqs), "net", mlp(problem));
+}
+
+enum { REALNVP, NICE, MAF, IAF, NSF, NSF_COUPLING }; /* bench/problems.py */
+
+static json_t *layer_spec(const json_t *problem, int arch, int64_t layer) {
+  switch (arch) {
+    case REALNVP:
+      return coupling(problem, "affine", layer);
+    case NICE:
+      return coupling(problem, "additive", layer);
+    case NSF_COUPLING:
+      return striped(problem, layer);
+    case IAF:
+      return json_pack("{s:s, s:o}", "type", "inverse", "part", autoregressive(problem, false, layer));
+    default:
+      return autoregressive(problem, arch == NSF, layer);
+  }
+}
+
 static rh_status flow_spec(const json_t *problem, int64_t d, int64_t layers, json_t **spec) {
-  static const char *const arch_names[] = {"realnvp", "nice", NULL}, *const transforms[] = {"affine", "additive"};
+  static const char *const arch_names[] = {"realnvp", "nice", "maf", "iaf", "nsf", "nsf-coupling", NULL};
   rh_options o = rh_options_begin(problem, "problem");
   const int arch = rh_options_choice(&o, "arch", 0, arch_names);
   const char *base = rh_options_text(&o, "base", "normal");
@@ -125,7 +163,7 @@ static rh_status flow_spec(const json_t *problem, int64_t d, int64_t layers, jso
   json_t *parts = json_array();
   for (int64_t layer = 0; layer < layers; layer++) {
     if (lu) json_array_append_new(parts, json_pack("{s:s}", "type", "lu"));
-    json_array_append_new(parts, coupling(problem, transforms[arch], layer));
+    json_array_append_new(parts, layer_spec(problem, arch, layer));
   }
   if ((int64_t)json_array_size(parts) == (lu ? 2 * layers : layers)) {
     *spec =
@@ -140,6 +178,7 @@ static rh_status make_model(worker *w, const json_t *problem) {
   rh_options o = rh_options_begin(problem, "problem");
   w->d = rh_options_int(&o, "d", 2, 1, 1 << 20);
   w->batch = rh_options_int(&o, "batch", 256, 1, 1 << 24);
+  w->draws = rh_options_int(&o, "draws", ROWS, 1, ROWS);
   w->rate = rh_options_real(&o, "rate", 1e-4, 0, 1);
   w->memory = (rh_memory)rh_options_choice(&o, "memory", RH_KEEP, memories);
   const int threads = (int)rh_options_int(&o, "threads", 1, 1, 1024);
@@ -215,8 +254,33 @@ static rh_status one_score(worker *w) {
 }
 
 static rh_status one_sample(worker *w) {
-  w->drawn += ROWS;
-  return rh_sample(w->scorer, NULL, w->drawn - ROWS, ROWS, w->out, NULL);
+  w->drawn += w->draws;
+  return rh_sample(w->scorer, NULL, w->drawn - w->draws, w->draws, w->out, NULL);
+}
+
+static int ascending(const void *a, const void *b) {
+  const double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+/* Latency of one sample a call: "MEDIAN P99" of so many calls, milliseconds. */
+static rh_status sample_one_by_one(worker *w, const char *count, char *reply) {
+  const long times = atol(count);
+  if (times < 1 || times > 1000000) return rh_fail(RH_E_ARGUMENT, "'%s' is no number of times", count);
+  double *ms = rh_alloc((size_t)times * sizeof *ms);
+  if (!ms) return RH_E_MEMORY;
+  rh_status status = RH_OK;
+  for (long i = 0; i < times && status == RH_OK; i++) {
+    const double start = ms_of(CLOCK_MONOTONIC);
+    status = rh_sample(w->scorer, NULL, w->drawn++, 1, w->out, NULL);
+    ms[i] = ms_of(CLOCK_MONOTONIC) - start;
+  }
+  if (status == RH_OK) {
+    qsort(ms, (size_t)times, sizeof *ms, ascending);
+    snprintf(reply, LINE, "%.6f %.6f", ms[times / 2], ms[(times - 1) * 99 / 100]);
+  }
+  rh_free(ms);
+  return status;
 }
 
 static rh_status repeat(worker *w, rh_status (*work)(worker *), const char *count, char *reply) {
@@ -275,6 +339,7 @@ static rh_status obey(worker *w, const char *command, char *rest, char *reply) {
     strcpy(reply, "{}");
     return RH_OK;
   }
+  if (!strcmp(command, "sample1")) return sample_one_by_one(w, rest, reply);
   if (!strcmp(command, "memory")) return tell_memory(w, reply);
   if (!strcmp(command, "logp")) return densities(w, rest, reply);
   return rh_fail(RH_E_ARGUMENT, "unknown command '%s'", command);

@@ -1,0 +1,145 @@
+#!/usr/bin/python3
+"""zuko or nflows doing the same work, as their users write it: peer_library.py zuko|nflows. They have their own parametrizations, so they start from their own weights and are not
+compared with the oracle; sizes are the same (the dense parameters are counted). Sources: $RHEO_PEERS/zuko and $RHEO_PEERS/nflows, see README.md."""
+import json
+import os
+import sys
+import time
+import types
+
+import numpy as np
+import torch
+
+import problems
+import protocol
+
+
+def sources(library):
+    folder = os.path.join(os.environ.get("RHEO_PEERS", ""), library)
+    if not os.path.isdir(os.path.join(folder, library)):
+        raise ValueError("RHEO_PEERS names no folder with %s/%s: see bench/README.md" % (library, library))
+    sys.path.insert(0, folder)
+
+
+def zuko_flow(problem):
+    import zuko
+    from zuko.flows import Flow, UnconditionalDistribution
+    from zuko.flows.coupling import GeneralCouplingTransform
+    from zuko.transforms import MonotonicRQSTransform
+    d, layers, hidden, bins = problem["d"], problem["layers"], problem["hidden"], problem["bins"]
+    if problem["arch"] == "maf":
+        return zuko.flows.MAF(d, transforms=layers, hidden_features=hidden)
+    if problem["arch"] == "nsf":
+        return zuko.flows.NSF(d, bins=bins, transforms=layers, hidden_features=hidden)
+    if problem["arch"] != "nsf-coupling":
+        raise ValueError("zuko takes part in maf, nsf and nsf-coupling")
+    masks = [torch.tensor([i in problems.stripes(problem, layer)[0] for i in range(d)]) for layer in range(layers)]
+    parts = [GeneralCouplingTransform(d, mask=mask, univariate=MonotonicRQSTransform, shapes=[(bins,), (bins,), (bins - 1,)], hidden_features=hidden) for mask in masks]
+    return Flow(parts, UnconditionalDistribution(zuko.distributions.DiagNormal, torch.zeros(d), torch.ones(d), buffer=True))
+
+
+def nflows_flow(problem):
+    for name in ("UMNN", "matplotlib", "matplotlib.pyplot"):  # imported by nflows for what is not used here
+        missing = types.ModuleType(name)
+        missing.NeuralIntegral = missing.ParallelNeuralIntegral = missing.pyplot = None
+        sys.modules.setdefault(name, missing)
+    from nflows import transforms as t
+    from nflows.distributions.normal import StandardNormal
+    from nflows.flows.base import Flow
+    d, hidden, spline = problem["d"], problem["hidden"], {"num_bins": problem["bins"], "tails": "linear", "tail_bound": problem["box"]}
+    if len(set(hidden)) > 1:
+        raise ValueError("nflows has hidden layers of one width")
+    made = {"num_blocks": len(hidden) - 1, "use_residual_blocks": False}
+
+    def mlp(kept, numbers):
+        sizes = [kept] + hidden
+        linears = [part for pair in zip(sizes, sizes[1:]) for part in (torch.nn.Linear(*pair), torch.nn.ReLU())]
+        net = torch.nn.Sequential(*linears, torch.nn.Linear(hidden[-1], numbers))
+        net.hidden_features = hidden[-1]
+        net.forward_of, net.forward = net.forward, lambda x, context=None: net.forward_of(x)
+        return net
+
+    parts = []
+    for layer in range(problem["layers"]):
+        if problem["arch"] == "nsf-coupling":
+            mask = torch.tensor([0 if i in problems.stripes(problem, layer)[0] else 1 for i in range(d)])
+            parts.append(t.PiecewiseRationalQuadraticCouplingTransform(mask, mlp, **spline))
+            continue
+        if layer:
+            parts.append(t.ReversePermutation(d))
+        if problem["arch"] == "maf":
+            parts.append(t.MaskedAffineAutoregressiveTransform(d, hidden[0], **made))
+        elif problem["arch"] == "nsf":
+            parts.append(t.MaskedPiecewiseRationalQuadraticAutoregressiveTransform(d, hidden[0], **made, **spline))
+        else:
+            raise ValueError("nflows takes part in maf, nsf and nsf-coupling")
+    return Flow(t.CompositeTransform(parts), StandardNormal([d]))
+
+
+class Library(protocol.Model):
+    def __init__(self, library):
+        self.library = library
+
+    def setup(self, problem):
+        self.problem = problem
+        torch.set_num_threads(problem["threads"])
+        torch.manual_seed(0)
+        sources(self.library)
+        self.flow = (zuko_flow if self.library == "zuko" else nflows_flow)(problem)
+        parameters, dense = sum(p.numel() for p in self.flow.parameters()), sum(np.prod(shape) for shape in problems.shapes(problem))
+        if parameters != dense:
+            raise ValueError("%s has %d parameters, the problem's dense ones are %d" % (self.library, parameters, dense))
+        self.optimizer = torch.optim.Adam(self.flow.parameters(), lr=problem["rate"])
+        self.rows = torch.randn(problems.DATA_BATCHES * problem["batch"], problem["d"]).clamp_(-3, 3)
+        self.x, self.at = torch.randn(problems.ROWS, problem["d"]), len(self.rows)
+        return parameters
+
+    def log_densities(self, x):
+        return self.flow().log_prob(x) if self.library == "zuko" else self.flow.log_prob(x)
+
+    def draw(self, n):
+        with torch.inference_mode():
+            return self.flow().sample((n,)) if self.library == "zuko" else self.flow.sample(n)
+
+    def data(self, path):
+        self.rows = torch.from_numpy(np.fromfile(path, "<f4")).view(-1, self.problem["d"])
+        self.at = len(self.rows)
+
+    def train(self):
+        size = self.problem["batch"]
+        if self.at + size > len(self.rows):
+            self.at, self.order = 0, torch.randperm(len(self.rows))
+        self.at += size
+        self.optimizer.zero_grad(set_to_none=True)
+        (-self.log_densities(self.rows[self.order[self.at - size:self.at]]).mean()).backward()
+        self.optimizer.step()
+
+    def log_prob(self):
+        with torch.inference_mode():
+            return self.log_densities(self.x)
+
+    def sample(self):
+        return self.draw(self.problem["draws"])
+
+    def tune(self, _seconds):
+        """Nothing to choose but the environment: one warm call and one timed of each work, but of samples, which take seconds."""
+        found = {}
+        for work in ("train", "log_prob"):
+            getattr(self, work)()
+            start = time.perf_counter()
+            getattr(self, work)()
+            found[work] = [(time.perf_counter() - start) * 1e3, self.library]
+        found["sample"] = [found["log_prob"][0], self.library]
+        return json.dumps(found)
+
+    def sample1(self, times):
+        spent = []
+        for _ in range(times):
+            start = time.perf_counter()
+            self.draw(1)
+            spent.append((time.perf_counter() - start) * 1e3)
+        return "%.6f %.6f" % (np.median(spent), np.quantile(spent, 0.99))
+
+
+if __name__ == "__main__":
+    protocol.serve(Library(sys.argv[1]))
