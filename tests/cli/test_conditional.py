@@ -215,6 +215,16 @@ class Conditional(CommandTest):
         report = self.report("fit", "few.npy", "--context", "3", "-o", "few.rheo", "--epochs", 1, "-q")
         self.assertNotIn("repeat", " ".join(report["notes"] + report["warnings"]))
 
+    def test_categories_that_no_training_row_has(self):
+        rng = np.random.default_rng(8)
+        k = np.concatenate([rng.integers(0, 3, 397), [3, 4, 5]])
+        np.save(self.path("rare.npy"), np.column_stack([rng.standard_normal(400), k]))
+        fit = ["fit", "rare.npy", "--context", "2", "--categorical", "2", "-o", "rare.rheo", "--epochs", 1, "-q", "--split"]
+        self.assertNotIn("no training row", " ".join(self.report(*fit, "1,0,0")["notes"]))
+        notes = [note for note in self.report(*fit, "0.02,0.49,0.49")["notes"] if "no training row" in note]
+        self.assertEqual(len(notes), 1)
+        self.assertIn("column 2: no training row has 3 of its categories: the density given them is a guess", notes)
+
     def test_validation_and_resume(self):
         report = self.report("fit", "train.csv", "--val", "test.csv", *CONTEXT, "-o", "given.rheo", "--epochs", 2, "-q")
         self.assertEqual((report["val_rows"], report["columns"], report["context"]), (1500, 2, 2))
