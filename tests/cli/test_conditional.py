@@ -322,11 +322,21 @@ class Conditional(CommandTest):
         self.refused(1, words, "fit", "train.npy", "--test", "four.npy", "--context", "2,3", "--categorical", "3", "-o", "model.rheo", "--epochs", 1)
 
     def test_missing_columns_and_widths(self):
+        sample = ["sample", "model.rheo", "-n", 1, "-o", "out.csv", "--context"]
         self.write("less.csv", self.test, ["x", "y", "c"])
-        self.refused(1, "less.csv: the model's column 'colour' is not in the header", "score", "model.rheo", "less.csv")
-        self.refused(1, "less.csv: the model's context column 'colour' is not in the header", "sample", "model.rheo", "--context", "less.csv", "-n", 1, "-o", "out.csv")
+        self.put("case.csv", self.text_of("test.csv").replace("colour", "Colour"))
+        for name in ("less.csv", "case.csv"):
+            self.refused(1, f"{name}: line 1: the column 'colour' is not in the header", "score", "model.rheo", name)
+            self.refused(1, f"{name}: line 1: the column 'colour' is not in the header", *sample, name)
+        self.refused(2, 'case.csv: no column is named "colour"; did you mean "Colour"?', "fit", "train.csv", *CONTEXT, "--val", "case.csv", "-o", "model.rheo")
+        self.done("score", "model.rheo", "case.csv", "--columns", "x,c,Colour,y", "-q")
+        self.write("warm.csv", {**self.test, "warm": self.test["c"]}, ["x", "y", "colour", "warm"])
+        self.refused(1, "warm.csv: the model's column 'c' is not in the header", "score", "model.rheo", "warm.csv")
+        self.refused(1, "warm.csv: the model's context column 'c' is not in the header", *sample, "warm.csv")
         self.write("least.csv", self.test, ["x", "y"])
-        self.refused(1, "least.csv: the model's columns c, colour are not in the header", "score", "model.rheo", "least.csv")
+        self.refused(1, "least.csv: line 1: the column 'colour' is not in the header", "score", "model.rheo", "least.csv")
+        self.put("last.csv", "y,colour\n1,red\n")
+        self.refused(1, "last.csv: the model's columns x, c are not in the header", "score", "model.rheo", "last.csv")
         np.save(self.path("three.npy"), np.zeros((5, 3)))
         self.refused(1, "three.npy: has 3 columns, the model takes 4", "score", "numbers.rheo", "three.npy")
         self.refused(1, "three.npy: has 3 columns: give the 2 context columns", "sample", "numbers.rheo", "--context", "three.npy", "-n", 1, "-o", "out.csv")
