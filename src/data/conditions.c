@@ -96,15 +96,34 @@ static json_t *category_entry(const condition *c, const rh_column_facts *facts, 
   return json_pack("{s:s, s:o, s:I}", "type", "embedding", "categories", categories, "width", (json_int_t)width);
 }
 
-static rh_status category(const condition *c, const rh_column_facts *facts, json_t **entry) {
-  if (facts->texts) {
-    *entry = category_entry(c, facts, NULL, facts->n_texts);
-    return RH_OK;
+/* Says how many categories no training row has: rows that were held out may. */
+static rh_status note_unseen(const condition *c, const double *list, int64_t count) {
+  bool *seen = rh_alloc_zero((size_t)count, sizeof *seen);
+  if (!seen) return RH_E_MEMORY;
+  int64_t unseen = count;
+  for (int64_t i = 0; i < c->n && unseen > 0; i++) {
+    double x;
+    rh_table_column_f64(c->table, c->column, NULL, c->rows ? c->rows[i] : i, 1, &x);
+    const int64_t at = place_of(list, count, x);
+    unseen -= !seen[at];
+    seen[at] = true;
   }
+  rh_free(seen);
+  if (unseen == 0) return RH_OK;
+  char text[200];
+  snprintf(text, sizeof text, "%s: no training row has %lld of its categories: the density given %s is a guess", c->label,
+           (long long)unseen, unseen == 1 ? "it" : "them");
+  note(c, text);
+  return RH_OK;
+}
+
+static rh_status category(const condition *c, const rh_column_facts *facts, json_t **entry) {
   double *list = rh_alloc(RH_CATEGORIES_MOST * sizeof *list);
-  int64_t count;
-  rh_status status = list ? collect(c, list, &count) : RH_E_MEMORY;
+  int64_t count = facts->n_texts;
+  for (int64_t i = 0; i < count && facts->texts && list; i++) list[i] = (double)i;
+  rh_status status = !list ? RH_E_MEMORY : facts->texts ? RH_OK : collect(c, list, &count);
   if (status == RH_OK) *entry = category_entry(c, facts, list, count);
+  if (status == RH_OK) status = note_unseen(c, list, count);
   rh_free(list);
   return status;
 }
@@ -173,7 +192,10 @@ static rh_status add_entry(const condition *c, int64_t place, json_t *list, int6
   const rh_column_facts facts = rh_table_facts(c->table, c->column);
   json_t *entry = NULL;
   const rh_status status = facts.texts || facts.role == RH_ROLE_CATEGORY ? category(c, &facts, &entry) : number(c, &entry);
-  RH_TRY(status);
+  if (status != RH_OK) {
+    json_decref(entry);
+    return status;
+  }
   const char *type = json_string_value(json_object_get(entry, "type"));
   *used += type && strcmp(type, "drop") != 0 && json_array_size(json_object_get(entry, "categories")) != 1;
   const int failed = json_object_set_new(entry, "column", json_integer(place));

@@ -16,8 +16,13 @@ rh_status rh_csv_set_known(csv *c, const rh_known_columns *known) {
   for (int64_t i = 0; i < known->n_names && c->names && !by_header; i++) by_header = column_named(c, known->names[i]) >= 0;
   for (int64_t i = 0; i < known->n; i++) {
     const rh_known_column *column = &known->column[i];
-    const int64_t k = by_header ? column_named(c, column->name) : column->place[known->narrow == c->d];
-    if (k < 0 || k >= c->d || c->is_text[k]) continue; /* that the column is missing is found by who wants it */
+    int64_t k = by_header ? column_named(c, column->name) : -1;
+    if (k < 0 && by_header && !c->source->options->columns)
+      return rh_fail(RH_E_SHAPE,
+                     "%s: line %lld: the column '%.64s' is not in the header: rename it there, or choose columns (--columns LIST)",
+                     c->source->name, (long long)c->first_line, column->name);
+    if (k < 0) k = column->place[known->narrow == c->d];
+    if (k >= c->d || c->is_text[k]) continue; /* a wrong width is found by who wants the table */
     c->is_text[k] = true;
     for (int64_t t = 0; t < column->n; t++) {
       int64_t ignored;

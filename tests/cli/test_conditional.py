@@ -215,6 +215,16 @@ class Conditional(CommandTest):
         report = self.report("fit", "few.npy", "--context", "3", "-o", "few.rheo", "--epochs", 1, "-q")
         self.assertNotIn("repeat", " ".join(report["notes"] + report["warnings"]))
 
+    def test_categories_that_no_training_row_has(self):
+        rng = np.random.default_rng(8)
+        k = np.concatenate([rng.integers(0, 3, 397), [3, 4, 5]])
+        np.save(self.path("rare.npy"), np.column_stack([rng.standard_normal(400), k]))
+        fit = ["fit", "rare.npy", "--context", "2", "--categorical", "2", "-o", "rare.rheo", "--epochs", 1, "-q", "--split"]
+        self.assertNotIn("no training row", " ".join(self.report(*fit, "1,0,0")["notes"]))
+        notes = [note for note in self.report(*fit, "0.02,0.49,0.49")["notes"] if "no training row" in note]
+        self.assertEqual(len(notes), 1)
+        self.assertIn("column 2: no training row has 3 of its categories: the density given them is a guess", notes)
+
     def test_validation_and_resume(self):
         report = self.report("fit", "train.csv", "--val", "test.csv", *CONTEXT, "-o", "given.rheo", "--epochs", 2, "-q")
         self.assertEqual((report["val_rows"], report["columns"], report["context"]), (1500, 2, 2))
@@ -312,11 +322,21 @@ class Conditional(CommandTest):
         self.refused(1, words, "fit", "train.npy", "--test", "four.npy", "--context", "2,3", "--categorical", "3", "-o", "model.rheo", "--epochs", 1)
 
     def test_missing_columns_and_widths(self):
+        sample = ["sample", "model.rheo", "-n", 1, "-o", "out.csv", "--context"]
         self.write("less.csv", self.test, ["x", "y", "c"])
-        self.refused(1, "less.csv: the model's column 'colour' is not in the header", "score", "model.rheo", "less.csv")
-        self.refused(1, "less.csv: the model's context column 'colour' is not in the header", "sample", "model.rheo", "--context", "less.csv", "-n", 1, "-o", "out.csv")
+        self.put("case.csv", self.text_of("test.csv").replace("colour", "Colour"))
+        for name in ("less.csv", "case.csv"):
+            self.refused(1, f"{name}: line 1: the column 'colour' is not in the header", "score", "model.rheo", name)
+            self.refused(1, f"{name}: line 1: the column 'colour' is not in the header", *sample, name)
+        self.refused(2, 'case.csv: no column is named "colour"; did you mean "Colour"?', "fit", "train.csv", *CONTEXT, "--val", "case.csv", "-o", "model.rheo")
+        self.done("score", "model.rheo", "case.csv", "--columns", "x,c,Colour,y", "-q")
+        self.write("warm.csv", {**self.test, "warm": self.test["c"]}, ["x", "y", "colour", "warm"])
+        self.refused(1, "warm.csv: the model's column 'c' is not in the header", "score", "model.rheo", "warm.csv")
+        self.refused(1, "warm.csv: the model's context column 'c' is not in the header", *sample, "warm.csv")
         self.write("least.csv", self.test, ["x", "y"])
-        self.refused(1, "least.csv: the model's columns c, colour are not in the header", "score", "model.rheo", "least.csv")
+        self.refused(1, "least.csv: line 1: the column 'colour' is not in the header", "score", "model.rheo", "least.csv")
+        self.put("last.csv", "y,colour\n1,red\n")
+        self.refused(1, "last.csv: the model's columns x, c are not in the header", "score", "model.rheo", "last.csv")
         np.save(self.path("three.npy"), np.zeros((5, 3)))
         self.refused(1, "three.npy: has 3 columns, the model takes 4", "score", "numbers.rheo", "three.npy")
         self.refused(1, "three.npy: has 3 columns: give the 2 context columns", "sample", "numbers.rheo", "--context", "three.npy", "-n", 1, "-o", "out.csv")

@@ -291,15 +291,70 @@ static void bundled_data_is_whole(void **state) {
   }
 }
 
+static void columns_and_what_they_are_for(void **state) {
+  (void)state;
+  static const double values[6] = {1, 0, 3, 4, 1, 6};
+  static const char *const names[] = {"a", "colour", "c"}, *const colours[] = {"red", "blue"};
+  rh_table *table = NULL, *view = NULL;
+  assert_int_equal(rh_table_wrap(&(rh_cells){values, RH_CELL_F8, false, 2, 3, 24, 8}, names, &table), RH_OK);
+  assert_int_equal(rh_table_facts(table, 2).number, 3);
+  assert_int_equal(rh_table_facts(table, 2).role, RH_ROLE_DATA);
+  const rh_column_facts facts[] = {{.number = 4}, {.number = 7, .role = RH_ROLE_CONTEXT, .texts = colours, .n_texts = 2}, {.number = 9}};
+  assert_int_equal(rh_table_describe(table, facts), RH_OK);
+  assert_int_equal(rh_table_select(table, (int64_t[]){2, 0, 1}, 3), RH_OK);
+  assert_int_equal(rh_table_view(table, (int64_t[]){2, 1}, 2, &view), RH_OK);
+  double x[4];
+  rh_table_get_f64(view, NULL, 0, 2, x);
+  assert_memory_equal(x, ((double[]){0, 1, 1, 4}), sizeof x);
+  char text[RH_LABEL_BYTES];
+  assert_string_equal(rh_table_label(view, 0, text, sizeof text), "column 7 (colour)");
+  assert_int_equal(rh_table_facts(view, 0).n_texts, 2);
+  assert_string_equal(rh_table_facts(view, 0).texts[1], "blue");
+  assert_int_equal(rh_table_facts(view, 1).number, 4);
+  rh_table_free(view); /* the values and facts are the other's */
+  assert_string_equal(rh_table_facts(table, 2).texts[0], "red");
+  assert_int_equal(rh_table_columns(table), 3);
+  rh_table_free(table);
+}
+
+/* Columns by lists: those of the context are read besides the others, once. */
+static void selections(void **state) {
+  (void)state;
+  static const char *const names[] = {"a", "b", "c", "d"};
+  rh_selection s = {0};
+  const rh_read_options options = {.columns = "d,a", .context = "a,b", .categorical = "2"};
+  assert_int_equal(rh_columns_select("t", &options, names, 4, &s), RH_OK);
+  assert_int_equal(s.n, 3);
+  assert_memory_equal(s.columns, ((int64_t[]){3, 0, 1}), 3 * sizeof(int64_t));
+  const rh_role roles[] = {RH_ROLE_DATA, RH_ROLE_CONTEXT, RH_ROLE_CATEGORY};
+  for (int k = 0; k < 3; k++) {
+    assert_int_equal(s.facts[k].role, roles[k]);
+    assert_int_equal(s.facts[k].number, s.columns[k] + 1);
+  }
+  rh_selection_free(&s);
+  const rh_read_options wrong[] = {
+      {.context = "1-4"}, {.columns = "a", .context = "a"}, {.categorical = "a"}, {.context = "a", .categorical = "b"}};
+  for (size_t i = 0; i < RH_COUNT_OF(wrong); i++) assert_int_equal(rh_columns_select("t", &wrong[i], names, 4, &s), RH_E_ARGUMENT);
+  assert_null(s.columns);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(rows_come_out_in_any_order),     cmocka_unit_test(values_of_any_alignment_and_step),
-      cmocka_unit_test(selection_of_a_selection),       cmocka_unit_test(labels_are_one_line),
-      cmocka_unit_test(hash_is_of_the_numbers),         cmocka_unit_test(bad_values_are_found_anywhere),
-      cmocka_unit_test(no_rows_or_columns_is_no_table), cmocka_unit_test(csv_is_written_with_its_header),
-      cmocka_unit_test(what_is_written_reads_back),     cmocka_unit_test(npy_of_the_other_width),
-      cmocka_unit_test(unfinished_output_is_none),      cmocka_unit_test(standard_input_is_read),
+      cmocka_unit_test(rows_come_out_in_any_order),
+      cmocka_unit_test(values_of_any_alignment_and_step),
+      cmocka_unit_test(selection_of_a_selection),
+      cmocka_unit_test(labels_are_one_line),
+      cmocka_unit_test(hash_is_of_the_numbers),
+      cmocka_unit_test(bad_values_are_found_anywhere),
+      cmocka_unit_test(no_rows_or_columns_is_no_table),
+      cmocka_unit_test(csv_is_written_with_its_header),
+      cmocka_unit_test(what_is_written_reads_back),
+      cmocka_unit_test(npy_of_the_other_width),
+      cmocka_unit_test(unfinished_output_is_none),
+      cmocka_unit_test(standard_input_is_read),
       cmocka_unit_test(bundled_data_is_whole),
+      cmocka_unit_test(columns_and_what_they_are_for),
+      cmocka_unit_test(selections),
   };
   return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }
