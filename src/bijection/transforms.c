@@ -50,7 +50,7 @@ static void scale_inverse(const rh_transform *t, rh_graph *g, rh_val y, const rh
 static const rh_transform_type transform_affine = {"affine", sizeof(affine), affine_create, 2, false, affine_forward, affine_inverse},
                                transform_additive = {"additive", sizeof(rh_transform), NULL, 1, false, additive_forward, additive_inverse},
                                transform_scale = {"scale", sizeof(affine), affine_create, 1, false, scale_forward, scale_inverse};
-static const rh_transform_type *const types[] = {&transform_affine, &transform_additive, &transform_scale};
+static const rh_transform_type *const types[] = {&transform_affine, &transform_additive, &transform_scale, &rh_transform_rqs};
 
 /* ---- for all ---- */
 rh_val rh_raw_some(rh_graph *g, const rh_raw *raw, int64_t first, int64_t count) {
