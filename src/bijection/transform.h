@@ -37,4 +37,6 @@ struct rh_transform { /* first member of every transform's own struct */
 rh_status rh_transform_create(const json_t *spec, const char *where, rh_transform **t) RH_WARN_UNUSED;
 void rh_transform_destroy(rh_transform *t); /* NULL is fine */
 const rh_transform_type *const *rh_transform_types(int *n);
+
+extern const rh_transform_type rh_transform_rqs; /* those of files of their own */
 #endif

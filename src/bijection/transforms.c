@@ -52,7 +52,8 @@ static const rh_transform_type transform_affine = {"affine", sizeof(affine), aff
                                transform_scale = {"scale", sizeof(affine), affine_create, 1, false, scale_forward, scale_inverse};
 extern const rh_transform_type rh_transform_mixture_of_logistics, rh_transform_linear_spline;
 static const rh_transform_type *const types[] = {
-    &transform_affine, &transform_additive, &transform_scale, &rh_transform_mixture_of_logistics, &rh_transform_linear_spline,
+    &transform_affine,           &transform_additive, &transform_scale, &rh_transform_rqs, &rh_transform_mixture_of_logistics,
+    &rh_transform_linear_spline,
 };
 
 /* ---- for all ---- */

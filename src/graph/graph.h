@@ -168,6 +168,12 @@ rh_val rh_masked_sum(rh_graph *g, rh_val y, rh_val x, const rh_stairs *s); /* th
 /* ---- convolution, stride 1, zero padding `pad`: x [c, h, w], weight [o, c, kh, kw] -> [o, h', w'] ---- */
 rh_val rh_conv2d(rh_graph *g, rh_val x, rh_val weight, int pad);
 
+/* ---- splines (kernel.h): x [m], raw [m, params] -> y [m] and ladj [m] an element; inverse: y -> x and minus ladj ---- */
+rh_rqs rh_rqs_of(int64_t bins, rh_tails tails, double box, double min_width, double min_height, double min_slope);
+void rh_rqs_val(rh_graph *g, const rh_rqs *s, bool inverse, rh_val x, rh_val raw, rh_val *y, rh_val *ladj);
+/* Forward only, out of ordinary operations (rqs_plain.c). */
+void rh_rqs_plain(rh_graph *g, const rh_rqs *s, rh_val x, rh_val raw, rh_val *y, rh_val *ladj);
+
 /* ---- control flow: nodes with bodies, graphs of their own over the same leaves (docs/control-flow.md). A body is built at once, by the
  * callback; it may read nothing of g but what it is given. ---- */
 /* One step: carry, x (one of xs) and captures as outside -> next, of carry's count, and y (RH_NONE: nothing). */

@@ -82,6 +82,32 @@ typedef struct rh_adam_step {
   double grad_scale, b1, b2, c1, c2, eps, rate, decay, keep;
 } rh_adam_step;
 
+/* Monotonic rational-quadratic splines of K bins (Gregory & Delbourgo 1982; Durkan et al. 2019, Neural Spline Flows, section 3.1) on the
+ * box [-B, B]. The raw numbers of an element: K widths, K heights, slopes at knots; widths are 2 B (min + (1 - K min) softmax), slopes
+ * min + softplus(raw + shift), shift such that 0 gives slope 1. Outside the box y = x; there raw has no gradient.
+ *   linear:   K - 1 inner slopes, 1 at the ends
+ *   bounded:  K + 1 slopes; data belong into the box (the identity outside is there for numbers to stay finite)
+ *   circular: K slopes, the last knot's is the first's; x is taken into the box by whole turns of 2 B first */
+typedef enum rh_tails { RH_TAILS_LINEAR, RH_TAILS_BOUNDED, RH_TAILS_CIRCULAR, RH_TAILS_COUNT } rh_tails;
+enum { RH_RQS_BINS = 64 }; /* at most */
+typedef struct rh_rqs {
+  int64_t bins, tails; /* rh_tails */
+  double box, min_width, min_height, min_slope;
+  double shift; /* log(e^(1 - min_slope) - 1) */
+} rh_rqs;
+static inline int64_t rh_rqs_slopes(const rh_rqs *s) {
+  return s->tails == RH_TAILS_LINEAR ? s->bins - 1 : s->tails == RH_TAILS_BOUNDED ? s->bins + 1 : s->bins;
+}
+static inline int64_t rh_rqs_params(const rh_rqs *s) {
+  return 2 * s->bins + rh_rqs_slopes(s);
+}
+/* Where the slope at a knot lies among an element's raw numbers; params for one that is fixed at 1. */
+static inline int64_t rh_rqs_slope_at(const rh_rqs *s, int64_t knot) {
+  const int64_t k = s->bins, first = 2 * k;
+  if (s->tails == RH_TAILS_LINEAR) return knot == 0 || knot == k ? rh_rqs_params(s) : first + knot - 1;
+  return s->tails == RH_TAILS_BOUNDED ? first + knot : first + knot % k;
+}
+
 typedef struct rh_kernels {
   const char *isa; /* "ref", "base", "v3", "v4" */
   int real_bytes;  /* 4 or 8 */
@@ -118,6 +144,12 @@ typedef struct rh_kernels {
    *   w -= rate (m c1 / (sqrt(v c2) + eps) + decay w);   ema (if not NULL) = keep ema + (1 - keep) w
    * c1 = 1 / (1 - b1^t), c2 = 1 / (1 - b2^t). */
   void (*adam)(int64_t n, const void *g, void *w, void *m, void *v, void *ema, const rh_adam_step *step);
+  /* n splines (above). x [n], raw [n, params] -> y [n], ladj [n] = log dy/dx; inverse: y in x's place -> x, minus the ladj there. */
+  void (*rqs)(const rh_rqs *s, int inverse, int64_t n, const void *x, const void *raw, void *y, void *ladj);
+  /* Its derivative: cotangents of y and ladj (NULL: zero) -> dx [n], draw [n, params]. inverse: of the inverse, at the solution x. */
+  void (*rqs_vjp)(const rh_rqs *s, int inverse, int64_t n, const void *x, const void *raw, const void *ct_y, const void *ct_ladj, void *dx,
+                  void *draw);
+
   double (*sum_squares)(int64_t n, const void *x); /* in double, a fixed order that depends on n alone */
 } rh_kernels;
 

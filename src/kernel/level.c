@@ -19,5 +19,7 @@ const rh_kernels RH_SYM(kernels) = {
     .row_max = RH_SYM(row_max),
     .col_sum = RH_SYM(col_sum),
     .adam = RH_SYM(adam),
+    .rqs = RH_SYM(rqs),
+    .rqs_vjp = RH_SYM(rqs_vjp),
     .sum_squares = RH_SYM(sum_squares),
 };

@@ -48,6 +48,9 @@ void RH_SYM(row_sum)(int64_t rows, int64_t cols, const void *x, void *y);
 void RH_SYM(row_max)(int64_t rows, int64_t cols, const void *x, void *y);
 void RH_SYM(col_sum)(int64_t rows, int64_t cols, const void *x, int64_t ldx, void *y, int accumulate);
 void RH_SYM(adam)(int64_t n, const void *g, void *w, void *m, void *v, void *ema, const rh_adam_step *step);
+void RH_SYM(rqs)(const rh_rqs *s, int inverse, int64_t n, const void *x, const void *raw, void *y, void *ladj);
+void RH_SYM(rqs_vjp)(const rh_rqs *s, int inverse, int64_t n, const void *x, const void *raw, const void *ct_y, const void *ct_ladj,
+                     void *dx, void *draw);
 double RH_SYM(sum_squares)(int64_t n, const void *x);
 
 extern const rh_kernels RH_SYM(kernels);

@@ -123,6 +123,18 @@ static rh_val build_param_only(rh_graph *g, rh_val x, const rh_val *w, int arg) 
   const rh_val logdet = rh_sum(g, rh_log(g, rh_abs(g, rh_gather(g, w[2], rh_shape1(D), diagonal))));
   return rh_add(g, rh_square(g, x), rh_mul(g, logdet, rh_sum(g, rh_trisolve(g, w[0], w[2], true, false, false))));
 }
+/* arg: tails + 8 inverse + 16 parameters as raw numbers + 32 y alone + 64 ladj alone */
+static rh_val build_rqs(rh_graph *g, rh_val x, const rh_val *w, int arg) {
+  const rh_tails tails = (rh_tails)(arg & 7);
+  const rh_rqs s = rh_rqs_of(tails == RH_TAILS_LINEAR ? 3 : 2, tails, 1.1, 0.01, 0.02, 0.03);
+  const rh_val some = arg & 16 ? w[0] : rh_mul(g, x, w[0]);
+  const rh_val parts[3] = {rh_mulc(g, w[2], 0.6), some, rh_square(g, some)};
+  const int64_t need = D * rh_rqs_params(&s);
+  const rh_val raw = rh_concat(g, need == 36 ? 1 : need == 42 ? 2 : 3, parts);
+  rh_val y, ladj;
+  rh_rqs_val(g, &s, arg & 8, arg & 128 ? w[0] : rh_mulc(g, x, 1.3), raw, &y, &ladj);
+  return arg & 32 ? y : arg & 64 ? ladj : rh_concat(g, 2, (rh_val[]){rh_mul(g, y, x), ladj});
+}
 /* x's first two numbers are what is captured, the others the xs. */
 static void scan_step(rh_graph *b, void *arg, rh_val carry, rh_val x, rh_val captures, rh_val *next, rh_val *y) {
   (void)arg;
@@ -207,6 +219,20 @@ static const rule_case cases[] = {
     {"conv2d", build_conv, 0, -1, 1},
     {"conv2d padded", build_conv, 1, -1, 1},
     {"parameters alone", build_param_only, 0, -1, 1},
+    {"rqs", build_rqs, RH_TAILS_LINEAR, -1, 1},
+    {"rqs bounded", build_rqs, RH_TAILS_BOUNDED, -0.8, 0.8},
+    {"rqs circular", build_rqs, RH_TAILS_CIRCULAR, -1, 1},
+    {"rqs, y alone", build_rqs, RH_TAILS_LINEAR + 32, -1, 1},
+    {"rqs, ladj alone", build_rqs, RH_TAILS_LINEAR + 64, -1, 1},
+    {"rqs of parameters", build_rqs, RH_TAILS_LINEAR + 16, -1, 1},
+    {"rqs before the rows", build_rqs, RH_TAILS_LINEAR + 16 + 128, -1, 1},
+    {"rqs of a shared x", build_rqs, RH_TAILS_LINEAR + 128, -1, 1},
+    {"inverse rqs", build_rqs, RH_TAILS_LINEAR + 8, -1, 1},
+    {"inverse rqs bounded", build_rqs, RH_TAILS_BOUNDED + 8, -0.8, 0.8},
+    {"inverse rqs circular", build_rqs, RH_TAILS_CIRCULAR + 8, -0.8, 0.8},
+    {"inverse rqs, x alone", build_rqs, RH_TAILS_LINEAR + 8 + 32, -1, 1},
+    {"inverse rqs, ladj alone", build_rqs, RH_TAILS_LINEAR + 8 + 64, -1, 1},
+    {"inverse rqs of parameters", build_rqs, RH_TAILS_LINEAR + 8 + 16, -1, 1},
     {"scan", build_scan, 0, -1, 1},
     {"scan in reverse", build_scan, 1, -1, 1},
     {"ode", build_ode, 0, -1, 1},
