@@ -7,9 +7,11 @@
 
 #include "cli.h"
 
-extern const cli_command command_fit, command_score, command_sample, command_encode, command_decode, command_info, command_check;
-const cli_command *const commands[] = {&command_fit,    &command_score, &command_sample, &command_encode,
-                                       &command_decode, &command_info,  &command_check,  NULL};
+extern const cli_command command_fit, command_score, command_sample, command_encode, command_decode, command_info, command_check,
+    command_ensemble;
+const cli_command *const commands[] = {&command_fit,    &command_score,    &command_sample,
+                                       &command_encode, &command_decode,   &command_info,
+                                       &command_check,  &command_ensemble, NULL};
 
 const arg_option common_options[] = {
     {.name = "threads",
