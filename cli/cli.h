@@ -37,6 +37,7 @@ typedef struct arg_option {
         "numbers is none, one of both is an error."                                                                          \
   }
 
+enum { CLI_OPERANDS = 64 };
 struct cli_args;
 typedef struct cli_command {
   const char *name, *operands, *summary;
@@ -50,7 +51,7 @@ typedef struct cli_command {
 typedef struct cli_args {
   const cli_command *command;
   json_t *given; /* object: option name -> value; pairs: an object under their option's name */
-  const char *operand[4];
+  const char *operand[CLI_OPERANDS];
   int operands;
   bool quiet, json;
 } cli_args;

@@ -52,6 +52,9 @@ RH_API rh_status rh_density_read(const void *bytes, size_t size, const char *nam
 /* Writes the model file: beside, synced, renamed. */
 RH_API rh_status rh_density_save(rh_density *density, const char *path);
 RH_API void rh_density_close(rh_density *density); /* NULL is fine */
+/* The average of n densities of the same columns as a new one, log p = log sum_k w_k p_k; the members stay as they are and may be closed.
+ * Options: weights (a list of n positive numbers of which the proportions count; default: equal), and those of rh_density_open. */
+RH_API rh_status rh_density_ensemble(int n, rh_density *const *members, const char *options, rh_density **density);
 /* stop != 0: a call over a file (score, encode, decode, sample) that is at work on the handle, and every later one, ends soon with
  * RH_E_INTERRUPTED and writes nothing; 0 takes that back. May be called from a signal handler and from any thread. */
 RH_API void rh_density_stop(rh_density *density, int stop);

@@ -145,12 +145,12 @@ static void tally_add(tally *t, int64_t n, const double *x) {
   }
 }
 
-/* log of the volume of a dequantized row's cell: the steps of bijection/dequantize.c. */
-static double log_cell(const rh_flow *flow) {
+/* log of the volume of a dequantized row's cell: the steps of bijection/dequantize.c, in a mixture also those of its first component. */
+static double log_cells(const json_t *preprocess) {
   double sum = 0;
   size_t i, k;
   const json_t *part, *column;
-  json_array_foreach(json_object_get(flow->spec, "preprocess"), i, part) {
+  json_array_foreach(preprocess, i, part) {
     const char *type = json_string_value(json_object_get(part, "type"));
     if (!type || strcmp(type, "dequantize") != 0) continue;
     json_array_foreach(json_object_get(part, "columns"), k, column) {
@@ -159,6 +159,11 @@ static double log_cell(const rh_flow *flow) {
     }
   }
   return sum;
+}
+
+static double log_cell(const rh_flow *flow) {
+  const json_t *first = json_array_get(json_object_get(flow->spec, "mixture"), 0);
+  return log_cells(json_object_get(flow->spec, "preprocess")) + log_cells(json_object_get(first, "preprocess"));
 }
 
 /* What should be known of the rows that were read; a new reference. */

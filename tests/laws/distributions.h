@@ -204,6 +204,8 @@ static const distribution_entry distributions[] = {
     {"nice of seven, random masks and permutations", "nice",
      "{\"layers\":4,\"hidden\":[9],\"activation\":\"tanh\",\"mask\":\"random\",\"permute\":\"random\",\"base\":\"full-normal\"" SCALED "}",
      NULL, 7, 0, 0, PLAIN},
+    {"realnvp, Student-t base", "realnvp", "{\"layers\":2,\"hidden\":[6],\"base\":\"student-t\"}", NULL, 4, 0, 0, PLAIN},
+    {"nice, base of normals", "nice", "{\"layers\":2,\"hidden\":[6],\"base\":\"mixture\"}", NULL, 3, 0, 0, PLAIN},
     /* mixtures of flows */
     {"mixture of flows, 1",
      "realnvp",
