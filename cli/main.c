@@ -9,8 +9,9 @@
 
 extern const cli_command command_fit, command_score, command_sample, command_encode, command_decode, command_info, command_check,
     command_compare, command_detect, command_ensemble;
-const cli_command *const commands[] = {&command_fit,     &command_score,  &command_sample,   &command_encode, &command_decode, &command_info,
-                                       &command_check, &command_compare, &command_detect, &command_ensemble, NULL};
+const cli_command *const commands[] = {&command_fit,  &command_score, &command_sample,  &command_encode, &command_decode,
+                                       &command_info, &command_check, &command_compare, &command_detect, &command_ensemble,
+                                       NULL};
 
 const arg_option common_options[] = {
     {.name = "threads",

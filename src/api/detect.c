@@ -118,6 +118,8 @@ static rh_status fit_normal(detect_job *t, json_t *options, rh_fit_progress *pro
   json_object_del(options, "columns"); /* chosen already */
   RH_TRY(rh_fit_job_open(name, table, options, &t->fit));
   t->normal_table.table = NULL;
+  if (!rh_fit_job_rows(t->fit, RH_PART_TEST))
+    return rh_fail(RH_E_ARGUMENT, "options.split: detect needs held-out rows to compare with: its last share must not be 0");
   const rh_compute *compute = rh_fit_job_compute(t->fit);
   const rh_fit_try once = {.seed = compute->seed, .progress = progress, .arg = arg};
   rh_model *model;
@@ -263,7 +265,6 @@ static rh_status score_reference(detect_job *t, scorers *s) {
   t->reference_is = t->fit ? "held-out normal rows" : "normal rows given";
   if (t->fit) {
     const rh_rows *rows = rh_fit_job_rows(t->fit, RH_PART_TEST);
-    if (!rows) return rh_fail(RH_E_ARGUMENT, "options.split: detect needs held-out rows to compare with: its last share must not be 0");
     return score_all(t, s, rows, &t->reference);
   }
   RH_TRY(match(t, t->normal, t->normal_table.table));

@@ -1,0 +1,46 @@
+"""What rheo check says of the fit: modes that lie apart are named, a normal table is not."""
+import unittest
+
+import numpy as np
+
+from command import CommandTest
+
+FIT = ["--epochs", "20", "-q"]
+
+
+class Diagnostics(CommandTest):
+    @classmethod
+    def prepare(cls):
+        rng = np.random.default_rng(1)
+        z = rng.standard_normal((3000, 2))
+        side = (rng.random(3000) < 0.5)[:, None] * [1, 0]
+        np.save(cls.path("normal.npy"), z)
+        np.save(cls.path("modes.npy"), z + 16 * side)
+        for name in ("normal", "modes"):
+            cls.done("fit", f"{name}.npy", "-o", f"{name}.rheo", *FIT)
+
+    def test_a_normal_table(self):
+        report = self.report("check", "normal.rheo", "normal.npy", "-q")
+        self.assertLessEqual(report["log_det_min"], report["log_det_median"])
+        self.assertLessEqual(report["log_det_median"], report["log_det_max"])
+        self.assertGreaterEqual(report["log_det_low"], 0)
+        self.assertLess(abs(report["latent_kurtosis"]), 0.5)
+        self.assertNotIn("advice", report)
+        self.assertNotIn("look:", self.done("check", "normal.rheo", "normal.npy").stdout.decode())
+
+    def test_modes_that_lie_apart(self):
+        report = self.report("check", "modes.rheo", "modes.npy", "-q")
+        self.assertTrue(report["ok"])
+        self.assertLess(report["latent_kurtosis"], -1.5)
+        for word in ("look: ", "base=mixture", "components=K"):
+            self.assertIn(word, self.done("check", "modes.rheo", "modes.npy").stdout.decode())
+
+    def test_a_learned_base_has_no_kurtosis(self):
+        self.done("fit", "normal.npy", "-o", "full.rheo", "--set", "base=full-normal", *FIT)
+        report = self.report("check", "full.rheo", "normal.npy", "-q")
+        self.assertIsNone(report["latent_kurtosis"])
+        self.assertNotIn("kurtosis", self.done("check", "full.rheo", "normal.npy").stdout.decode())
+
+
+if __name__ == "__main__":
+    unittest.main()
