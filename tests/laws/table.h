@@ -61,7 +61,7 @@ static const law_entry law_table[] = {
      "}",
      4, 0, -3, 3, 1e-9, false},
     {"inverse of a coupling rqs",
-     "{\"type\":\"inverse\",\"part\":{\"type\":\"coupling\",\"transform\":{\"type\":\"rqs\",\"bins\":1,\"box\":2},\"net\":" MLP "}}", 3, 0,
+     "{\"type\":\"inverse\",\"part\":{\"type\":\"coupling\",\"transform\":{\"type\":\"rqs\",\"bins\":2,\"box\":2},\"net\":" MLP "}}", 3, 0,
      -3, 3, 1e-9, false},
     {"inverse of a coupling", "{\"type\":\"inverse\",\"part\":{\"type\":\"coupling\",\"mask\":\"half\",\"net\":" MLP "}}", 4, 0, -3, 3, 0,
      false},
