@@ -30,6 +30,10 @@ def kernels(options):
     code = subprocess.run([program], check=False).returncode
     if code != 0:
         raise peers.Failure("%s ended with code %d" % (program, code))
+    splines = need(options.build, "rheo-spline-bench", ": cmake --build %s --target rheo-spline-bench" % options.build)
+    for precision in ([], ["--f64"]):
+        if subprocess.run([splines] + precision, check=False).returncode != 0:
+            raise peers.Failure("%s failed" % splines)
     return 0
 
 
