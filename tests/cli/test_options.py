@@ -7,16 +7,23 @@ from command import ROOT, CommandTest, table, write_csv
 
 OWN = {"epochs", "steps", "seconds", "seed"}  # options of the command, not of --set
 VALUES = {"layers": "2", "hidden": "8", "blocks": "1", "lu": "true", "actnorm": "true", "batch": "64", "weight_decay": "0.1", "patience": "3"}
+ARCH = {"order": "maf", "bins": "nsf", "box": "nsf"}  # options that only some architectures have
 
 
 def page():
     with open(os.path.join(ROOT, "docs", "options.md")) as file:
-        return [[cell.strip() for cell in line.strip().strip("|").split(" | ")] for line in file if line.startswith("| `")]
+        rows, keys = [], False
+        for line in file:
+            if line.startswith("| ") and not line.startswith("| `"):
+                keys = line.startswith("| key ")
+            elif line.startswith("| `") and keys:
+                rows.append([cell.strip() for cell in line.strip().strip("|").split(" | ")])
+        return rows
 
 
 def source(path):
     with open(os.path.join(ROOT, path)) as file:
-        return set(re.findall(r"rh_options_[a-z]+\(&o, \"([a-z0-9_]+)\"", file.read()))
+        return set(re.findall(r"rh_options_[a-z]+\(&?o, \"([a-z0-9_]+)\"", file.read()))
 
 
 class Options(CommandTest):
@@ -35,9 +42,10 @@ class Options(CommandTest):
             for value in choices or [VALUES.get(key) or re.match(r"[0-9.e-]+", row[1]).group()]:
                 with self.subTest(key=key, value=value):
                     extra = ["--set", "net=residual"] if key == "blocks" else []
+                    extra += ["--arch", ARCH.get(key, "realnvp")]
                     self.done("fit", "t.csv", "-o", "m", "--steps", "2", "-q", "--set", "layers=2", "--set", "hidden=8", *extra, "--set", f"{key}={value}")
             with self.subTest(key=key, value="nonsense"):
-                self.refused(2, key, "fit", "t.csv", "-o", "m", "--steps", "2", "-q", "--set", f"{key}=nonsense")
+                self.refused(2, key, "fit", "t.csv", "-o", "m", "--arch", ARCH.get(key, "realnvp"), "--steps", "2", "-q", "--set", f"{key}=nonsense")
 
 
 if __name__ == "__main__":

@@ -166,8 +166,8 @@ static void densities_integrate_to_one(void **state) {
 
 static void extreme_rows(void **state) {
   (void)state;
-  static const char *const archs[] = {"realnvp", "nice"};
-  for (int a = 0; a < 2; a++)
+  static const char *const archs[] = {"realnvp", "nice", "maf", "iaf", "nsf", "nsf-coupling"};
+  for (int a = 0; a < 6; a++)
     for (int real = 4; real <= 8; real += 4) {
       rig r = make_arch(archs[a], "{\"layers\":3,\"init\":\"scaled\"}", 3, 0, 0, real, 0.05);
       const double x[15] = {0, 0, 0, 1e6, -1e6, 1e6, -1e12, 1e3, 1e-30, 1e30, 1e30, -1e30, 3e38, -3e38, 3e38};
@@ -229,7 +229,7 @@ static void starts_run_through_the_chain(void **state) {
 
 static void architectures_start_as_the_identity(void **state) {
   (void)state;
-  static const char *const names[] = {"auto", "realnvp", "nice"};
+  static const char *const names[] = {"auto", "realnvp", "nice", "maf", "iaf", "nsf", "nsf-coupling"};
   static const int64_t widths[] = {1, 2, 3, 10, 43}, rows[] = {0, 50, 100000};
   for (size_t a = 0; a < RH_COUNT_OF(names); a++)
     for (size_t w = 0; w < RH_COUNT_OF(widths); w++)
@@ -310,7 +310,7 @@ static void errors_are_named(void **state) {
   static const struct {
     const char *arch, *options, *says;
   } archs[] = {{"relanvp", NULL, "did you mean 'realnvp'"},
-               {"glow", NULL, "there are: auto, realnvp, nice"},
+               {"glow", NULL, "there are: auto, nsf, nsf-coupling, maf, iaf, realnvp, nice"},
                {"realnvp", "{\"layerz\":3}", "realnvp: unknown key 'layerz', did you mean 'layers'?"},
                {"auto", "{\"layers\":0}", "realnvp.layers"},
                {"nice", "{\"bound\":3}", "unknown key 'bound'"},
