@@ -30,12 +30,16 @@ typedef struct rh_outer {
 static void exchange(const rh_outer *o, const rh_tile *t, int64_t i, int64_t j, int64_t ns, real *buffer, int64_t width, int out) {
   for (int64_t r = 0; r < ns; r++) {
     real *c = o->row ? o->c + o->row[i + r] + j : o->c + (i + r) * o->c_s + j * o->c_v, *b = buffer + r * width;
-    const int64_t step = o->row ? 1 : o->c_v, left = o->row ? o->reach[i + r] - j : t->cols, n = left < t->cols ? left : t->cols;
+    const int64_t left = o->row ? o->reach[i + r] - j : t->cols, n = left < t->cols ? left : t->cols;
+    if (o->row) {
+      if (n > 0) memcpy(out ? c : b, out ? b : c, (size_t)n * sizeof *c);
+      continue;
+    }
     for (int64_t l = 0; l < n; l++) {
       if (out)
-        c[l * step] = b[l];
+        c[l * o->c_v] = b[l];
       else
-        b[l] = c[l * step];
+        b[l] = c[l * o->c_v];
     }
   }
 }
