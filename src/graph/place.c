@@ -246,7 +246,8 @@ static void choose_cut(rh_plan *p, const rh_plan_options *o, pool *q, bool *coun
 static void choose_rows(rh_plan *p, const rh_plan_options *o) {
   const int64_t threads = o->threads > 0 ? o->threads : 1, least = threads == 1 || p->weight_bytes > (1 << 20) ? 4 : 8;
   const int64_t share = threads * ceil_div(least, threads);
-  const int64_t cache = (int64_t)384 << 10, row_bytes = (p->local_count + 1) * p->k->real_bytes;
+  /* weights that no near cache holds are read again by every block: larger ones, though activations spill, then cost less */
+  const int64_t cache = (int64_t)(p->weight_bytes > (1 << 20) ? 1536 : 384) << 10, row_bytes = (p->local_count + 1) * p->k->real_bytes;
   int64_t super = super_rows(p, p->wide_count, o);
   if (super && o->max_rows) super = ceil_div(o->max_rows, ceil_div(o->max_rows, super));
   super = round_up(super, MIN_BLOCK);

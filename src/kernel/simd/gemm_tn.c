@@ -57,8 +57,10 @@ static void into(const rh_outer *o, rh_tile *t, int64_t i, int64_t j, int64_t ns
   const int width = kind == TILE_WIDE ? 2 * RH_PANEL : RH_PANEL;
   t->c = buffer;
   t->c_row = width;
-  if (o->row) memset(buffer, 0, (size_t)(ns * width) * sizeof *buffer); /* what lies beyond a row's end is summed, and dropped */
-  if (t->accumulate) exchange(o, t, i, j, ns, buffer, width, 0);
+  if (t->accumulate) {
+    if (o->row) memset(buffer, 0, (size_t)(ns * width) * sizeof *buffer); /* what lies beyond a row's end is summed, and dropped */
+    exchange(o, t, i, j, ns, buffer, width, 0);
+  }
   run_tiles(*t, ns, kind);
   exchange(o, t, i, j, ns, buffer, width, 1);
 }
