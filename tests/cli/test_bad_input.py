@@ -311,6 +311,30 @@ class BadInput(CommandTest):
 
         self.fit_refused(2, "lr|must be 1e-12 to 10", "good.csv", "--set", "lr=11")
 
+    def test_a_box_that_excludes_the_data(self):
+        """Units of the flow: standardized columns, 0.62 of a normal's rows within 0.5, hence a third of them within 0.43, nearly none outside of 5."""
+        rng = np.random.default_rng(2)
+        x = rng.standard_normal((1000, 4))
+        x[:, 1] = 4.5  # constant: dropped, and columns behind it keep their names
+        x[:, 2] *= np.where(rng.random(1000) < 0.1, 12, 1)
+        write_csv(self.path("boxed.csv"), x, ["a", "k", "tail", "c"])
+        for arch in ("nsf", "nsf-coupling"):
+            few = ("--arch", arch, "--set", "hidden=8", "--epochs", 1, "-o", "model.rheo")
+            for box, column in ((0.05, "column 1 (a)"), (0.5, "column 1 (a)")):
+                self.refused(1, f"boxed.csv: {column}: |% of the training rows lie outside of the splines' box, [-{box}, {box}]|a larger box|--set box=", "fit", "boxed.csv", *few, "--set", f"box={box}")
+            self.refused(1, "column 4 (c)", "fit", "boxed.csv", *few, "--columns", "k,tail,c", "--context", "tail", "--set", "box=0.5")
+            warnings = {}
+            for box in (1, 1.5, 3.5, 5):
+                report = self.report("fit", "boxed.csv", "-o", "boxed.rheo", *few[:-2], "--set", f"box={box}")
+                warnings[box] = [w for w in report["warnings"] if "box" in w]
+            self.assertEqual([w.split(":")[0] for w in warnings[1]], ["column 1 (a)", "column 3 (tail)", "column 4 (c)"])
+            self.assertEqual(len(warnings[1.5]), 3)
+            share = float(warnings[1.5][2].split(": ")[1].split(" %")[0])
+            seen = (abs(x[:, 3] - x[:, 3].mean()) > 1.5 * x[:, 3].std()).mean()
+            self.assertAlmostEqual(share / 100, seen, delta=0.03)  # of the rows that are trained on
+            self.assertEqual(warnings[3.5] + warnings[5], [])
+        self.done("fit", "boxed.csv", "-o", "boxed.rheo", "--arch", "maf", "--set", "hidden=8", "--epochs", 1, "-q")
+
     def test_empty_names(self):
         self.refused(2, "'' is no file name", "fit", "", "-o", "new.rheo")
         self.refused(2, "'' is no file name", "score", "", "good.csv")
