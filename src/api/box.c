@@ -32,7 +32,7 @@ static rh_status measure(look *l) {
   RH_TRY(take_rows(l));
   RH_TRY(rh_pool_create(1, &pool));
   rh_values values = l->model->values; /* they are only read */
-  const rh_status status = rh_flow_outside(l->model->flow, &values, pool, l->n, l->x, l->seed, &l->box, l->share);
+  const rh_status status = rh_flow_outside(l->model->flow, &values, pool, l->n, l->x, l->seed, l->box, l->share);
   rh_pool_destroy(pool);
   return status;
 }
@@ -59,10 +59,10 @@ static rh_status tell(const look *l, const char *name, const rh_table *table, co
 
 rh_status rh_check_box(const rh_model *model, const char *name, const rh_table *table, const json_t *keep, const rh_rows *rows,
                        uint64_t seed, json_t **warnings) {
-  look l = {.model = model, .rows = rows, .seed = seed};
+  look l = {.model = model, .rows = rows, .seed = seed, .box = rh_flow_box(model->flow)};
   json_t *list = json_array();
   rh_status status = list ? RH_OK : rh_fail(RH_E_MEMORY, "out of memory for the report");
-  if (status == RH_OK && model->flow->body && rh_bijection_box(model->flow->body) > 0) {
+  if (status == RH_OK && l.box > 0) {
     status = measure(&l);
     if (status == RH_OK) status = tell(&l, name, table, keep, list);
   }

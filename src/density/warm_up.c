@@ -172,29 +172,38 @@ rh_status rh_flow_warm_up(const rh_flow *f, rh_values *values, rh_pool *pool, in
 
 /* ---- the rows beside a spline's box ---- */
 
-int64_t rh_flow_width(const rh_flow *f) {
+/* What stands before the flow, or before all components of a mixture. */
+static const rh_bijection *preprocessing(const rh_flow *f) {
   rh_bijection *const *parts;
-  if (!f->body) return rh_shape_count(&f->shared->out);
-  return rh_bijection_parts(f->body, &parts) ? rh_shape_count(&parts[0]->out) : f->columns;
+  if (!f->body) return f->shared;
+  (void)rh_bijection_parts(f->body, &parts);
+  return parts[0];
 }
 
-rh_status rh_flow_outside(const rh_flow *f, rh_values *values, rh_pool *pool, int64_t rows, const double *x, uint64_t seed, double *box,
+int64_t rh_flow_width(const rh_flow *f) {
+  return rh_shape_count(&preprocessing(f)->out);
+}
+
+double rh_flow_box(const rh_flow *f) {
+  double box = f->body ? rh_bijection_box(f->body) : 0;
+  for (int64_t k = 0; k < f->components && box == 0; k++) box = rh_bijection_box(f->component[k].body);
+  return box;
+}
+
+rh_status rh_flow_outside(const rh_flow *f, rh_values *values, rh_pool *pool, int64_t rows, const double *x, uint64_t seed, double box,
                           double *share) {
-  rh_bijection *const *parts; /* preprocessing, flow */
-  const double b = f->body ? rh_bijection_box(f->body) : 0;
-  *box = b;
-  if (b == 0 || rows < 1 || rh_bijection_parts(f->body, &parts) < 1) return RH_OK;
+  const rh_bijection *first = preprocessing(f);
   walk w = {.flow = f, .values = values, .pool = pool, .seed = seed, .rows = rows};
-  const int64_t width = rh_shape_count(&parts[0]->out);
+  const int64_t width = rh_shape_count(&first->out);
   rh_status status = start(&w, x, f->columns);
   if (status == RH_OK) status = rh_grow((void **)&w.pending, &w.room, 1, sizeof(rh_bijection *));
   if (status == RH_OK) {
-    w.pending[w.n_pending++] = parts[0];
+    w.pending[w.n_pending++] = first;
     status = catch_up(&w);
   }
   for (int64_t j = 0; j < width && status == RH_OK; j++) {
     int64_t outside = 0;
-    for (int64_t r = 0; r < rows; r++) outside += !(fabs(w.x[r * width + j]) <= b);
+    for (int64_t r = 0; r < rows; r++) outside += !(fabs(w.x[r * width + j]) <= box);
     share[j] = (double)outside / (double)rows;
   }
   rh_free(w.x);

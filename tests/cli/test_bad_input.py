@@ -323,6 +323,7 @@ class BadInput(CommandTest):
             for box, column in ((0.05, "column 1 (a)"), (0.5, "column 1 (a)")):
                 self.refused(1, f"boxed.csv: {column}: |% of the training rows lie outside of the splines' box, [-{box}, {box}]|a larger box|--set box=", "fit", "boxed.csv", *few, "--set", f"box={box}")
             self.refused(1, "column 4 (c)", "fit", "boxed.csv", *few, "--columns", "k,tail,c", "--context", "tail", "--set", "box=0.5")
+            self.refused(1, "column 1 (a)", "fit", "boxed.csv", *few, "--set", "components=2", "--set", "box=0.5")
             warnings = {}
             for box in (1, 1.5, 3.5, 5):
                 report = self.report("fit", "boxed.csv", "-o", "boxed.rheo", *few[:-2], "--set", f"box={box}")
