@@ -306,6 +306,17 @@ class BadInput(CommandTest):
         for pair in ("lr=-1", "lr=1e9", "batch=0", "batch=-5", "batch=1.5", "clip=-1", "patience=-1", "hidden=0", "hidden=[8,-8]", "layers=0", "layers=-3", "lr=fast", "hidden=[]x"):
             with self.subTest(pair):
                 self.fit_refused(2, pair.split("=")[0], "good.csv", "--set", pair)
+        for arch, pairs in {
+            "nsf": ("bins=0", "bins=65", "bins=2.5", "box=0", "box=-1", "box=1e7", "order=sideways", "order=[0,1]"),
+            "nsf-coupling": ("bins=-1", "box=wide", "mask=thirds"),
+            "maf": ("bound=0", "bound=81", "order=[0,0,1]", "activation=relo", "base=studentt", "components=0"),
+            "iaf": ("layers=1025", "hidden=65537", "net=cnn", "order=reverse"),
+        }.items():
+            for pair in pairs:
+                with self.subTest(f"{arch}, {pair}"):
+                    self.fit_refused(2, pair.split("=")[0], "good.csv", "--arch", arch, "--set", pair)
+        for arch, pair in (("maf", "bins=8"), ("nsf", "bound=2"), ("maf", "mask=half"), ("nsf-coupling", "order=natural")):
+            self.fit_refused(2, f"unknown key '{pair.split('=')[0]}'", "good.csv", "--arch", arch, "--set", pair)
         self.fit_refused(2, "split", "good.csv", "--split", "0.5,0.6,0.7")
         self.fit_refused(2, "split", "good.csv", "--split", "half")
 

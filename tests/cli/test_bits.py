@@ -25,28 +25,23 @@ class Bits(CommandTest):
                 if data == "given" and options:
                     continue
                 model = f"{name}-{data}.rheo"
-                options = options or ["--arch", name, "--set", "hidden=2x24"]
-                cls.done("fit", data + ".npy", "-o", model, "--steps", 30, "--set", "layers=3", "--set", "init=scaled", "-q", *more, *options)
+                cls.done("fit", data + ".npy", "-o", model, "--steps", 30, "--set", "layers=3", "--set", "init=scaled", "-q", *more, *(options or ["--arch", name, "--set", "hidden=2x24"]))
                 cls.made.append((name, data, model))
 
-    def rows(self, command, model, rows, context, *more):
-        """What a command makes of rows; context: [n, 2] or None."""
+    def rows(self, command, model, rows, *more):
         np.save(self.path("in.npy"), rows)
-        args = ["--context", "context.npy"] if context is not None and command == "decode" else []
-        if args:
-            np.save(self.path("context.npy"), context)
-        self.done(command, model, "in.npy", "-o", "out.npy", "-q", *args, *more)
+        self.done(command, model, "in.npy", "-o", "out.npy", "-q", *more)
         return np.load(self.path("out.npy")).reshape(len(rows), -1)
 
     def test_rows(self):
+        self.assertEqual(len(self.made), 14)
         for name, data, model in self.made:
             x = np.load(self.path(data + ".npy"))
-            context = x[:, 5:] if data == "given" else None
             codes = None
             for command in ("score", "encode", "decode"):
                 with self.subTest(f"{model}, {command}"):
                     rows = codes if command == "decode" else x
-                    some = lambda at, *more: self.rows(command, model, rows[at], context if context is None else context[at], *more)
+                    some = lambda at, *more: self.rows(command, model, rows[at], *more)
                     want = some(slice(None), "--threads", 1)
                     self.assertTrue(np.isfinite(want).all())
                     for threads in (2, 3):
@@ -54,7 +49,7 @@ class Bits(CommandTest):
                     for at in (slice(0, 1), slice(5, 12), slice(ROWS - 1, ROWS), slice(3, 520), slice(None, None, -1)):
                         np.testing.assert_array_equal(some(at), want[at])
                     if command == "encode":
-                        codes = want
+                        codes = want if data == "plain" or want.shape[1] == x.shape[1] else np.column_stack([want, x[:, 5:]])
 
     def test_samples(self):
         for name, data, model in self.made:
