@@ -195,8 +195,9 @@ static int finalists(compare_job *c, rh_entry **order, rh_entry **out) {
 }
 
 static rh_status run_rounds(compare_job *c) {
-  rh_entry **order = rh_alloc_zero((size_t)c->n * 2, sizeof *order), **last = order + c->n;
+  rh_entry **order = rh_alloc_zero((size_t)c->n * 2, sizeof *order);
   if (!order) return RH_E_MEMORY;
+  rh_entry **last = order + c->n;
   for (int i = 0; i < c->n; i++) order[i] = &c->entry[i];
   const bool two = c->o.seconds > 0 && c->n >= ROUNDS_FROM;
   const double first = two ? c->o.seconds / 2 : c->o.seconds;

@@ -1,5 +1,6 @@
 #include "api/conditional.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -331,11 +332,16 @@ static rh_status all_values(const rh_model *m, char *text, bool *given, double *
   return RH_OK;
 }
 
-rh_status rh_context_values(const rh_model *m, const char *text, double *values) {
+rh_status rh_context_values(const rh_model *m, const char *text, bool narrow, double *values) {
   char *copy = rh_strdup(text);
   bool *given = rh_alloc_zero((size_t)m->flow->context, sizeof *given);
   double *own = rh_alloc_zero((size_t)m->flow->context, sizeof *own);
-  const rh_status status = copy && given && own ? all_values(m, copy, given, own) : RH_E_MEMORY;
+  rh_status status = copy && given && own ? all_values(m, copy, given, own) : RH_E_MEMORY;
+  char name[NAME_BYTES];
+  for (int64_t i = 0; i < m->flow->context && status == RH_OK && narrow; i++)
+    if (fabs(own[i]) > FLT_MAX)
+      status =
+          rh_fail(RH_E_ARGUMENT, "context values: %s: %g is beyond the range of float32: use dtype f64", context_name(m, i, name), own[i]);
   if (status == RH_OK) memcpy(values, own, (size_t)m->flow->context * sizeof *own);
   rh_free(copy);
   rh_free(given);

@@ -30,8 +30,9 @@ rh_status rh_check_context(const rh_model *model, const char *call, int64_t rows
 
 /* A table of contexts: of the context columns alone, or a whole table, from which they are taken; by name where it has a header. */
 rh_status rh_read_context(const char *path, const rh_read_options *options, const rh_model *model, rh_table **table) RH_WARN_UNUSED;
-/* "a=1.5,b=red": one value for every context column, by name or, as in a list of columns, by number -> values [context]. */
-rh_status rh_context_values(const rh_model *model, const char *text, double *values) RH_WARN_UNUSED;
+/* "a=1.5,b=red": one value for every context column, by name or, as in a list of columns, by number -> values [context]. narrow:
+ * what float32 cannot hold is an error. */
+rh_status rh_context_values(const rh_model *model, const char *text, bool narrow, double *values) RH_WARN_UNUSED;
 /* The value of a category. */
 rh_status rh_category_value(const rh_model *model, int64_t column, const char *text, double *value) RH_WARN_UNUSED;
 /* "the model is conditional on a, b: ..."; always fails. */

@@ -377,7 +377,7 @@ static rh_status read_conditions(const rh_model *m, const sample_options *s, con
   } else {
     c->row = rh_alloc_zero((size_t)m->flow->context, sizeof *c->row);
     if (!c->row) return RH_E_MEMORY;
-    RH_TRY(rh_context_values(m, s->values, c->row));
+    RH_TRY(rh_context_values(m, s->values, s->read.narrow, c->row));
     c->dense = (rh_dense_rows){1, m->flow->context, c->row};
     c->repeated.rows = rh_rows_dense(&c->dense);
   }
@@ -428,6 +428,7 @@ rh_status rh_sample_file(rh_density *density, const char *output, const char *op
   int64_t rows = 0, columns = 0;
   rh_density_lock(density);
   rh_status status = rh_refuse_same(output, s.context);
+  s.read.narrow = cell_of(density) == RH_CELL_F4;
   if (status == RH_OK) status = read_conditions(density->model, &s, &c);
   if (status == RH_OK) status = sample_to(density, &s, &c, output, &rows, &columns);
   rh_density_unlock(density);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "api/box.h"
 #include "api/conditional.h"
 #include "api/fitting.h"
 #include "api/preprocess.h"
@@ -41,8 +42,8 @@ typedef struct fit_job {
   rh_rows rows[RH_PARTS];
   bool given[RH_PARTS]; /* there are such rows */
   rh_recipe recipe;
-  json_t *plan, *notes; /* notes: of how the tables were read */
-  const char *why;      /* static */
+  json_t *plan, *notes, *outside; /* notes: of how the tables were read; outside: of rows outside of splines' boxes */
+  const char *why;                /* static */
   rh_model *model;
   rh_fit_progress *progress;
   void *arg;
@@ -253,6 +254,13 @@ static rh_status analyse(fit_job *j) {
   return status == RH_OK ? RH_OK : rh_fail_prefix(status, "%s: ", j->name[RH_PART_TRAIN]);
 }
 
+static rh_status check_box(fit_job *j) {
+  json_decref(j->outside);
+  j->outside = NULL;
+  return rh_check_box(j->model, j->name[RH_PART_TRAIN], j->part[RH_PART_TRAIN].table, json_object_get(j->plan, "keep"),
+                      &j->rows[RH_PART_TRAIN], j->o.compute.seed, &j->outside);
+}
+
 static rh_status make_model(fit_job *j) {
   json_t *keys = rh_recipe_json(&j->recipe), *training = NULL, *architecture = NULL, *spec = NULL;
   rh_status status = keys ? part_set(j->o.set, keys, &training, &architecture) : RH_E_MEMORY;
@@ -263,6 +271,7 @@ static rh_status make_model(fit_job *j) {
   if (status == RH_OK) status = rh_model_create(spec, j->o.compute.real_bytes, j->o.compute.seed, COPIES, 0, &j->model);
   if (status == RH_OK) status = set_names(j);
   if (status == RH_OK) j->model->handling = json_incref(j->plan);
+  if (status == RH_OK) status = check_box(j);
   json_decref(keys);
   json_decref(training);
   json_decref(architecture);
@@ -346,7 +355,9 @@ static json_t *report_of(const fit_job *j, const rh_fit_report *r) {
   json_t *notes = json_copy(json_object_get(j->plan, "report"));
   if (j->notes) json_array_extend(notes, j->notes);
   json_object_set_new(o, "notes", notes);
-  json_object_set(o, "warnings", json_object_get(j->plan, "warnings"));
+  json_t *warnings = json_copy(json_object_get(j->plan, "warnings"));
+  json_array_extend(warnings, j->outside);
+  json_object_set_new(o, "warnings", warnings);
   return o;
 }
 
@@ -378,6 +389,7 @@ static void job_free(fit_job *j) {
   rh_model_destroy(j->model);
   json_decref(j->plan);
   json_decref(j->notes);
+  json_decref(j->outside);
   json_decref(j->encoder);
   rh_free(j->order);
   rh_split_free(&j->split);

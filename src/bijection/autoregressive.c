@@ -66,6 +66,10 @@ static void autoregressive_inverse(const rh_bijection *b, rh_graph *g, rh_val y,
   *x = rh_order_unsort(&a->order, g, sorted);
 }
 
+static double autoregressive_box(const rh_bijection *b) {
+  return rh_transform_box(((const autoregressive *)b)->transform);
+}
+
 static void autoregressive_destroy(rh_bijection *b) {
   autoregressive *a = (autoregressive *)b;
   rh_order_free(&a->order);
@@ -79,4 +83,5 @@ const rh_bijection_type rh_bijection_autoregressive = {.type = "autoregressive",
                                                        .create = autoregressive_create,
                                                        .forward = autoregressive_forward,
                                                        .inverse = autoregressive_inverse,
-                                                       .destroy = autoregressive_destroy};
+                                                       .destroy = autoregressive_destroy,
+                                                       .box = autoregressive_box};

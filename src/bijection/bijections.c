@@ -98,6 +98,14 @@ int64_t rh_bijection_parts(const rh_bijection *b, rh_bijection *const **parts) {
   return b->type->parts ? b->type->parts(b, parts) : 0;
 }
 
+double rh_bijection_box(const rh_bijection *b) {
+  rh_bijection *const *parts;
+  const int64_t n = rh_bijection_parts(b, &parts);
+  double box = b->type->box ? b->type->box(b) : 0;
+  for (int64_t i = 0; i < n && box == 0; i++) box = rh_bijection_box(parts[i]);
+  return box;
+}
+
 /* ---- for the parts ---- */
 rh_status rh_need_vector(const rh_bijection *b, rh_spec *spec) {
   if (b->in.rank == 1) return RH_OK;

@@ -73,21 +73,21 @@ static rh_status cycle(rh_spec *spec, int64_t d, const bool *table, const int64_
   return RH_OK;
 }
 
-/* level[i]: one above the highest of its parents. */
+/* level[i]: one above the highest of its parents. Columns are placed as soon as none of their parents is waited for (Kahn 1962). */
 static rh_status find_levels(rh_spec *spec, int64_t d, const bool *table, int64_t *level, int64_t *levels) {
-  int64_t placed = 0;
-  for (int64_t i = 0; i < d; i++) level[i] = -1;
-  for (*levels = 0; placed < d; ++*levels) {
-    const int64_t before = placed;
-    for (int64_t i = 0; i < d; i++) {
-      if (level[i] >= 0) continue;
-      bool ready = true;
-      for (int64_t j = 0; j < d && ready; j++) ready = !table[i * d + j] || (level[j] >= 0 && level[j] < *levels);
-      if (ready) level[i] = *levels, placed++;
-    }
-    if (placed == before) return cycle(spec, d, table, level);
+  int64_t *queue = rh_alloc(2 * (size_t)d * sizeof *queue), *waits = queue ? queue + d : NULL, placed = 0;
+  if (!queue) return RH_E_MEMORY;
+  for (int64_t i = 0; i < d; i++) {
+    level[i] = -1, waits[i] = 0;
+    for (int64_t j = 0; j < d; j++) waits[i] += table[i * d + j];
+    if (!waits[i]) level[i] = 0, queue[placed++] = i;
   }
-  return RH_OK;
+  for (int64_t at = 0; at < placed; at++)
+    for (int64_t i = 0, j = queue[at]; i < d; i++)
+      if (table[i * d + j] && --waits[i] == 0) level[i] = level[j] + 1, queue[placed++] = i;
+  *levels = placed ? level[queue[placed - 1]] + 1 : 0; /* they are placed level by level */
+  rh_free(queue);
+  return placed == d ? RH_OK : cycle(spec, d, table, level);
 }
 
 static rh_status sort_graph(rh_order *o, rh_spec *spec, int64_t d, const bool *table, int64_t *level, int64_t *out) {

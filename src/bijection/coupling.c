@@ -63,6 +63,10 @@ static void coupling_inverse(const rh_bijection *b, rh_graph *g, rh_val y, rh_va
   run((const coupling *)b, g, y, context, false, x, ladj);
 }
 
+static double coupling_box(const rh_bijection *b) {
+  return rh_transform_box(((const coupling *)b)->transform);
+}
+
 static void coupling_destroy(rh_bijection *b) {
   coupling *c = (coupling *)b;
   rh_mask_free(&c->mask);
@@ -76,11 +80,13 @@ const rh_bijection_type rh_bijection_coupling = {.type = "coupling",
                                                  .create = coupling_create,
                                                  .forward = coupling_forward,
                                                  .inverse = coupling_inverse,
-                                                 .destroy = coupling_destroy};
+                                                 .destroy = coupling_destroy,
+                                                 .box = coupling_box};
 const rh_bijection_type rh_bijection_elementwise = {.type = "elementwise",
                                                     .bytes = sizeof(coupling),
                                                     .conditioned = true,
                                                     .create = elementwise_create,
                                                     .forward = coupling_forward,
                                                     .inverse = coupling_inverse,
-                                                    .destroy = coupling_destroy};
+                                                    .destroy = coupling_destroy,
+                                                    .box = coupling_box};

@@ -33,6 +33,10 @@ static void inverse_inverse(const rh_bijection *b, rh_graph *g, rh_val y, rh_val
   rh_forward(((const inverse *)b)->part, g, y, context, RH_NONE, x, ladj);
 }
 
+static double inverse_box(const rh_bijection *b) {
+  return rh_bijection_box(((const inverse *)b)->part);
+}
+
 static void inverse_destroy(rh_bijection *b) {
   rh_bijection_destroy(((inverse *)b)->part);
 }
@@ -42,4 +46,5 @@ const rh_bijection_type rh_bijection_inverse = {.type = "inverse",
                                                 .create = inverse_create,
                                                 .forward = inverse_forward,
                                                 .inverse = inverse_inverse,
-                                                .destroy = inverse_destroy};
+                                                .destroy = inverse_destroy,
+                                                .box = inverse_box};

@@ -116,4 +116,8 @@ static void inverse(const rh_transform *t, rh_graph *g, rh_val y, const rh_raw *
   *ladj = rh_neg(g, log_slope(g, in, b.excess));
 }
 
-const rh_transform_type rh_transform_linear_spline = {"linear-spline", sizeof(linear_spline), create, 0, true, forward, inverse};
+static double box(const rh_transform *t) {
+  return ((const linear_spline *)t)->box;
+}
+
+const rh_transform_type rh_transform_linear_spline = {"linear-spline", sizeof(linear_spline), create, 0, true, forward, inverse, box};

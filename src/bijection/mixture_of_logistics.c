@@ -134,4 +134,5 @@ static void inverse(const rh_transform *transform, rh_graph *g, rh_val y, const 
   *ladj = rh_sub(g, a, slope);
 }
 
-const rh_transform_type rh_transform_mixture_of_logistics = {"mixture-of-logistics", sizeof(mixture), create, 0, true, forward, inverse};
+const rh_transform_type rh_transform_mixture_of_logistics = {
+    "mixture-of-logistics", sizeof(mixture), create, 0, true, forward, inverse, NULL};

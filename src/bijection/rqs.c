@@ -28,4 +28,9 @@ static void rqs_inverse(const rh_transform *t, rh_graph *g, rh_val y, const rh_r
   rh_rqs_val(g, &((const rqs *)t)->s, true, y, raw->all, x, ladj);
 }
 
-const rh_transform_type rh_transform_rqs = {"rqs", sizeof(rqs), rqs_create, 0, true, rqs_forward, rqs_inverse};
+static double rqs_box(const rh_transform *t) {
+  const rh_rqs *s = &((const rqs *)t)->s;
+  return s->tails == RH_TAILS_LINEAR ? s->box : 0; /* a circle has no outside, and a bounded spline's user has a box on purpose */
+}
+
+const rh_transform_type rh_transform_rqs = {"rqs", sizeof(rqs), rqs_create, 0, true, rqs_forward, rqs_inverse, rqs_box};

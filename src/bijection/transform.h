@@ -25,6 +25,7 @@ typedef struct rh_transform_type {
   /* x: [m]; zeros as raw parameters must give the identity or near it -> y [m], and ladj a dimension [m] or left RH_NONE for zero. */
   void (*forward)(const rh_transform *t, rh_graph *g, rh_val x, const rh_raw *raw, rh_val *y, rh_val *ladj);
   void (*inverse)(const rh_transform *t, rh_graph *g, rh_val y, const rh_raw *raw, rh_val *x, rh_val *ladj);
+  double (*box)(const rh_transform *t); /* B: it is the identity outside [-B, B]; NULL: it has none */
 } rh_transform_type;
 
 struct rh_transform { /* first member of every transform's own struct */
@@ -35,7 +36,8 @@ struct rh_transform { /* first member of every transform's own struct */
 
 /* spec: a name, or {"type": name, options}; NULL: affine. */
 rh_status rh_transform_create(const json_t *spec, const char *where, rh_transform **t) RH_WARN_UNUSED;
-void rh_transform_destroy(rh_transform *t); /* NULL is fine */
+double rh_transform_box(const rh_transform *t); /* 0: none */
+void rh_transform_destroy(rh_transform *t);     /* NULL is fine */
 const rh_transform_type *const *rh_transform_types(int *n);
 
 extern const rh_transform_type rh_transform_rqs; /* those of files of their own */

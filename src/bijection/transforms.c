@@ -47,9 +47,10 @@ static void scale_inverse(const rh_transform *t, rh_graph *g, rh_val y, const rh
   *x = rh_mulexp(g, y, *ladj);
 }
 
-static const rh_transform_type transform_affine = {"affine", sizeof(affine), affine_create, 2, false, affine_forward, affine_inverse},
-                               transform_additive = {"additive", sizeof(rh_transform), NULL, 1, false, additive_forward, additive_inverse},
-                               transform_scale = {"scale", sizeof(affine), affine_create, 1, false, scale_forward, scale_inverse};
+static const rh_transform_type transform_affine = {"affine", sizeof(affine), affine_create, 2, false, affine_forward, affine_inverse, NULL},
+                               transform_additive = {"additive",       sizeof(rh_transform), NULL, 1, false,
+                                                     additive_forward, additive_inverse,     NULL},
+                               transform_scale = {"scale", sizeof(affine), affine_create, 1, false, scale_forward, scale_inverse, NULL};
 extern const rh_transform_type rh_transform_mixture_of_logistics, rh_transform_linear_spline;
 static const rh_transform_type *const types[] = {
     &transform_affine,           &transform_additive, &transform_scale, &rh_transform_rqs, &rh_transform_mixture_of_logistics,
@@ -107,6 +108,10 @@ rh_status rh_transform_create(const json_t *spec, const char *where, rh_transfor
   const rh_status status = create_from(object, where, t);
   json_decref(object);
   return status;
+}
+
+double rh_transform_box(const rh_transform *t) {
+  return t->type->box ? t->type->box(t) : 0;
 }
 
 void rh_transform_destroy(rh_transform *t) {

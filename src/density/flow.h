@@ -78,6 +78,12 @@ void rh_flow_sample(const rh_flow *f, rh_graph *g, rh_val base_noise, rh_val con
 rh_status rh_flow_warm_up(const rh_flow *f, rh_values *values, rh_pool *pool, int64_t rows, const double *x, const double *context,
                           uint64_t seed) RH_WARN_UNUSED;
 
+double rh_flow_box(const rh_flow *f);    /* half-width of the first spline's box; 0: there is none */
+int64_t rh_flow_width(const rh_flow *f); /* of preprocessed rows */
+/* share[j], [width]: that of `rows` raw rows, x [rows, columns], which the preprocessing puts outside of [-box, box] in column j. */
+rh_status rh_flow_outside(const rh_flow *f, rh_values *values, rh_pool *pool, int64_t rows, const double *x, uint64_t seed, double box,
+                          double *share) RH_WARN_UNUSED;
+
 /* Architectures (density/arch_*.c, one row each in density/architectures.c): from a few options to a flow specification. */
 typedef struct rh_arch_size {
   int64_t columns; /* that the flow itself sees, after preprocessing */

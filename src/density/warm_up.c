@@ -1,4 +1,5 @@
 /* Data-dependent starts: the rows walk through the chain; a part that wants them sees what the parts before it give. */
+#include <math.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -68,7 +69,7 @@ static rh_status build(walk *w, rh_graph *g, rh_val *y, int64_t *noise) {
   *noise = 0;
   for (int64_t i = 0; i < w->n_pending; i++) *noise += w->pending[i]->noise;
   *y = rh_input(g, first->in);
-  const rh_val raw = w->flow->context ? rh_input(g, rh_shape1(w->flow->context)) : RH_NONE;
+  const rh_val raw = w->context ? rh_input(g, rh_shape1(w->flow->context)) : RH_NONE;
   const rh_val all = *noise ? rh_input(g, rh_shape1(*noise)) : RH_NONE;
   const rh_val context = rh_context_encode(w->flow->encoder, g, raw);
   int64_t at = 0;
@@ -86,7 +87,8 @@ static rh_status run_graph(walk *w, rh_graph *g) {
   rh_val y;
   int64_t noise;
   RH_TRY(build(w, g, &y, &noise));
-  const int64_t real = w->values->real_bytes, d = rh_shape_count(&w->pending[0]->in), c = w->flow->context, out = rh_count(g, y);
+  const int64_t real = w->values->real_bytes, d = rh_shape_count(&w->pending[0]->in), c = w->context ? w->flow->context : 0,
+                out = rh_count(g, y);
   rh_dense_input in[3] = {{narrow(w, w->x, d), d * real}};
   int n = 1;
   if (c) in[n++] = (rh_dense_input){narrow(w, w->context, c), c * real};
@@ -163,6 +165,47 @@ rh_status rh_flow_warm_up(const rh_flow *f, rh_values *values, rh_pool *pool, in
   walk w = {.flow = f, .values = values, .pool = pool, .seed = seed, .rows = rows, .context = context};
   rh_status status = start(&w, x, f->columns);
   if (status == RH_OK) status = f->body ? visit(&w, f->body) : walk_mixture(&w);
+  rh_free(w.x);
+  rh_free(w.pending);
+  return status;
+}
+
+/* ---- the rows beside a spline's box ---- */
+
+/* What stands before the flow, or before all components of a mixture. */
+static const rh_bijection *preprocessing(const rh_flow *f) {
+  rh_bijection *const *parts;
+  if (!f->body) return f->shared;
+  (void)rh_bijection_parts(f->body, &parts);
+  return parts[0];
+}
+
+int64_t rh_flow_width(const rh_flow *f) {
+  return rh_shape_count(&preprocessing(f)->out);
+}
+
+double rh_flow_box(const rh_flow *f) {
+  double box = f->body ? rh_bijection_box(f->body) : 0;
+  for (int64_t k = 0; k < f->components && box == 0; k++) box = rh_bijection_box(f->component[k].body);
+  return box;
+}
+
+rh_status rh_flow_outside(const rh_flow *f, rh_values *values, rh_pool *pool, int64_t rows, const double *x, uint64_t seed, double box,
+                          double *share) {
+  const rh_bijection *first = preprocessing(f);
+  walk w = {.flow = f, .values = values, .pool = pool, .seed = seed, .rows = rows};
+  const int64_t width = rh_shape_count(&first->out);
+  rh_status status = start(&w, x, f->columns);
+  if (status == RH_OK) status = rh_grow((void **)&w.pending, &w.room, 1, sizeof(rh_bijection *));
+  if (status == RH_OK) {
+    w.pending[w.n_pending++] = first;
+    status = catch_up(&w);
+  }
+  for (int64_t j = 0; j < width && status == RH_OK; j++) {
+    int64_t outside = 0;
+    for (int64_t r = 0; r < rows; r++) outside += !(fabs(w.x[r * width + j]) <= box);
+    share[j] = (double)outside / (double)rows;
+  }
   rh_free(w.x);
   rh_free(w.pending);
   return status;

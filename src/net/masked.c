@@ -8,6 +8,7 @@
 #include "net/types.h"
 
 enum { LAYERS = 32, BLOCKS = 64 };
+enum { LEVELS = 1 << 26 }; /* of all layers together: each has a table of them */
 enum { MLP, RESIDUAL };
 static const char *const type_names[] = {"mlp", "residual", NULL};
 
@@ -36,6 +37,8 @@ typedef struct maker {
   rh_program_plan plan;
   char name[RH_PROGRAM_LAYERS][32];
   double gain[RH_PROGRAM_LAYERS], bias[RH_PROGRAM_LAYERS];
+  uint64_t *bits; /* [columns, words]: the net's parents */
+  int64_t words;
 } maker;
 
 /* ---- sets ---- */
@@ -48,9 +51,22 @@ static bool reads(const maker *m, int64_t column, int64_t in) {
 static bool within(const maker *m, int64_t a, int64_t b) {
   const rh_masked_net *n = m->net;
   if (!n->parents) return n->level[a] <= n->level[b];
+  uint64_t more = 0;
+  for (int64_t i = 0; i < m->words; i++) more |= m->bits[a * m->words + i] & ~m->bits[b * m->words + i];
+  return more == 0;
+}
+
+/* Sets are compared for each weight of wide tables: 64 columns at once. */
+static rh_status pack_parents(maker *m) {
+  const rh_masked_net *n = m->net;
+  if (!n->parents) return RH_OK;
+  m->words = (n->columns + 63) / 64;
+  m->bits = rh_alloc_zero((size_t)(n->columns * m->words), sizeof *m->bits);
+  if (!m->bits) return RH_E_MEMORY;
   for (int64_t i = 0; i < n->columns; i++)
-    if (n->parents[a * n->columns + i] && !n->parents[b * n->columns + i]) return false;
-  return true;
+    for (int64_t j = 0; j < n->columns; j++)
+      if (n->parents[i * n->columns + j]) m->bits[i * m->words + j / 64] |= (uint64_t)1 << j % 64;
+  return RH_OK;
 }
 
 /* The different sets of columns that some column may read; the empty one only where there is a context. Columns stand in order of their
@@ -184,6 +200,22 @@ static rh_status add_leaves(maker *m) {
   return RH_OK;
 }
 
+/* A hostile specification must not take all memory before a single weight is read; places in a matrix are int32_t elsewhere. */
+static rh_status check_sizes(const maker *m) {
+  const rh_program_plan *p = &m->plan;
+  const int64_t numbers = p->columns * p->params;
+  bool fine = numbers <= INT32_MAX && (int64_t)p->levels * p->layers <= LEVELS;
+  for (int t = 0; t < p->layers && fine; t++) {
+    const rh_masked_layer *layer = &p->layer[t];
+    const int64_t in = layer->from < 0 ? p->context + p->columns : p->layer[layer->from].units;
+    const int64_t out = t + 1 == p->layers ? numbers : layer->units;
+    fine = in <= INT32_MAX / out;
+  }
+  if (fine) return RH_OK;
+  return rh_fail(RH_E_SPEC, "%s: a masked network of %lld columns with %lld numbers each is too large: fewer hidden units or layers",
+                 m->build->prefix, (long long)p->columns, (long long)p->params);
+}
+
 static rh_status make(maker *m, rh_spec *spec, int type) {
   rh_masked_net *n = m->net;
   const rh_causal *c = m->causal;
@@ -197,6 +229,8 @@ static rh_status make(maker *m, rh_spec *spec, int type) {
   m->plan.context = n->context, m->plan.columns = c->columns, m->plan.params = n->params, m->plan.levels = (int)c->levels;
   m->plan.activation = rh_activation_unary(activation);
   m->plan.column_end = c->end;
+  RH_TRY(check_sizes(m));
+  RH_TRY(pack_parents(m));
   RH_TRY(find_sets(m));
   RH_TRY(spread_units(m));
   RH_TRY(rh_program_create(&m->plan, &n->program));
@@ -244,6 +278,7 @@ rh_status rh_masked_create(const rh_build *build, const json_t *spec, const char
       rh_free(m->set_of[t]);
       rh_free(m->end[t]);
     }
+    rh_free(m->bits);
     rh_free(m->sets.owner);
     rh_free(m->sets.level);
   }

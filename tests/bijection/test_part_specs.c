@@ -72,6 +72,45 @@ static void full_specifications_make_the_same(void **state) {
     if (!seen[t]) fail_msg("%s is neither in the table of laws nor in `fine`", types[t]->type);
 }
 
+#define AR(options) "{\"type\":\"autoregressive\"," options "}"
+
+/* Sizes that no memory holds are refused before anything of them is made. */
+static void enormous_networks_are_refused(void **state) {
+  (void)state;
+  static const char *const specs[] = {AR("\"net\":{\"hidden\":[65536]}"),
+                                      AR("\"transform\":{\"type\":\"linear-spline\",\"bins\":1024},\"net\":{\"hidden\":[1]}"),
+                                      AR("\"net\":{\"type\":\"residual\",\"hidden\":1,\"blocks\":64}")};
+  for (size_t i = 0; i < RH_COUNT_OF(specs); i++) {
+    part p;
+    assert_int_equal(part_try(&p, specs[i], (int64_t)1 << 22, 0), RH_E_SPEC);
+    if (!strstr(rh_last_error(), "is too large")) fail_msg("%s: '%s'", specs[i], rh_last_error());
+    rh_leaves_free(&p.leaves);
+  }
+}
+
+/* A path through the most columns that a graph may have, and everything on everything before: in a moment. */
+static void large_graphs(void **state) {
+  (void)state;
+  enum { MOST = 4096, WIDE = 600 };
+  for (int whole = 0; whole < 2; whole++) {
+    const int d = whole ? WIDE : MOST;
+    char *text = malloc((size_t)d * (whole ? 5 * WIDE : 16) + 200), *at = text;
+    at += sprintf(at, "{\"type\":\"autoregressive\",\"net\":{\"hidden\":[64]},\"graph\":[");
+    for (int i = 0; i < d; i++) {
+      at += sprintf(at, "%s[", i ? "," : "");
+      for (int j = whole ? 0 : i - 1; j < i; j++)
+        if (j >= 0) at += sprintf(at, "%s%d", at[-1] == '[' ? "" : ",", j);
+      at += sprintf(at, "]");
+    }
+    sprintf(at, "]}");
+    part p;
+    const rh_status status = part_try(&p, text, d, 0);
+    if (status != RH_OK) fail_msg("%s", rh_last_error());
+    part_free(&p);
+    free(text);
+  }
+}
+
 static void wrong_specifications_are_named(void **state) {
   (void)state;
   static const char *const cases[][2] = {
@@ -92,6 +131,35 @@ static void wrong_specifications_are_named(void **state) {
       {"{\"type\":\"permutation\",\"order\":[0,1]}", "flow.order: 2 columns, there must be 3"},
       {"{\"type\":\"permutation\",\"order\":[0,1,1]}", "flow.order: column 1 comes twice"},
       {"{\"type\":\"lu\",\"bound\":0}", "flow.bound"},
+      {AR("\"order\":[0,1]"), "flow.order: 2 columns of 3: an order names each of them once"},
+      {AR("\"order\":[0,1,1]"), "flow.order: column 1 comes twice"},
+      {AR("\"order\":[0,1,3]"), "flow.order[2]: 3 is out of range"},
+      {AR("\"order\":[0,1,2,0]"), "flow.order: 4 numbers are too many"},
+      {AR("\"order\":\"natrual\""), "flow.order: unknown name 'natrual', did you mean 'natural'"},
+      {AR("\"order\":[0,1,2],\"graph\":[[],[],[]]"), "flow.order: the graph gives the order"},
+      {AR("\"graph\":[[],[0]]"), "flow.graph: must be a list of 3 lists"},
+      {AR("\"graph\":[[],[0],[1],[2]]"), "flow.graph: must be a list of 3 lists"},
+      {AR("\"graph\":{}"), "flow.graph: must be a list of 3 lists"},
+      {AR("\"graph\":[[],0,[1]]"), "flow.graph: entry 1 is no list"},
+      {AR("\"graph\":[[],[0],[3]]"), "flow.graph: entry 2: columns are whole numbers 0 to 2"},
+      {AR("\"graph\":[[],[0.5],[]]"), "flow.graph: entry 1: columns are whole numbers"},
+      {AR("\"graph\":[[],[-1],[]]"), "flow.graph: entry 1: columns are whole numbers"},
+      {AR("\"graph\":[[],[1],[]]"), "flow.graph: column 1 depends on itself"},
+      {AR("\"graph\":[[1],[0],[]]"), "flow.graph: has a cycle: column"},
+      {AR("\"graph\":[[2],[0],[1,0]]"), "flow.graph: has a cycle: column"},
+      {AR("\"graph\":[[],[2],[1]]"), "flow.graph: has a cycle: column"},
+      {AR("\"net\":{\"type\":\"residual\",\"blocks\":65}"), "flow.net.blocks: 65 is out of range"},
+      {AR("\"net\":{\"hidden\":[0]}"), "flow.net.hidden[0]: 0 is out of range"},
+      {AR("\"net\":{\"type\":\"constant\"}"), "flow.net.type: unknown name 'constant'"},
+      {AR("\"transform\":{\"type\":\"rqs\",\"bins\":0}"), "flow.transform.bins: 0 is out of range"},
+      {AR("\"transform\":{\"type\":\"rqs\",\"bins\":65}"), "flow.transform.bins: 65 is out of range"},
+      {AR("\"transform\":{\"type\":\"rqs\",\"box\":0}"), "flow.transform.box: 0 is out of range"},
+      {AR("\"transform\":{\"type\":\"rqs\",\"bins\":8,\"min_width\":0.125}"), "flow.transform.min_width: 8 bins of at least 0.125"},
+      {AR("\"transform\":{\"type\":\"rqs\",\"tails\":\"cubic\"}"), "flow.transform.tails: unknown name 'cubic'"},
+      {AR("\"transform\":{\"type\":\"linear-spline\",\"bins\":1}"), "flow.transform.bins: 1 is out of range"},
+      {AR("\"transform\":{\"type\":\"mixture-of-logistics\",\"components\":0}"), "flow.transform.components: 0 is out of range"},
+      {"{\"type\":\"householder\",\"reflections\":3}", "flow.reflections: 3 is odd"},
+      {"{\"type\":\"qr\",\"bound\":0}", "flow.bound"},
       {"{\"type\":\"standardize\",\"mean\":[1,2]}", "flow.mean: 2 numbers, there must be 3"},
       {"{\"type\":\"standardize\",\"scale\":[1,0,1]}", "flow.scale: number 1 must be"},
       {"{\"type\":\"standardize\",\"scale\":\"wide\"}", "flow.scale: number 0 must be"},
@@ -220,10 +288,9 @@ static void any_width(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(full_specifications_make_the_same),
-      cmocka_unit_test(wrong_specifications_are_named),
-      cmocka_unit_test(lost_allocations_are_errors),
-      cmocka_unit_test(any_width),
+      cmocka_unit_test(full_specifications_make_the_same), cmocka_unit_test(wrong_specifications_are_named),
+      cmocka_unit_test(enormous_networks_are_refused),     cmocka_unit_test(large_graphs),
+      cmocka_unit_test(lost_allocations_are_errors),       cmocka_unit_test(any_width),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -306,10 +306,46 @@ class BadInput(CommandTest):
         for pair in ("lr=-1", "lr=1e9", "batch=0", "batch=-5", "batch=1.5", "clip=-1", "patience=-1", "hidden=0", "hidden=[8,-8]", "layers=0", "layers=-3", "lr=fast", "hidden=[]x"):
             with self.subTest(pair):
                 self.fit_refused(2, pair.split("=")[0], "good.csv", "--set", pair)
+        for arch, pairs in {
+            "nsf": ("bins=0", "bins=65", "bins=2.5", "box=0", "box=-1", "box=1e7", "order=sideways", "order=[0,1]"),
+            "nsf-coupling": ("bins=-1", "box=wide", "mask=thirds"),
+            "maf": ("bound=0", "bound=81", "order=[0,0,1]", "activation=relo", "base=studentt", "components=0"),
+            "iaf": ("layers=1025", "hidden=65537", "net=cnn", "order=reverse"),
+        }.items():
+            for pair in pairs:
+                with self.subTest(f"{arch}, {pair}"):
+                    self.fit_refused(2, pair.split("=")[0], "good.csv", "--arch", arch, "--set", pair)
+        for arch, pair in (("maf", "bins=8"), ("nsf", "bound=2"), ("maf", "mask=half"), ("nsf-coupling", "order=natural")):
+            self.fit_refused(2, f"unknown key '{pair.split('=')[0]}'", "good.csv", "--arch", arch, "--set", pair)
         self.fit_refused(2, "split", "good.csv", "--split", "0.5,0.6,0.7")
         self.fit_refused(2, "split", "good.csv", "--split", "half")
 
         self.fit_refused(2, "lr|must be 1e-12 to 10", "good.csv", "--set", "lr=11")
+
+    def test_a_box_that_excludes_the_data(self):
+        """Units of the flow: standardized columns, 0.62 of a normal's rows within 0.5, hence a third of them within 0.43, nearly none outside of 5."""
+        rng = np.random.default_rng(2)
+        x = rng.standard_normal((1000, 4))
+        x[:, 1] = 4.5  # constant: dropped, and columns behind it keep their names
+        x[:, 2] *= np.where(rng.random(1000) < 0.1, 12, 1)
+        write_csv(self.path("boxed.csv"), x, ["a", "k", "tail", "c"])
+        for arch in ("nsf", "nsf-coupling"):
+            few = ("--arch", arch, "--set", "hidden=8", "--epochs", 1, "-o", "model.rheo")
+            for box, column in ((0.05, "column 1 (a)"), (0.5, "column 1 (a)")):
+                self.refused(1, f"boxed.csv: {column}: |% of the training rows lie outside of the splines' box, [-{box}, {box}]|a larger box|--set box=", "fit", "boxed.csv", *few, "--set", f"box={box}")
+            self.refused(1, "column 4 (c)", "fit", "boxed.csv", *few, "--columns", "k,tail,c", "--context", "tail", "--set", "box=0.5")
+            self.refused(1, "column 1 (a)", "fit", "boxed.csv", *few, "--set", "components=2", "--set", "box=0.5")
+            warnings = {}
+            for box in (1, 1.5, 3.5, 5):
+                report = self.report("fit", "boxed.csv", "-o", "boxed.rheo", *few[:-2], "--set", f"box={box}")
+                warnings[box] = [w for w in report["warnings"] if "box" in w]
+            self.assertEqual([w.split(":")[0] for w in warnings[1]], ["column 1 (a)", "column 3 (tail)", "column 4 (c)"])
+            self.assertEqual(len(warnings[1.5]), 3)
+            share = float(warnings[1.5][2].split(": ")[1].split(" %")[0])
+            seen = (abs(x[:, 3] - x[:, 3].mean()) > 1.5 * x[:, 3].std()).mean()
+            self.assertAlmostEqual(share / 100, seen, delta=0.03)  # of the rows that are trained on
+            self.assertEqual(warnings[3.5] + warnings[5], [])
+        self.done("fit", "boxed.csv", "-o", "boxed.rheo", "--arch", "maf", "--set", "hidden=8", "--epochs", 1, "-q")
 
     def test_empty_names(self):
         self.refused(2, "'' is no file name", "fit", "", "-o", "new.rheo")

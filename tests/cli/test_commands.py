@@ -231,6 +231,36 @@ class Shapes(CommandTest):
         np.save(self.path("flat.npy"), table(500, 1).ravel())  # a 1-D array is one column
         self.assertEqual(self.report("score", "one.rheo", "flat.npy", "-q")["n"], 500)
 
+    def test_one_column_through_every_architecture(self):
+        np.save(self.path("one.npy"), table(500, 1))
+        np.save(self.path("two.npy"), np.column_stack([table(500, 1), np.arange(500) % 3]))
+        for arch in ("realnvp", "nice", "maf", "iaf", "nsf", "nsf-coupling"):
+            for base in ("normal", "student-t", "mixture"):
+                with self.subTest(f"{arch}, {base}"):
+                    small = ["--arch", arch, "--epochs", 3, "-q", "--set", f"base={base}", "--set", "hidden=8"]
+                    self.assertTrue(math.isfinite(self.report("fit", "one.npy", "-o", "one.rheo", *small)["val"]))
+                    self.assertTrue(self.report("check", "one.rheo", "one.npy", "-q")["ok"])
+                    self.assertTrue(math.isfinite(self.report("fit", "two.npy", "-o", "two.rheo", "--context", "2", *small)["val"]))
+                    self.assertTrue(self.report("check", "two.rheo", "two.npy", "-q")["ok"])
+
+    def test_heavy_tails(self):
+        """A Cauchy column, and one row of 1e30 besides: no fit diverges, and every row has a density or none, never NaN."""
+        rng = np.random.default_rng(3)
+        x = np.column_stack([rng.standard_cauchy(1200), rng.standard_normal(1200)])
+        np.save(self.path("cauchy.npy"), x)
+        x[7, 1] = 1e30
+        np.save(self.path("outlier.npy"), x)
+        for arch in ("realnvp", "maf", "iaf", "nsf", "nsf-coupling"):
+            for base in ("normal", "student-t"):
+                for data in ("cauchy.npy", "outlier.npy"):
+                    with self.subTest(f"{arch}, {base}, {data}"):
+                        report = self.report("fit", data, "-o", "heavy.rheo", "--arch", arch, "--set", f"base={base}", "--set", "hidden=2x16", "--set", "layers=3", "--epochs", 4, "-q")
+                        self.assertNotEqual(report["stopped"], "diverged")
+                        self.done("score", "heavy.rheo", data, "-o", "heavy.npy", "-q")
+                        log_prob = np.load(self.path("heavy.npy")).ravel()
+                        self.assertFalse(np.isnan(log_prob).any())
+                        self.assertGreater(np.isfinite(log_prob).mean(), 0.99)
+
     def test_ten_thousand_columns(self):
         rng = np.random.default_rng(1)
         np.save(self.path("wide.npy"), rng.standard_normal((60, 10000)).astype(np.float32))

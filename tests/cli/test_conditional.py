@@ -357,6 +357,9 @@ class Conditional(CommandTest):
             "NAME=VALUE": "c,colour=red",
         }.items():
             self.refused(2, words, *sample, "--context-values", values)
+        self.refused(2, "context values: c: 1e+300 is beyond the range of float32: use dtype f64", *sample, "--context-values", "c=1e300,colour=red")
+        self.put("beyond.csv", "c,colour\n1e300,red\n")
+        self.refused(1, "beyond.csv|line 2, column 1 (c)", *sample, "--context", "beyond.csv")
         self.refused(2, "'4' is no category of the fit's; there are 3, 5, 7", "sample", "numbers.rheo", "-n", 1, "-o", "out.csv", "--context-values", "2=0,3=4")
         self.done("sample", "numbers.rheo", "-n", 1, "-o", "by-number.csv", "--context-values", "2=0,3=5", "-q")
         self.refused(2, "is also the input", "sample", "model.rheo", "-n", 1, "--context", "test.csv", "-o", "test.csv")

@@ -85,6 +85,42 @@ ACTIVATIONS = {
 }
 
 
+log_gamma = np.vectorize(math.lgamma, otypes=[np.float64])
+
+
+def log_sum(x):
+    """log sum exp over the last axis"""
+    most = x.max(axis=-1, keepdims=True)
+    return np.log(np.exp(x - most).sum(axis=-1)) + most[..., 0]
+
+
+def rational_quadratic(spec, x, raw):
+    """Durkan et al. 2019, equations (4) and (5), linear tails. x [rows, m], raw [rows, m, 3 K - 1] -> y, log-slope."""
+    assert spec["tails"] == "linear"
+    k, b = spec["bins"], spec["box"]
+
+    def knots(v, least):
+        e = np.exp(v - v.max(axis=-1, keepdims=True))
+        ends = np.cumsum(least + (1 - k * least) * e / e.sum(axis=-1, keepdims=True), axis=-1)
+        ends = np.concatenate([np.zeros_like(ends[..., :1]), ends], axis=-1) * 2 * b - b
+        ends[..., -1] = b
+        return ends
+
+    at, to = knots(raw[..., :k], spec["min_width"]), knots(raw[..., k : 2 * k], spec["min_height"])
+    slope = np.ones_like(at)
+    slope[..., 1:-1] = spec["min_slope"] + np.logaddexp(0, raw[..., 2 * k :] + math.log(math.expm1(1 - spec["min_slope"])))
+    v = np.clip(x, -b, b)
+    i = np.minimum((at[..., 1:] <= v[..., None]).sum(axis=-1), k - 1)[..., None]
+    pick = lambda a, j: np.take_along_axis(a, j, axis=-1)[..., 0]
+    w, h, d0, d1 = pick(at, i + 1) - pick(at, i), pick(to, i + 1) - pick(to, i), pick(slope, i), pick(slope, i + 1)
+    s, t = h / w, (v - pick(at, i)) / w
+    below = s + (d1 + d0 - 2 * s) * t * (1 - t)
+    y = pick(to, i) + h * (s * t * t + d0 * t * (1 - t)) / below
+    log_slope = 2 * np.log(s) + np.log(d1 * t * t + 2 * s * t * (1 - t) + d0 * (1 - t) ** 2) - 2 * np.log(below)
+    inside = abs(x) <= b
+    return np.where(inside, y, x), np.where(inside, log_slope, 0.0)
+
+
 class Model:
     def __init__(self, path):
         meta, self.tensors = read(path)
@@ -113,6 +149,47 @@ class Model:
         for i in range(spec["blocks"]):
             h = h + self.dense(f"{name}.blocks.{i}.1", f(self.dense(f"{name}.blocks.{i}.0", f(h))))
         return self.dense(name + ".final", h)
+
+    def masked(self, spec, name, x, params):
+        """A masked network over sorted columns x [rows, d] -> [rows, d, params], by dense matrices: weights are stored without what the
+        masks cut off, row j of a matrix as its first reach(j) numbers. Units stand in order of their degrees."""
+        d, c, kind = x.shape[1], self.features.shape[1], spec["type"]
+        self.seen.add("masked " + kind)
+        if d == 1 and c == 0:
+            return np.broadcast_to(self.tensors[name + ".value"].reshape(d, params), (len(x), d, params))
+        degrees = np.arange(0 if c else 1, d)  # of a hidden unit: how many columns it may see; 0 wants a context
+        f = ACTIVATIONS[spec["activation"]]
+        self.seen.add(spec["activation"])
+
+        def spread(units):
+            return degrees[np.arange(units) * len(degrees) // units]
+
+        def layer(which, v, sees, inputs):
+            """sees [out], inputs [in]: the degrees on both sides; an output reads inputs of no higher degree, which stand first."""
+            reach = (inputs[None, :] <= sees[:, None]).sum(axis=1)
+            flat, matrix, at = self.tensors[f"{name}.{which}.weight"], np.zeros((len(sees), len(inputs))), 0
+            for j, n in enumerate(reach):
+                matrix[j, :n] = flat[at : at + n]
+                at += n
+            assert flat.shape == (at,)
+            return v @ matrix.T + self.tensors[f"{name}.{which}.bias"]
+
+        first = np.concatenate([np.zeros(c), 1 + np.arange(d)])  # a column counts itself: whoever sees i columns does not see column i
+        last = np.repeat(np.arange(d), params)
+        v = np.column_stack([self.features, x])
+        if kind == "mlp":
+            inputs = first
+            for i, units in enumerate(spec["hidden"]):
+                v = f(layer(i, v, spread(units), inputs))
+                inputs = spread(units)
+            v = layer(len(spec["hidden"]), v, last, inputs)
+        else:
+            units = spread(spec["hidden"])
+            h = layer("initial", v, units, first)
+            for i in range(spec["blocks"]):
+                h = h + layer(f"blocks.{i}.1", f(layer(f"blocks.{i}.0", f(h), units, units)), units, units)
+            v = layer("final", h, last, units)
+        return v.reshape(len(x), d, params)
 
     # ---- context: raw columns [rows, c] -> features: standardized numbers first, then categories ----
 
@@ -223,8 +300,12 @@ class Model:
     def transform(self, spec, name, x, keep):
         change = [j for j in range(x.shape[1]) if j not in keep]
         kind, m, y = spec["transform"]["type"], len(change), x.copy()
-        raw = np.broadcast_to(self.net(spec["net"], name + ".net", np.column_stack([x[:, keep], self.features])), (len(x), 2 * m if kind == "affine" else m))
+        params = {"affine": 2, "rqs": 3 * spec["transform"].get("bins", 0) - 1}.get(kind, 1)
+        raw = np.broadcast_to(self.net(spec["net"], name + ".net", np.column_stack([x[:, keep], self.features])), (len(x), params * m))
         self.seen.add(kind)
+        if kind == "rqs":
+            y[:, change], each = rational_quadratic(spec["transform"], x[:, change], raw.reshape(len(x), m, -1))
+            return y, each.sum(axis=1)
         if kind == "additive":
             y[:, change] += raw
             return y, 0.0
@@ -232,33 +313,94 @@ class Model:
         y[:, change] = y[:, change] * np.exp(s) + (raw[:, m:] if kind == "affine" else 0.0)
         return y, s.sum(axis=1)
 
+    def sorted_columns(self, spec, d):
+        order = spec["order"]
+        self.seen.add("order " + (order if isinstance(order, str) else "list"))
+        return {"natural": np.arange(d), "reversed": np.arange(d)[::-1]}[order] if isinstance(order, str) else np.array(order)
+
+    def params(self, transform):
+        return 2 if transform["type"] == "affine" else 3 * transform["bins"] - 1
+
+    def elements(self, transform, x, raw):
+        """x [rows, m], raw [rows, m, params] -> y, log-slopes [rows, m]."""
+        self.seen.add(transform["type"])
+        if transform["type"] == "rqs":
+            return rational_quadratic(transform, x, raw)
+        s = transform["bound"] * np.tanh(raw[:, :, 0] / transform["bound"])
+        return x * np.exp(s) + raw[:, :, 1], s
+
+    def part_autoregressive(self, spec, name, x):
+        order, t = self.sorted_columns(spec, x.shape[1]), spec["transform"]
+        y, each = self.elements(t, x[:, order], self.masked(spec["net"], name + ".net", x[:, order], self.params(t)))
+        out = np.empty_like(y)
+        out[:, order] = y
+        return out, each.sum(axis=1)
+
+    def part_inverse(self, spec, name, y):
+        """Of an affine autoregressive part, one column after the other."""
+        spec, name = spec["part"], name + ".part"
+        assert spec["type"] == "autoregressive" and spec["transform"]["type"] == "affine"
+        order, t = self.sorted_columns(spec, y.shape[1]), spec["transform"]
+        x, ladj = np.zeros_like(y), 0.0
+        for i, column in enumerate(order):
+            raw = self.masked(spec["net"], name + ".net", x[:, order], self.params(t))[:, i : i + 1]
+            shift, s = self.elements(t, np.zeros((len(y), 1)), raw)
+            x[:, column] = ((y[:, column, None] - shift) * np.exp(-s))[:, 0]
+            ladj = ladj - s[:, 0]
+        return x, ladj
+
     # ---- bases ----
 
-    def base(self, spec, z):
-        d, ladj, t = z.shape[1], 0.0, self.tensors
-        self.seen.add(spec["type"])
+    def base(self, spec, name, z):
+        d, ladj, t = z.shape[1], 0.0, lambda leaf: self.tensors[f"{name}.{leaf}"]
+        self.seen.add("base " + spec["type"])
+        if spec["type"] == "student-t":
+            nu = 0.5 + np.logaddexp(0, t("df"))
+            at_0 = log_gamma((nu + 1) / 2) - log_gamma(nu / 2) - 0.5 * np.log(nu * math.pi)
+            return (at_0 - (nu + 1) / 2 * np.log1p(z * z / nu)).sum(axis=1)
+        if spec["type"] == "mixture":
+            logits, scales = t("logits"), t("log_scales")
+            away = (z[:, None, :] - t("means")) * np.exp(-scales)
+            each = logits - log_sum(logits) - scales.sum(axis=1) - 0.5 * (away * away).sum(axis=2)
+            return log_sum(each) - 0.5 * d * math.log(2 * math.pi)
         if spec["type"] == "full-normal":
-            log_diagonal = spec["bound"] * np.tanh(t["base.log_diagonal"] / spec["bound"])
+            log_diagonal = spec["bound"] * np.tanh(t("log_diagonal") / spec["bound"])
             a = np.diag(np.exp(log_diagonal))
             if d > 1:
-                a[np.tril_indices(d, -1)] = t["base.lower"]
-            z, ladj = (z - t["base.mean"]) @ a.T, log_diagonal.sum()
+                a[np.tril_indices(d, -1)] = t("lower")
+            z, ladj = (z - t("mean")) @ a.T, log_diagonal.sum()
         elif spec.get("learn"):
-            z, ladj = (z - t["base.mean"]) * np.exp(-t["base.log_scale"]), -t["base.log_scale"].sum()
+            z, ladj = (z - t("mean")) * np.exp(-t("log_scale")), -t("log_scale").sum()
         return -0.5 * (d * math.log(2 * math.pi) + (z * z).sum(axis=1)) + ladj
+
+    # ---- flows, and mixtures of them ----
+
+    def density(self, spec, prefix, x):
+        y, before = self.part_chain(None, prefix + "preprocess", x, spec["preprocess"])
+        z, inside = self.part(spec["flow"], prefix + "flow", y)
+        return self.base(spec["base"], prefix + "base", z) + before + inside
+
+    def mixture(self, spec, x):
+        y, before = self.part_chain(None, "preprocess", x, spec["preprocess"])
+        weights, used, each = spec["weights"], self.used, []
+        self.seen.add("mixture of flows")
+        weights = np.log(weights) if isinstance(weights, list) else self.tensors["mixture.logits"] if weights == "learned" else np.zeros(len(spec["mixture"]))
+        for k, one in enumerate(spec["mixture"]):
+            self.used = used  # all read the same noise
+            each.append(self.density(one, f"mixture.{k}.", y))
+        return log_sum(np.column_stack(each) + weights - log_sum(weights)) + before
 
     def log_prob(self, rows, arithmetic=None):
         """rows [n, columns + context] -> log p [n]. arithmetic "f32": inputs as a float32 run gets them."""
         rows, d = np.asarray(rows, np.float64).reshape(len(rows), -1), self.spec["columns"]
-        steps = [c for p in self.spec["preprocess"] if p["type"] == "dequantize" for c in p.get("columns", range(d))]
+        parts = self.spec["preprocess"] + [p for one in self.spec.get("mixture", [])[:1] for p in one["preprocess"]]
+        steps = [c for p in parts if p["type"] == "dequantize" for c in p.get("columns", range(d))]
         self.noise, self.used = uniforms(rows, len(steps)), 0
         if (arithmetic or self.dtype) == "f32":
             rows = rows.astype(np.float32).astype(np.float64)
             self.noise = np.minimum(self.noise, 1 - 2.0**-24).astype(np.float32).astype(np.float64)
         self.features = self.encode(rows[:, d:])
-        y, before = self.part_chain(None, "preprocess", rows[:, :d], self.spec["preprocess"])
-        z, inside = self.part(self.spec["flow"], "flow", y)
-        return self.base(self.spec["base"], z) + before + inside
+        return self.mixture(self.spec, rows[:, :d]) if "mixture" in self.spec else self.density(self.spec, "", rows[:, :d])
 
 
 def main(args):

@@ -16,6 +16,14 @@
 /* Parameters for several chunks. */
 #define SPEC_WIDE SPEC_FLOW("", SPEC_AFFINE("80,80") ",{\"type\":\"permutation\"}," SPEC_AFFINE("80,80"), SPEC_NORMAL)
 /* A bound, not a density: rows are read with noise. */
-#define SPEC_NOISY    SPEC_FLOW("{\"type\":\"dequantize\"}", SPEC_AFFINE("16") ",{\"type\":\"permutation\"}," SPEC_AFFINE("16"), SPEC_NORMAL)
+#define SPEC_NOISY SPEC_FLOW("{\"type\":\"dequantize\"}", SPEC_AFFINE("16") ",{\"type\":\"permutation\"}," SPEC_AFFINE("16"), SPEC_NORMAL)
+/* Autoregressive parts, splines, a learned base. */
+#define SPEC_MASKED                                                                                                                        \
+  SPEC_FLOW(                                                                                                                               \
+      "",                                                                                                                                  \
+      "{\"type\":\"autoregressive\",\"order\":[2,0,1],\"transform\":{\"type\":\"rqs\",\"bins\":4},\"net\":{\"hidden\":[6]}},"              \
+      "{\"type\":\"inverse\",\"part\":{\"type\":\"autoregressive\",\"graph\":[[],[0],[0]],\"net\":{\"type\":\"residual\",\"hidden\":5}}}," \
+      "{\"type\":\"elementwise\",\"transform\":{\"type\":\"mixture-of-logistics\",\"components\":3}}",                                     \
+      "{\"type\":\"student-t\"}")
 #define SPEC_GAUSSIAN SPEC_FLOW("", "", "{\"type\":\"full-normal\"}")
 #endif

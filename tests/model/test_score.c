@@ -26,7 +26,7 @@ static rh_model *shaken(const char *spec, int real_bytes) {
 
 static void rows_do_not_see_each_other(void **state) {
   (void)state;
-  static const char *const specs[] = {SPEC_COUPLING, SPEC_NOISY};
+  static const char *const specs[] = {SPEC_COUPLING, SPEC_NOISY, SPEC_MASKED};
   toy *t = toy_make(1, N, 3);
   for (size_t i = 0; i < RH_COUNT_OF(specs); i++)
     for (int64_t draws = 1; draws <= 5; draws += 4)
