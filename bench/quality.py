@@ -20,7 +20,7 @@ SEEDS = {"miniboone_reduced": 10, "parkinsons_clean": 10}  # where a fit takes s
 SIZES = {"realnvp": {"layers": 8, "hidden": [128, 128], "activation": "relu"}, "maf": {"layers": 5, "hidden": [128, 128], "activation": "relu"},
          "nsf-coupling": {"layers": 5, "hidden": [128, 128], "activation": "relu", "bins": 8, "box": 5}, "nsf": {"layers": 5, "hidden": [128, 128], "activation": "relu", "bins": 8, "box": 5}}
 # What the options of rheo fit must say so that it builds the flow of problems.py: which columns are kept, and no layers between.
-ALIKE = {"realnvp": {"mask": "alternating", "permute": "none"}, "nsf-coupling": {"mask": "alternating", "permute": "none"}, "maf": {}, "nsf": {}}
+ALIKE = {"realnvp": {"mask": "alternating", "permute": "none"}, "nsf-coupling": {"mask": "stripes", "permute": "none"}, "maf": {}, "nsf": {}}
 BOUND = {"miniboone_reduced": 1}  # of the log-scales, on both sides: the best of 1 and 2 on validation rows; 2 for the others
 RECIPE = {"lr": 1e-3, "lr_floor": 0.01, "warmup": 100, "clip": 5, "ema": 0.999, "batch": 256, "beta2": 0.99}
 

@@ -5,11 +5,11 @@
 #include "density/architectures.h"
 
 enum { HIDDEN = 16 };
-enum { ALTERNATING, HALF, RANDOM_MASK };
+enum { ALTERNATING, HALF, RANDOM_MASK, STRIPES };
 enum { TURNING, NATURAL, RANDOM_LAYER };
 enum { NONE, REVERSE, RANDOM_ORDER };
 enum { MLP, RESIDUAL };
-static const char *const net_names[] = {"mlp", "residual", NULL}, *const mask_names[] = {"alternating", "half", "random", NULL},
+static const char *const net_names[] = {"mlp", "residual", NULL}, *const mask_names[] = {"alternating", "half", "random", "stripes", NULL},
                          *const order_names[] = {"alternating", "natural", "random", NULL},
                          *const permute_names[] = {"none", "reverse", "random", NULL},
                          *const init_names[] = {"zero", "small", "scaled", NULL},
@@ -101,7 +101,8 @@ static json_t *seeded(json_t *spec, int64_t seed) {
 }
 
 static json_t *coupling_spec(const stack *s, int64_t i) {
-  const char *mask = s->mask == RANDOM_MASK ? "random" : s->mask == ALTERNATING && i % 2 ? "swap" : "half";
+  static const char *const masks[][2] = {{"half", "swap"}, {"half", "half"}, {"random", "random"}, {"odd", "even"}};
+  const char *mask = masks[s->mask][i % 2];
   json_t *spec = json_pack("{s:s, s:s, s:o, s:o}", "type", "coupling", "mask", mask, "transform", transform_spec(s), "net", net_spec(s));
   return s->mask == RANDOM_MASK ? seeded(spec, i) : spec;
 }
