@@ -51,7 +51,7 @@ def fit_torch(table, seed, options, out):
 def fit_rheo(table, seed, options, out):
     files, rheo = paths(table), os.path.join(options.build, "rheo")
     model = out + ".rheo"
-    settings = dict(RECIPE, **SIZES[options.arch], **ALIKE[options.arch], lu=False, actnorm=False, optimizer="adam", patience=0)
+    settings = dict(RECIPE, **SIZES[options.arch], **ALIKE[options.arch], lu=False, actnorm=False, base="normal", optimizer="adam", patience=0)
     if options.arch in ("realnvp", "maf"):
         settings["bound"] = BOUND.get(table, 2)
     if options.init == "he":

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Which part of rheo makes a fit robust? Settings (base, tails, box, ...) x tables x seeds, all fitted by the command: test mean, its standard error, and what the worst rows take of it."""
+"""Which part of rheo makes a fit robust? Settings (base, tails, box, ...) x tables x seeds, all fitted by the command: means of the validation and test rows, and what the worst rows take of them."""
 import argparse
 import itertools
 import os
@@ -14,70 +14,81 @@ import peers  # noqa: E402
 import quality  # noqa: E402
 
 WORST = 10  # rows
-# name -> architecture and what --set says; the first is what the others are measured against
-SETTINGS = {
-    "realnvp": ("realnvp", {}),
-    "realnvp, full-normal base": ("realnvp", {"base": "full-normal"}),
-    "realnvp, student base": ("realnvp", {"base": "student"}),
-    "realnvp, bound 1": ("realnvp", {"bound": 1}),
-    "realnvp, no weight decay": ("realnvp", {"weight_decay": 0}),
-    "nsf-coupling, box 3": ("nsf-coupling", {"box": 3}),
-    "nsf-coupling, box 5": ("nsf-coupling", {"box": 5}),
-    "nsf-coupling, box 8": ("nsf-coupling", {"box": 8}),
-    "nsf-coupling, box 5, student base": ("nsf-coupling", {"box": 5, "base": "student"}),
-    "maf": ("maf", {}),
-    "maf, student base": ("maf", {"base": "student"}),
-    "nsf": ("nsf", {}),
-}
+# the architecture and what --set says
+SETTINGS = [
+    "realnvp",
+    "realnvp base=student-t",
+    "maf",
+    "maf base=student-t",
+    "nsf-coupling",
+    "nsf-coupling base=student-t",
+    "nsf",
+    "nsf base=student-t",
+    "nsf box=3",
+    "nsf box=10",
+    "nsf lu=false",
+    "nsf lu=false actnorm=true",
+    "nsf lu=false permute=random",
+    "nsf base=mixture",
+]
 
 
-def densities(table, name, seed, options, folder):
-    """Log-densities of the test rows by one fit."""
+def densities(table, setting, seed, options, folder):
+    """Log-densities of the validation and the test rows by one fit, its epochs, and its seconds of processor time: other load makes those of the clock say little."""
     files, rheo = quality.paths(table), os.path.join(options.build, "rheo")
-    arch, settings = SETTINGS[name]
+    arch, *settings = setting.split()
+    ends = {name: getattr(options, name) for name in ("epochs", "time")}
+    ends.update(pair.split("=") for pair in settings if pair.split("=")[0] in ends)
     model, out = (os.path.join(folder, "fit" + end) for end in (".rheo", ".npy"))
     command = [rheo, "fit", files["train"], "--val", files["val"], "--handle", "none", "--arch", arch, "-o", model, "--seed", str(seed), "--threads", str(options.threads), "-q", "--json"]
-    if options.epochs:
-        command += ["--epochs", str(options.epochs)]
-    for key, value in settings.items():
-        command += ["--set", "%s=%s" % (key, value)]
-    quality.run(command)
-    quality.run([rheo, "score", model, files["test"], "-o", out, "--threads", str(options.threads), "-q", "--json"])
-    return np.load(out).ravel().astype(np.float64)
+    for name, value in ends.items():
+        command += ["--" + name, str(value)] if value else []
+    for pair in settings:
+        command += ["--set", pair] if pair.split("=")[0] not in ends else []
+    before = os.times().children_user
+    epochs, spent = quality.run(command).get("epochs", 0), os.times().children_user - before
+    found = []
+    for part in ("val", "test"):
+        quality.run([rheo, "score", model, files[part], "-o", out, "--threads", str(options.threads), "-q", "--json"])
+        found.append(np.load(out).ravel().astype(np.float64))
+    return found, epochs, spent
 
 
-def row(table, name, by_seed):
-    """A line of the table; by_seed [seeds, rows]. The worst rows' cost: how much lower the mean is because of them."""
-    each = by_seed.mean(0)
-    means = by_seed.mean(1)
-    over_seeds = quality.standard_error(means) if len(means) > 1 else 0.0
-    error = float(np.hypot(quality.standard_error(each), over_seeds))
+def summary(by_seed):
+    """Of by_seed [seeds, rows]: mean, standard error over rows and seeds, the worst row, and how much lower the mean is because of the worst rows."""
+    each, means = by_seed.mean(0), by_seed.mean(1)
+    error = float(np.hypot(quality.standard_error(each), quality.standard_error(means) if len(means) > 1 else 0.0))
     order = np.sort(each)
-    cost = order[WORST:].mean() - each.mean()
     deficit = np.median(each) - order
-    share = deficit[:WORST].sum() / deficit[deficit > 0].sum()
-    return "| %s | %s | %d | %.4f | %.4f | %.1f | %.4f | %.0f %% |" % (table, name, len(means), means.mean(), error, order[0], cost, 100 * share)
+    return means.mean(), error, by_seed.min(), order[WORST:].mean() - each.mean(), 100 * deficit[:WORST].sum() / deficit[deficit > 0].sum()
+
+
+def row(table, setting, fits):
+    val, test = (summary(np.array([found[part] for found, _, _ in fits])) for part in (0, 1))
+    epochs, spent = (np.mean([fit[i] for fit in fits]) for i in (1, 2))
+    return "| %s | %s | %d | %.0f | %.0f | %.3f | %.3f | %.0f | %.3f | %.3f | %.3f | %.0f | %.3f | %.0f %% |" % ((table, setting, len(fits), epochs, spent) + val[:4] + test)
 
 
 def main():
     parser = argparse.ArgumentParser(prog="bench/robust.py", description=__doc__)
     parser.add_argument("--table", action="append", choices=list(quality.TABLES))
-    parser.add_argument("--setting", action="append", choices=list(SETTINGS))
+    parser.add_argument("--setting", action="append", help="such as 'nsf base=student-t box=8 epochs=40'; repeatable")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, help="default: rheo's own")
+    parser.add_argument("--time", help="of one fit, such as 30s")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--build", default="build", metavar="DIR")
     options = parser.parse_args()
-    print("Log-densities of the test rows, nats a row, units of the file. Standard error: over rows and seeds. Cost: how much the mean loses by the %d worst rows; share: of all that "
-          "rows lie below the median.\n" % WORST)
-    print("| table | setting | seeds | test mean | standard error | worst row | cost of the worst %d | their share |\n|---|---|---|---|---|---|---|---|" % WORST)
+    print("Log-densities, nats a row, units of the file. Standard error: over rows and seeds. Cost: how much the mean loses by the %d worst rows; share: of all that "
+          "test rows lie below the median.\n" % WORST)
+    print("| table | setting | seeds | epochs | cpu s | val mean | error | worst row | cost of %d | test mean | error | worst row | cost of %d | share |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|---|" % (WORST, WORST))
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
-        for table, name in itertools.product(options.table or quality.TABLES, options.setting or SETTINGS):
+        for table, setting in itertools.product(options.table or quality.TABLES, options.setting or SETTINGS):
             try:
-                print(row(table, name, np.array([densities(table, name, seed, options, folder) for seed in options.seeds])), flush=True)
+                print(row(table, setting, [densities(table, setting, seed, options, folder) for seed in options.seeds]), flush=True)
             except peers.Failure as failure:  # one setting that fails leaves the others standing
-                peers.say("%s, %s: %s" % (table, name, failure))
+                peers.say("%s, %s: %s" % (table, setting, failure))
                 failed = 1
     return failed
 

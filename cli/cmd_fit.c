@@ -25,7 +25,7 @@ static const arg_option options[] = {
     {.name = "arch",
      .kind = ARG_TEXT,
      .value = "NAME",
-     .help = "The architecture: nsf, nsf-coupling, maf, iaf, realnvp, nice, or auto (default), which goes by the table's width and size."},
+     .help = "The architecture: nsf, nsf-coupling, maf, iaf, realnvp, nice, or auto (default), which goes by the table's width."},
     {.name = "set",
      .kind = ARG_PAIR,
      .value = "KEY=VALUE",

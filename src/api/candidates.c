@@ -15,6 +15,8 @@ static const struct {
     /* Of RealNVPs at equal time (30 s on UCI tables of 10 and 19 columns) the only one within two standard errors of the defaults; smooth
      * activations, residual nets and wider ones lost a nat. */
     {{"realnvp-deep", "realnvp", "{\"layers\": 16}"}, 2, 128},
+    /* 0.7 and 0.3 nats better than the default box of 5 on two of four UCI tables, 0.3 and 0.8 worse on the others: only a try tells. */
+    {{"nsf-tight", "nsf", "{\"box\": 3}"}, 1, 128},
 };
 
 enum { ALL_MOST = 64 };

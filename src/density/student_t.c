@@ -1,6 +1,6 @@
 /* Independent Student-t in each column, the degrees of freedom learned: heavy tails that a flow cannot make of a normal (Jaini et al. 2020,
  * theorem 4; Alexanderson & Henter 2020). nu = 0.5 + softplus(raw). Leaves prefix.df (the raw numbers, unless learn is false), and with
- * affine prefix.mean, prefix.log_scale. */
+ * affine prefix.mean, prefix.log_scale, the means started `spread` apart, so that the components of a mixture of flows differ. */
 #include <math.h>
 
 #include "base/memory.h"
@@ -40,10 +40,12 @@ static rh_status student_create(rh_base *b, const rh_build *build, rh_spec *spec
     rh_spec_set(spec, "df", json_real(DF_START));
   t->learn = rh_spec_bool(spec, "learn", true);
   t->affine = rh_spec_bool(spec, "affine", false);
+  const double spread = t->affine ? rh_spec_real(spec, "spread", 0, 0, 100) : 0;
+  const rh_init apart = {spread > 0 ? RH_INIT_NORMAL : RH_INIT_CONSTANT, spread, NULL};
   RH_TRY(rh_spec_status(spec));
   if (t->learn) RH_TRY(add_df(t, build));
   if (!t->affine) return RH_OK;
-  RH_TRY(rh_leaf_add(build->leaves, RH_PARAM, b->shape, zero, false, &t->mean, "%s.mean", build->prefix));
+  RH_TRY(rh_leaf_add(build->leaves, RH_PARAM, b->shape, apart, false, &t->mean, "%s.mean", build->prefix));
   return rh_leaf_add(build->leaves, RH_PARAM, b->shape, zero, false, &t->log_scale, "%s.log_scale", build->prefix);
 }
 

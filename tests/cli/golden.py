@@ -1,6 +1,7 @@
 """The densities of a model file in NumPy and float64, from the file alone: an independent reading of its format, its specification and its
 mathematics. usage: golden.py MODEL ROWS.npy prints log p of every row."""
 import json
+import math
 import struct
 import sys
 
@@ -172,6 +173,11 @@ class Model:
             log_diagonal = bound(self["base.log_diagonal"], spec["bound"])
             z = (z - self["base.mean"]) @ self.triangle("base.lower", z.shape[1], True, np.exp(log_diagonal)).T
             extra = log_diagonal.sum()
+        elif spec["type"] == "student-t":
+            lgamma = np.vectorize(math.lgamma)
+            nu = 0.5 + np.logaddexp(0, self["base.df"])
+            each = lgamma((nu + 1) / 2) - lgamma(nu / 2) - 0.5 * np.log(nu * np.pi) - (nu + 1) / 2 * np.log1p(z * z / nu)
+            return each.sum(axis=1)
         elif spec.get("learn"):
             s = self["base.log_scale"]
             z, extra = (z - self["base.mean"]) * np.exp(-s), -s.sum()

@@ -299,7 +299,7 @@ class BadInput(CommandTest):
         self.fit_refused(2, "zzzz|layers|hidden|those of the training|lr, |batch", "good.csv", "--set", "zzzz=8")
         for key, meant in {"batch_size": "batch", "batchsize": "batch", "learning_rate": "lr", "hidden_size": "hidden"}.items():
             self.fit_refused(2, f"unknown key '{key}', did you mean '{meant}'?", "good.csv", "--set", f"{key}=8")
-            self.fit_refused(2, f"unknown key '{key}', did you mean '{meant}'?", "good.csv", "--set", "mask=half", "--set", f"{key}=8")
+            self.fit_refused(2, f"unknown key '{key}', did you mean '{meant}'?", "good.csv", "--arch", "realnvp", "--set", "mask=half", "--set", f"{key}=8")
         self.fit_refused(2, "relnvp|realnvp", "good.csv", "--arch", "relnvp")
 
     def test_absurd_numbers(self):

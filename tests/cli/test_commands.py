@@ -26,7 +26,7 @@ class Commands(CommandTest):
         for key in ("val", "test", "epochs", "seconds", "skipped_steps"):
             self.assertIn(key, self.fit)
         self.assertEqual(self.fit["skipped_steps"], 0)
-        self.assertEqual(self.fit["arch"], "realnvp")
+        self.assertEqual(self.fit["arch"], "nsf")
         # Better than the best normal density of these columns, on rows that it has not seen.
         d = self.x.shape[1]
         normal = -0.5 * (d * (1 + math.log(2 * math.pi)) + np.linalg.slogdet(np.cov(self.x.T))[1])
@@ -144,7 +144,7 @@ class Commands(CommandTest):
         self.assertGreater(plan["block_rows"], 0)
         self.assertGreater(plan["flops_row"], 0)
         text = self.done("info", "model.rheo", "--plan").stdout.decode()
-        for word in ("rows", "bytes", "parameters", "realnvp"):
+        for word in ("rows", "bytes", "parameters", "nsf"):
             self.assertIn(word, text)
         self.assertGreater(len(self.done("info", "model.rheo", "--plan", "--nodes").stdout), len(text))
 
@@ -296,7 +296,7 @@ class Shapes(CommandTest):
         self.assertTrue((s[:, 4] == s[:, 0]).all())
         self.assertTrue((s[:, 6] == np.floor(s[:, 6])).all())
         self.assertGreater(np.isin(s[:, 6], [0, 1, 2, 3]).mean(), 0.8)
-        self.assertTrue((s[:, 7] >= 0).all())
+        self.assertTrue((s[:, 7] >= -1e-3).all())  # the bound is taken from the rows: a little below their least
 
     def test_bits_per_dim(self):
         rng = np.random.default_rng(3)

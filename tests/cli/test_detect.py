@@ -52,7 +52,7 @@ class Detect(CommandTest):
 
     def test_p_values_are_conformal(self):
         """With a model: ranks among the rows given, by each score."""
-        self.done("fit", "normal.npy", "-o", "m.rheo", *FIT)
+        self.done("fit", "normal.npy", "-o", "m.rheo", "--arch", "realnvp", "--set", "base=normal", *FIT)
         held_out = table(150, 3, seed=9)
         np.save(self.path("held.npy"), held_out)
         for by in SCORES:

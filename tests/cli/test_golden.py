@@ -8,6 +8,7 @@ from command import CommandTest, table
 
 MODELS = {
     "realnvp": [],
+    "realnvp, normal base": ["--set", "base=normal"],
     "realnvp, reversed": ["--set", "lu=false", "--set", "permute=reverse", "--set", "actnorm=true", "--set", "mask=half"],
     "realnvp, random": ["--set", "mask=random", "--set", "permute=random", "--set", "base=full-normal", "--set", "bound=2"],
     "nice": ["--arch", "nice"],
@@ -32,7 +33,7 @@ class Golden(CommandTest):
             np.save(cls.path(name + ".npy"), values)
 
     def compare(self, data, args, dtype, absolute):
-        self.done("fit", data + ".npy", "-o", "model.rheo", "--epochs", 4, "--dtype", dtype, "-q", "--set", "hidden=2x16", *args)
+        self.done("fit", data + ".npy", "-o", "model.rheo", "--epochs", 4, "--dtype", dtype, "-q", "--set", "hidden=2x16", *([] if "--arch" in args else ["--arch", "realnvp"]), *args)
         self.done("score", "model.rheo", data + ".npy", "-o", "logp.npy", "-q")
         ours = np.load(self.path("logp.npy")).ravel().astype(np.float64)
         theirs = golden.Model(self.path("model.rheo")).log_prob(self.tables[data])

@@ -16,7 +16,7 @@ class Meaning(CommandTest):
         cls.dice[:, 1] = (cls.dice[:, 0] + rng.integers(0, 2, 600)) % 6
         bounded = np.column_stack([rng.random(500), rng.standard_normal(500)])
         write_csv(cls.path("bounded.csv"), bounded)
-        cls.done("fit", "bounded.csv", "-o", "bounded.rheo", "--steps", "60", "-q")
+        cls.done("fit", "bounded.csv", "-o", "bounded.rheo", "--arch", "realnvp", "--set", "base=normal", "--steps", "60", "-q")
 
     def bits(self, unit):
         write_csv(self.path("dice.csv"), self.dice * unit)

@@ -20,8 +20,8 @@ class Mixtures(CommandTest):
         for name, extra in {
             "one": ["--seed", "1"],
             "two": ["--arch", "nice", "--seed", "2"],
-            "mix": ["--set", "components=3", "--steps", "800"],
-            "plain": ["--steps", "800"],
+            "mix": ["--arch", "realnvp", "--set", "components=3", "--steps", "800"],
+            "plain": ["--arch", "realnvp", "--steps", "800"],
             "f64": ["--dtype", "f64", "--handle", "none"],
         }.items():
             cls.done("fit", "t.csv", "-o", name, *SMALL, *(extra if "--steps" in extra else [*extra, "--steps", "100"]))

@@ -150,7 +150,8 @@ static void samples_carry_their_log_density(void **state) {
 static void densities_integrate_to_one(void **state) {
   (void)state;
   enum { SIDE = 600 };
-  rig r = make_arch("realnvp", "{\"layers\":3,\"hidden\":[6],\"activation\":\"tanh\",\"init\":\"scaled\"}", 2, 0, 0, 8, 0.15);
+  rig r = make_arch("realnvp", "{\"layers\":3,\"hidden\":[6],\"activation\":\"tanh\",\"init\":\"scaled\",\"base\":\"normal\"}", 2, 0, 0, 8,
+                    0.15);
   double *x = malloc(2 * SIDE * SIDE * sizeof *x), *lp = malloc(SIDE * SIDE * sizeof *lp), total = 0;
   const double half = 25, cell = 2 * half / SIDE;
   for (int i = 0; i < SIDE * SIDE; i++) {
@@ -166,18 +167,24 @@ static void densities_integrate_to_one(void **state) {
 
 static void extreme_rows(void **state) {
   (void)state;
-  static const char *const archs[] = {"realnvp", "nice", "maf", "iaf", "nsf", "nsf-coupling"};
+  static const char *const archs[] = {"realnvp", "nice", "maf", "iaf", "nsf", "nsf-coupling"},
+                           *const options[] = {"{\"layers\":3,\"init\":\"scaled\",\"base\":\"normal\"}",
+                                               "{\"layers\":3,\"init\":\"scaled\"}"};
   for (int a = 0; a < 6; a++)
-    for (int real = 4; real <= 8; real += 4) {
-      rig r = make_arch(archs[a], "{\"layers\":3,\"init\":\"scaled\"}", 3, 0, 0, real, 0.05);
-      const double x[15] = {0, 0, 0, 1e6, -1e6, 1e6, -1e12, 1e3, 1e-30, 1e30, 1e30, -1e30, 3e38, -3e38, 3e38};
-      double got[5];
-      score(&r, 5, x, NULL, NULL, got);
-      for (int i = 0; i < 3; i++) assert_true(isfinite(got[i]));
-      for (int i = 3; i < 5; i++)
-        assert_true(!(got[i] > -1e20)); /* no density there; overflow may leave NaN, which scoring takes as -inf */
-      drop(&r);
-    }
+    for (int real = 4; real <= 8; real += 4)
+      for (int o = 0; o < 2; o++) {
+        rig r = make_arch(archs[a], options[o], 3, 0, 0, real, 0.05);
+        const double x[15] = {0, 0, 0, 1e6, -1e6, 1e6, -1e12, 1e3, 1e-30, 1e30, 1e30, -1e30, 3e38, -3e38, 3e38};
+        double got[5];
+        score(&r, 5, x, NULL, NULL, got);
+        for (int i = 0; i < 3; i++) assert_true(isfinite(got[i]));
+        if (o)
+          assert_true(got[2] > -1e4); /* the default base's tails: far out is unlikely, not impossible */
+        else
+          for (int i = 3; i < 5; i++)
+            assert_true(!(got[i] > -1e20)); /* no density there; overflow may leave NaN, which scoring takes as -inf */
+        drop(&r);
+      }
 }
 
 /* ---- starts ---- */
@@ -235,7 +242,7 @@ static void architectures_start_as_the_identity(void **state) {
     for (size_t w = 0; w < RH_COUNT_OF(widths); w++)
       for (size_t n = 0; n < RH_COUNT_OF(rows); n++) {
         const int64_t d = widths[w];
-        rig r = make_arch(names[a], NULL, d, 0, rows[n], 8, 0);
+        rig r = make_arch(names[a], "{\"base\":\"normal\"}", d, 0, rows[n], 8, 0);
         double *x = probe_random(3 * d, 1, -2, 2), got[3];
         score(&r, 3, x, NULL, NULL, got);
         for (int i = 0; i < 3; i++) {
@@ -269,10 +276,10 @@ static void full_specifications_make_the_same(void **state) {
 /* The benchmark's RealNVP: couplings of alternating halves and nothing else, dense layers as PyTorch has them. */
 static void the_plain_realnvp(void **state) {
   (void)state;
-  rig r = make_arch("realnvp", "{\"layers\":10,\"hidden\":[256,256],\"lu\":false}", 6, 0, 0, 4, 0);
+  rig r = make_arch("realnvp", "{\"layers\":10,\"hidden\":[256,256],\"lu\":false,\"base\":\"normal\"}", 6, 0, 0, 4, 0);
   assert_int_equal(r.flow->leaves.params, 683580);
   drop(&r);
-  r = make_arch("realnvp", "{\"layers\":8,\"hidden\":[64,64],\"lu\":false}", 2, 0, 0, 4, 0);
+  r = make_arch("realnvp", "{\"layers\":8,\"hidden\":[64,64],\"lu\":false,\"base\":\"normal\"}", 2, 0, 0, 4, 0);
   assert_int_equal(r.flow->leaves.params, 35344);
   assert_string_equal(r.flow->leaves.leaf[0].name, "flow.0.net.0.weight");
   assert_int_equal(r.flow->leaves.leaf[0].shape.dim[0], 64);
@@ -312,7 +319,7 @@ static void errors_are_named(void **state) {
   } archs[] = {{"relanvp", NULL, "did you mean 'realnvp'"},
                {"glow", NULL, "there are: auto, nsf, nsf-coupling, maf, iaf, realnvp, nice"},
                {"realnvp", "{\"layerz\":3}", "realnvp: unknown key 'layerz', did you mean 'layers'?"},
-               {"auto", "{\"layers\":0}", "realnvp.layers"},
+               {"auto", "{\"layers\":0}", "nsf.layers"},
                {"nice", "{\"bound\":3}", "unknown key 'bound'"},
                {"realnvp", "{\"net\":\"residual\",\"hidden\":[64,64]}", "realnvp.hidden"},
                {"realnvp", "{\"mask\":\"third\"}", "realnvp.mask"},

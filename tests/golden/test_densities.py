@@ -93,7 +93,7 @@ class Golden(CommandTest):
         for name, table, options in FITS:
             for dtype in ("f64", "f32"):
                 file = f"{name}-{dtype}.rheo"
-                cls.done("fit", f"{table}-train.npy", "-o", file, "--steps", 30, "--threads", 1, "--dtype", dtype, "--seed", 3, "-q", *options)
+                cls.done("fit", f"{table}-train.npy", "-o", file, "--steps", 30, "--threads", 1, "--dtype", dtype, "--seed", 3, "-q", "--arch", "realnvp", "--set", "base=normal", *options)
                 cls.model[name, dtype] = (file, table)
 
     def score(self, file, table, *more):
