@@ -6,7 +6,8 @@
 extern const rh_arch rh_arch_realnvp, rh_arch_nice, rh_arch_maf, rh_arch_iaf, rh_arch_nsf, rh_arch_nsf_coupling;
 
 enum {
-  RH_ARCH_WIDE = 128, /* columns from which matrices between the couplings cost more than the couplings */
-  RH_ARCH_FEW = 1000  /* rows below which nets are small */
+  RH_ARCH_WIDE = 128,   /* columns from which matrices between the couplings cost more than the couplings */
+  RH_ARCH_MANY = 20000, /* rows from which epochs are what is short in a fit of a minute or two */
+  RH_ARCH_FEW = 1000    /* rows below which nets are small */
 };
 #endif

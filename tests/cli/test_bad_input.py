@@ -354,7 +354,8 @@ class BadInput(CommandTest):
         self.refused(1, "standard input: ", "score", "-", "good.csv", stdin="no model")
 
     def test_too_large_for_memory(self):
-        self.fit_refused(1, "GB", "good.csv", "--set", "hidden=[60000,60000]")
+        self.fit_refused(1, "GB", "good.csv", "--arch", "realnvp", "--set", "hidden=[60000,60000]")
+        self.fit_refused(1, "too large", "good.csv", "--arch", "maf", "--set", "hidden=[60000,60000]")
 
 
 if __name__ == "__main__":

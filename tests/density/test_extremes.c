@@ -84,7 +84,7 @@ static void far_outside_of_the_box(void **state) {
   enum { N = sizeof far / sizeof *far };
   for (int a = 4; a < 6; a++)
     for (int real = 4; real <= 8; real += 4) {
-      rig r = make(archs[a], "{\"layers\":2,\"hidden\":[8],\"lu\":false,\"init\":\"scaled\"}", D, real, 0.3);
+      rig r = make(archs[a], "{\"layers\":2,\"hidden\":[8],\"lu\":false,\"init\":\"scaled\",\"base\":\"normal\"}", D, real, 0.3);
       double lp[N], z[N * D], ladj[N], x[N * D], back[N];
       assert_int_equal(step(&r, N, &far[0][0], lp), 0);
       both_ways(&r, true, N, D, &far[0][0], z, ladj);
