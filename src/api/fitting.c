@@ -1,4 +1,4 @@
-/* rh_fit_files, rh_fit_blocks: from tables to a fitted density. */
+/* From tables to a fitted density: rh_fit_files, and fits of the same rows again. */
 #include <math.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -6,7 +6,7 @@
 
 #include "api/box.h"
 #include "api/conditional.h"
-#include "api/fitting.h"
+#include "api/fit_job.h"
 #include "api/preprocess.h"
 #include "base/file.h"
 #include "base/memory.h"
@@ -16,39 +16,6 @@
 #include "train/train.h"
 
 enum { COPIES = 8, SPLIT_LEAST = 20 }; /* values a fit holds: parameters, moments, average, gradient, best, good; rows worth splitting */
-
-typedef struct fit_options {
-  const char *arch, *output;
-  const json_t *set;
-  rh_handle handle;
-  rh_memory memory;
-  bool resume, any_isa;
-  double share[RH_PARTS]; /* negative: not given */
-  rh_compute compute;
-  rh_read_options read;
-  int64_t epochs, steps, embedding;
-  double seconds;
-} fit_options;
-
-/* Everything a fit reads and makes. */
-typedef struct fit_job {
-  fit_options o;
-  const char *name[RH_PARTS];
-  rh_table *table[RH_PARTS];
-  int64_t *order, data, context; /* order[j]: where column j of the model's rows stood in the training table; the data come first */
-  json_t *encoder;               /* the context's, or NULL */
-  rh_split split;
-  rh_part part[RH_PARTS];
-  rh_rows rows[RH_PARTS];
-  bool given[RH_PARTS]; /* there are such rows */
-  rh_recipe recipe;
-  json_t *plan, *notes, *outside; /* notes: of how the tables were read; outside: of rows outside of splines' boxes */
-  const char *why;                /* static */
-  rh_model *model;
-  rh_fit_progress *progress;
-  void *arg;
-  atomic_int stop;
-} fit_job;
 
 /* ---- options ---- */
 
@@ -69,7 +36,7 @@ static void read_shares(rh_options *o, double share[RH_PARTS]) {
                       "options.split: give three shares of the rows that add up to 1, for training, validation and test: 0.8,0.1,0.1");
 }
 
-static rh_status read_options(const json_t *json, fit_options *f) {
+rh_status rh_fit_options_read(const json_t *json, fit_options *f) {
   static const char *const handles[] = {"auto", "none", NULL};
   static const char *const memories[] = {"keep", "recompute", NULL};
   rh_options o = rh_options_begin(json, "options");
@@ -370,8 +337,7 @@ rh_status rh_try_output(const char *output) {
   return RH_OK;
 }
 
-/* With the tables in place. */
-static rh_status run_job(fit_job *j, rh_density **density, char **report) {
+rh_status rh_fit_job_finish(fit_job *j, rh_density **density, char **report) {
   RH_TRY(arrange_rows(j));
   RH_TRY(make_model(j));
   for (int i = 1; i < RH_PARTS && j->context; i++)
@@ -385,7 +351,7 @@ static rh_status run_job(fit_job *j, rh_density **density, char **report) {
   return rh_density_make(model, &j->o.compute, density);
 }
 
-static void job_free(fit_job *j) {
+void rh_fit_job_clear(fit_job *j) {
   rh_model_destroy(j->model);
   json_decref(j->plan);
   json_decref(j->notes);
@@ -421,10 +387,10 @@ rh_status rh_fit_files(const char *train_path, const char *val, const char *test
   json_t *json;
   RH_TRY(rh_options_parse(options, &json));
   fit_job j = {.name = {train_path, val, test}, .progress = progress, .arg = arg};
-  rh_status status = read_options(json, &j.o);
+  rh_status status = rh_fit_options_read(json, &j.o);
   if (status == RH_OK) status = read_files(&j);
-  if (status == RH_OK) status = run_job(&j, density, report);
-  job_free(&j);
+  if (status == RH_OK) status = rh_fit_job_finish(&j, density, report);
+  rh_fit_job_clear(&j);
   json_decref(json);
   return status;
 }
@@ -435,7 +401,7 @@ rh_status rh_fit_job_open(const char *const name[RH_PARTS], rh_table *const tabl
   fit_job *j = rh_alloc_zero(1, sizeof *j);
   if (!j) return RH_E_MEMORY;
   for (int i = 0; i < RH_PARTS; i++) j->name[i] = name[i];
-  rh_status status = read_options(options, &j->o);
+  rh_status status = rh_fit_options_read(options, &j->o);
   for (int i = 0; i < RH_PARTS && table; i++) j->table[i] = table[i];
   if (status == RH_OK && !table) status = read_files(j);
   if (status == RH_OK) status = arrange_rows(j);
@@ -450,7 +416,7 @@ rh_status rh_fit_job_open(const char *const name[RH_PARTS], rh_table *const tabl
 
 void rh_fit_job_close(fit_job *j) {
   if (!j) return;
-  job_free(j);
+  rh_fit_job_clear(j);
   rh_free(j);
 }
 
@@ -485,76 +451,6 @@ rh_status rh_fit_job_run(fit_job *j, const rh_fit_try *t, rh_model **model, json
   rh_model_destroy(j->model);
   j->model = NULL;
   j->o = kept;
-  return status;
-}
-
-/* ---- blocks ---- */
-
-static rh_status check_block(const char *name, const rh_block *block) {
-  const int64_t bytes = block->real_bytes;
-  if (!block->data || block->rows < 1 || block->columns < 1 || (bytes != 4 && bytes != 8)) {
-    return rh_fail(RH_E_ARGUMENT, "rh_fit_blocks: %s: data must not be NULL, rows and columns at least 1, real_bytes 4 or 8", name);
-  }
-  if (block->columns <= PTRDIFF_MAX / bytes / block->rows) return RH_OK;
-  return rh_fail(RH_E_ARGUMENT, "rh_fit_blocks: %s: %lld rows of %lld columns are more than any memory holds", name, (long long)block->rows,
-                 (long long)block->columns);
-}
-
-static rh_status select_columns(const fit_job *j, int i) {
-  rh_table *table = j->table[i];
-  rh_selection s = {0};
-  if (!j->o.read.columns && !j->o.read.context && !j->o.read.categorical) return RH_OK;
-  RH_TRY(rh_columns_select(j->name[i], &j->o.read, NULL, rh_table_columns(table), &s));
-  rh_status status = rh_table_select(table, s.columns, s.n);
-  if (status == RH_OK) status = rh_table_describe(table, s.facts);
-  rh_selection_free(&s);
-  return status;
-}
-
-static rh_status wrap_block(fit_job *j, int i, const rh_block *block) {
-  RH_TRY(check_block(j->name[i], block));
-  const int64_t bytes = block->real_bytes;
-  const rh_cells cells = {.at = block->data,
-                          .cell = bytes == 4 ? RH_CELL_F4 : RH_CELL_F8,
-                          .n = block->rows,
-                          .d = block->columns,
-                          .row_step = block->columns * bytes,
-                          .column_step = bytes};
-  RH_TRY(rh_table_wrap(&cells, NULL, &j->table[i]));
-  int64_t row, column;
-  double value;
-  RH_TRY(select_columns(j, i));
-  if (!rh_table_find_bad(j->table[i], j->o.compute.real_bytes == 4 ? 3.4028234e38 : 0, &row, &column, &value)) return RH_OK;
-  return rh_fail(RH_E_DATA, "%s: row %lld, column %lld (from 1): %g is not a finite number of the fit's precision", j->name[i],
-                 (long long)row + 1, (long long)rh_table_facts(j->table[i], column).number, value);
-}
-
-/* What only a file can have. */
-static rh_status refuse_file_options(const json_t *options) {
-  static const char *const keys[] = {"header", "separator"};
-  for (size_t i = 0; i < RH_COUNT_OF(keys); i++) {
-    if (json_object_get(options, keys[i]))
-      return rh_fail(RH_E_ARGUMENT, "options.%s: is for files; rows in memory have none: leave it out", keys[i]);
-  }
-  return RH_OK;
-}
-
-rh_status rh_fit_blocks(const rh_block *train_rows, const rh_block *val, const rh_block *test, const char *options,
-                        rh_fit_progress *progress, void *arg, rh_density **density, char **report) {
-  if (!train_rows) return rh_fail(RH_E_ARGUMENT, "rh_fit_blocks: train must not be NULL");
-  const rh_block *const blocks[RH_PARTS] = {train_rows, val, test};
-  json_t *json;
-  RH_TRY(rh_options_parse(options, &json));
-  fit_job j = {.name = {"train", "val", "test"}, .progress = progress, .arg = arg};
-  rh_status status = read_options(json, &j.o);
-  if (status == RH_OK) status = refuse_file_options(json);
-  if (status == RH_OK) status = rh_try_output(j.o.output);
-  for (int i = 0; i < RH_PARTS && status == RH_OK; i++) {
-    if (blocks[i]) status = wrap_block(&j, i, blocks[i]);
-  }
-  if (status == RH_OK) status = run_job(&j, density, report);
-  job_free(&j);
-  json_decref(json);
   return status;
 }
 
