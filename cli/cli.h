@@ -104,6 +104,11 @@ int fit_log_open(fit_log *log, const cli_args *args); /* EXIT_DONE, or the error
 void fit_log_put(fit_log *log, const char *line);     /* NULL: nothing */
 void fit_log_close(fit_log *log);                     /* one that was made and never written to goes away */
 
+/* The first Ctrl-C (or SIGTERM) asks a fit to end cleanly, with the best so far; the handler goes away with it, so a second one ends the
+ * process. */
+void stop_on_signals(void);
+int stop_asked(void); /* what a progress callback returns */
+
 /* Progress of a fit: a bar on a terminal, plain lines otherwise. */
 void progress_show(const rh_fit_event *event, bool quiet);
 void progress_end(void);

@@ -1,6 +1,5 @@
 /* rheo compare: several architectures on one table. */
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,24 +59,10 @@ static const arg_option options[] = {
     HEADER_OPTION,
 };
 
-static volatile sig_atomic_t stop_asked;
-
-static void on_signal(int number) {
-  (void)number;
-  stop_asked = 1;
-}
-
-/* The first Ctrl-C ends the comparison with what is done; the handler goes away with it, so a second one ends the process. */
-static void catch_signals(void) {
-  struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-  sigaction(SIGINT, &action, NULL);
-  sigaction(SIGTERM, &action, NULL);
-}
-
 static int on_event(void *arg, const rh_compare_event *event) {
   const bool quiet = *(const bool *)arg;
   const rh_fit_event *fit = event->fit;
-  if (quiet) return stop_asked;
+  if (quiet) return stop_asked();
   if (fit->kind == RH_FIT_START) {
     progress_end();
     fprintf(stderr, "[%d/%d", event->number, event->candidates);
@@ -91,7 +76,7 @@ static int on_event(void *arg, const rh_compare_event *event) {
   } else if (isatty(STDERR_FILENO)) {
     progress_show(fit, false);
   }
-  return stop_asked;
+  return stop_asked();
 }
 
 /* "-41.2310 +- 0.0882" */
@@ -154,7 +139,7 @@ static int run(const cli_args *args) {
   if (to_stdout(output)) return complain(EXIT_USAGE, "compare: standard output has the table: give -o a file");
   bool quiet = args->quiet;
   char *text = arg_pick_split(args, keys), *report = NULL;
-  catch_signals();
+  stop_on_signals();
   const rh_status status =
       rh_compare_files(args->operand[0], arg_text(args, "val", NULL), arg_text(args, "test", NULL), text, on_event, &quiet, NULL, &report);
   free(text);

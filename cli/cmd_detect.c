@@ -1,6 +1,5 @@
 /* rheo detect: how strange are rows? */
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,23 +58,9 @@ static const arg_option options[] = {
     HEADER_OPTION,
 };
 
-static volatile sig_atomic_t stop_asked;
-
-static void on_signal(int number) {
-  (void)number;
-  stop_asked = 1;
-}
-
-/* The first Ctrl-C ends the fit, and the rows are scored with the best model so far; a second one ends the process. */
-static void catch_signals(void) {
-  struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-  sigaction(SIGINT, &action, NULL);
-  sigaction(SIGTERM, &action, NULL);
-}
-
 static int on_event(void *arg, const rh_fit_event *event) {
   progress_show(event, *(const bool *)arg);
-  return stop_asked;
+  return stop_asked();
 }
 
 static void print_share(const char *name, const json_t *report, const char *key, const char *of) {
@@ -148,7 +133,7 @@ static int run(const cli_args *args) {
   rh_density *density = NULL;
   if (model && (code = open_given(args, model, &density))) return code;
   char *text = arg_pick_split(args, model ? model_keys : fit_keys), *report = NULL;
-  catch_signals();
+  stop_on_signals();
   const rh_status status = rh_detect_files(density, normal, data, output, text, on_event, &quiet, &report);
   free(text);
   progress_end();

@@ -1,6 +1,5 @@
 /* rheo fit */
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,20 +95,6 @@ static const arg_option options[] = {
      .help = "Write one line of JSON an event (start, epoch, skip, rollback, checkpoint, done). With --resume it is appended to."},
 };
 
-static volatile sig_atomic_t stop_asked;
-
-static void on_signal(int number) {
-  (void)number;
-  stop_asked = 1;
-}
-
-/* The first Ctrl-C ends the fit cleanly; the handler goes away with it, so a second one ends the process. */
-static void catch_signals(void) {
-  struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-  sigaction(SIGINT, &action, NULL);
-  sigaction(SIGTERM, &action, NULL);
-}
-
 typedef struct cli_watch {
   fit_log log;
   bool quiet;
@@ -119,7 +104,7 @@ static int on_event(void *arg, const rh_fit_event *event) {
   cli_watch *watch = arg;
   progress_show(event, watch->quiet);
   fit_log_put(&watch->log, event->log);
-  return stop_asked;
+  return stop_asked();
 }
 
 static char *fit_options(const cli_args *args) {
@@ -174,7 +159,7 @@ static int run(const cli_args *args) {
   cli_watch watch = {.quiet = args->quiet};
   code = fit_log_open(&watch.log, args);
   if (code) return code;
-  catch_signals();
+  stop_on_signals();
   char *fit = fit_options(args), *report = NULL;
   const rh_status status =
       rh_fit_files(args->operand[0], arg_text(args, "val", NULL), arg_text(args, "test", NULL), fit, on_event, &watch, NULL, &report);

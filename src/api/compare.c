@@ -44,20 +44,16 @@ static double seconds_now(void) {
 /* ---- options ---- */
 
 static rh_status read_compare(const json_t *json, compare_options *c, json_t **rest) {
-  static const char *const own[] = {"arch", "output", "all", "seeds", "time"};
-  json_t *mine = json_object(), *theirs = json_copy((json_t *)(uintptr_t)json);
-  int failed = !mine || !theirs;
-  for (size_t i = 0; i < RH_COUNT_OF(own) && !failed; i++) {
-    json_t *value = json_object_get(json, own[i]);
-    if (value) failed = json_object_set(mine, own[i], value) | json_object_del(theirs, own[i]);
-  }
+  static const char *const own[] = {"arch", "output", "all", "seeds", "time", NULL};
+  json_t *mine, *theirs;
+  RH_TRY(rh_options_divide(json, own, &mine, &theirs));
   rh_options o = rh_options_begin(mine, "options");
   *c = (compare_options){.archs = rh_options_text(&o, "arch", NULL),
                          .output = rh_options_text(&o, "output", NULL),
                          .all = rh_options_text(&o, "all", NULL),
                          .seeds = rh_options_int(&o, "seeds", 1, 1, SEEDS_MOST),
                          .seconds = rh_options_real(&o, "time", 0, 0, 1e9)};
-  rh_status status = failed ? rh_fail(RH_E_MEMORY, "options: out of memory") : rh_options_done(&o) == RH_OK ? RH_OK : RH_E_ARGUMENT;
+  rh_status status = rh_options_done(&o) == RH_OK ? RH_OK : RH_E_ARGUMENT;
   json_decref(mine); /* its texts live in the caller's object */
   if (status == RH_OK && json_object_get(theirs, "resume"))
     status = rh_fail(RH_E_ARGUMENT, "options.resume: a comparison keeps no checkpoints: leave it out");

@@ -47,19 +47,15 @@ typedef struct detect_job {
 /* ---- options ---- */
 
 static rh_status read_detect(const json_t *json, detect_job *t, json_t **rest) {
-  static const char *const own[] = {"labels", "alarm", "by", "draws"};
-  json_t *mine = json_object(), *theirs = json_copy((json_t *)(uintptr_t)json);
-  int failed = !mine || !theirs;
-  for (size_t i = 0; i < RH_COUNT_OF(own) && !failed; i++) {
-    json_t *value = json_object_get(json, own[i]);
-    if (value) failed = json_object_set(mine, own[i], value) | json_object_del(theirs, own[i]);
-  }
+  static const char *const own[] = {"labels", "alarm", "by", "draws", NULL};
+  json_t *mine, *theirs;
+  RH_TRY(rh_options_divide(json, own, &mine, &theirs));
   rh_options o = rh_options_begin(mine, "options");
   t->o = (detect_options){.labels = rh_options_text(&o, "labels", NULL),
                           .alarm = rh_options_real(&o, "alarm", 0.01, 1e-9, 1),
                           .by = rh_options_choice(&o, "by", BY_LOG_DENSITY, score_names),
                           .draws = rh_options_int(&o, "draws", 0, 0, 1000000)};
-  rh_status status = failed ? rh_fail(RH_E_MEMORY, "options: out of memory") : rh_options_done(&o) == RH_OK ? RH_OK : RH_E_ARGUMENT;
+  rh_status status = rh_options_done(&o) == RH_OK ? RH_OK : RH_E_ARGUMENT;
   rh_options r = rh_options_begin(theirs, "options");
   rh_read_options_read(&r, &t->read);
   if (status == RH_OK && r.status != RH_OK) status = RH_E_ARGUMENT;

@@ -44,6 +44,23 @@ rh_status rh_options_parse(const char *text, json_t **json) {
   return RH_OK;
 }
 
+rh_status rh_options_divide(const json_t *options, const char *const *names, json_t **own, json_t **rest) {
+  json_t *mine = json_object(), *theirs = json_copy((json_t *)(uintptr_t)options);
+  int failed = !mine || !theirs;
+  for (; *names && !failed; names++) {
+    json_t *value = json_object_get(options, *names);
+    if (value) failed = json_object_set(mine, *names, value) | json_object_del(theirs, *names);
+  }
+  if (failed) {
+    json_decref(mine);
+    json_decref(theirs);
+    return rh_fail(RH_E_MEMORY, "options: out of memory");
+  }
+  *own = mine;
+  *rest = theirs;
+  return RH_OK;
+}
+
 rh_status rh_report_give(json_t *report, char **text) {
   char *made = report ? rh_json_text(report) : NULL;
   json_decref(report);

@@ -41,6 +41,8 @@ bool rh_standard_base(const rh_flow *flow);
 
 /* Options as the face takes them: NULL, "" or a JSON object; *json is a new reference, never NULL on success. */
 rh_status rh_options_parse(const char *text, json_t **json) RH_WARN_UNUSED;
+/* Options of a call that hands on what is not its own: `own` are those of the names (NULL-ended), `rest` the others; new references. */
+rh_status rh_options_divide(const json_t *options, const char *const *names, json_t **own, json_t **rest) RH_WARN_UNUSED;
 /* A report for the caller: *text is to be freed by rh_text_free. Takes the reference, also on failure; text may be NULL. */
 rh_status rh_report_give(json_t *report, char **text) RH_WARN_UNUSED;
 /* NaN and infinity have no JSON: they become null. */

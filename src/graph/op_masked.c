@@ -7,6 +7,9 @@
 static const rh_stairs *stairs_of(const rh_node *node) {
   return node->attr;
 }
+static bool is_transposed(const rh_node *node) {
+  return node->op == RH_OP_masked_t;
+}
 
 /* ---- packing: panels of outputs (or inputs), each with the terms that its widest member needs ---- */
 enum { PACK_CHUNK = 8 };
@@ -15,16 +18,9 @@ static bool wants_weights(const rh_node *node, int operand) {
   (void)node;
   return operand == 1;
 }
-static int64_t panels(int64_t n, const rh_kernels *k) {
-  return (n + k->panel - 1) / k->panel;
-}
 static int64_t least(int64_t a, int64_t b) {
   return a < b ? a : b;
 }
-static int64_t pieces(int64_t n, const rh_kernels *k) {
-  return (panels(n, k) + PACK_CHUNK - 1) / PACK_CHUNK;
-}
-
 /* A walk over panels: columns [first, first + cols) of the product, its terms and where its packed form begins. */
 typedef struct walk {
   const rh_stairs *s;
@@ -33,8 +29,9 @@ typedef struct walk {
   int64_t n, stair; /* columns in all; where the walk is in the stairs */
   int64_t first, cols, skip, terms, at, next;
 } walk;
-static walk walk_begin(const rh_stairs *s, const rh_kernels *k, bool transposed) {
-  return (walk){.s = s, .k = k, .transposed = transposed, .n = transposed ? s->in : s->out, .first = -k->panel};
+static walk walk_begin(const rh_node *node, const rh_kernels *k) {
+  const rh_stairs *s = stairs_of(node);
+  return (walk){.s = s, .k = k, .transposed = is_transposed(node), .n = is_transposed(node) ? s->in : s->out, .first = -k->panel};
 }
 static bool walk_next(walk *w) {
   w->first += w->k->panel;
@@ -54,35 +51,48 @@ static bool walk_next(walk *w) {
   return true;
 }
 
-static int64_t packed_count(const rh_kernels *k, const rh_stairs *s, bool transposed) {
-  walk w = walk_begin(s, k, transposed);
+static int64_t pack_count(const rh_kernels *k, const rh_node *node, const rh_shape *m, int operand) {
+  walk w = walk_begin(node, k);
+  (void)m, (void)operand;
   while (walk_next(&w)) continue;
   return w.next;
 }
-
-static void pack_panels(const rh_kernels *k, const rh_stairs *s, bool transposed, const void *from, void *packed, int64_t piece,
-                        void *scratch) {
-  walk w = walk_begin(s, k, transposed);
+static int64_t pack_pieces(const rh_kernels *k, const rh_node *node, const rh_shape *m, int operand) {
+  const int64_t panels = (walk_begin(node, k).n + k->panel - 1) / k->panel;
+  (void)m, (void)operand;
+  return (panels + PACK_CHUNK - 1) / PACK_CHUNK;
+}
+static int64_t pack_scratch(const rh_kernels *k, const rh_node *node, const rh_shape *m, int operand) {
+  const rh_stairs *s = stairs_of(node);
+  (void)m, (void)operand;
+  return k->panel * (is_transposed(node) ? s->out : s->in);
+}
+static void pack_panels(const rh_kernels *k, const rh_node *node, const rh_shape *m, int operand, const void *from, void *packed,
+                        int64_t piece, void *scratch) {
+  walk w = walk_begin(node, k);
+  (void)m, (void)operand;
   for (int64_t p = 0; walk_next(&w) && p < (piece + 1) * PACK_CHUNK; p++) {
     if (p < piece * PACK_CHUNK) continue;
     char *to = (char *)packed + w.at * k->real_bytes;
-    if (transposed) {
-      rh_stairs_expand(s, k->real_bytes, from, w.skip, w.terms, w.first, w.cols, scratch);
+    if (w.transposed) {
+      rh_stairs_expand(w.s, k->real_bytes, from, w.skip, w.terms, w.first, w.cols, scratch);
       k->pack(w.terms, w.cols, scratch, w.cols, 1, to, 0, 1);
     } else {
-      rh_stairs_expand(s, k->real_bytes, from, w.first, w.cols, 0, w.terms, scratch);
+      rh_stairs_expand(w.s, k->real_bytes, from, w.first, w.cols, 0, w.terms, scratch);
       k->pack(w.terms, w.cols, scratch, 1, w.terms, to, 0, 1);
     }
   }
 }
+static const rh_packing masked_packing = {wants_weights, pack_count, pack_pieces, pack_scratch, pack_panels};
 
-static void run_panels(const rh_run_args *a, bool transposed, const void *bias) {
-  const rh_stairs *s = stairs_of(a->node);
-  const int64_t size = a->k->real_bytes, in = transposed ? s->out : s->in;
-  walk w = walk_begin(s, a->k, transposed);
+static void run_panels(const rh_run_args *a) {
+  const int64_t size = a->k->real_bytes;
+  walk w = walk_begin(a->node, a->k);
+  const int64_t in = w.transposed ? w.s->out : w.s->in;
+  const char *bias = w.transposed ? NULL : a->in[2];
   while (walk_next(&w))
     a->k->gemm(a->rows, w.terms, w.cols, (const char *)a->in[0] + w.skip * size, in, (const char *)a->packed[1] + w.at * size,
-               bias ? (const char *)bias + w.first * size : NULL, (char *)a->out + w.first * size, w.n, 0, a->epilogue);
+               bias ? bias + w.first * size : NULL, (char *)a->out + w.first * size, w.n, 0, a->epilogue);
 }
 
 /* ---- masked: y = x W' + b ---- */
@@ -119,36 +129,15 @@ static rh_val masked_jvp(rh_graph *g, rh_val node, const rh_val *t) {
   if (!rh_is_none(t[1])) v = rh_add_maybe(g, v, rh_masked(g, n.in[0], t[1], RH_NONE, n.attr));
   return rh_add_maybe(g, v, t[2]);
 }
-static void masked_run(const rh_run_args *a) {
-  run_panels(a, false, a->in[2]);
-}
 static int64_t masked_flops(const rh_graph *g, const rh_node *node) {
   (void)g;
   return 2 * stairs_of(node)->count;
 }
-static int64_t masked_pack_count(const rh_kernels *k, const rh_node *node, const rh_shape *m, int operand) {
-  (void)m, (void)operand;
-  return packed_count(k, stairs_of(node), false);
-}
-static int64_t masked_pack_pieces(const rh_kernels *k, const rh_node *node, const rh_shape *m, int operand) {
-  (void)m, (void)operand;
-  return pieces(stairs_of(node)->out, k);
-}
-static int64_t masked_pack_scratch(const rh_kernels *k, const rh_node *node, const rh_shape *m, int operand) {
-  (void)m, (void)operand;
-  return k->panel * stairs_of(node)->in;
-}
-static void masked_pack(const rh_kernels *k, const rh_node *node, const rh_shape *m, int operand, const void *from, void *packed,
-                        int64_t piece, void *scratch) {
-  (void)m, (void)operand;
-  pack_panels(k, stairs_of(node), false, from, packed, piece, scratch);
-}
-static const rh_packing masked_packing = {wants_weights, masked_pack_count, masked_pack_pieces, masked_pack_scratch, masked_pack};
 const rh_op rh_op_masked = {.name = "masked",
                             .order = -1,
                             .vjp = masked_vjp,
                             .jvp = masked_jvp,
-                            .run = masked_run,
+                            .run = run_panels,
                             .flops = masked_flops,
                             .packing = &masked_packing,
                             .epilogue = true};
@@ -164,34 +153,13 @@ static rh_val masked_t_jvp(rh_graph *g, rh_val node, const rh_val *t) {
   const rh_val v = rh_is_none(t[0]) ? RH_NONE : rh_masked_t(g, t[0], n.in[1], n.attr);
   return rh_add_maybe(g, v, rh_is_none(t[1]) ? RH_NONE : rh_masked_t(g, n.in[0], t[1], n.attr));
 }
-static void masked_t_run(const rh_run_args *a) {
-  run_panels(a, true, NULL);
-}
-static int64_t masked_t_pack_count(const rh_kernels *k, const rh_node *node, const rh_shape *m, int operand) {
-  (void)m, (void)operand;
-  return packed_count(k, stairs_of(node), true);
-}
-static int64_t masked_t_pack_pieces(const rh_kernels *k, const rh_node *node, const rh_shape *m, int operand) {
-  (void)m, (void)operand;
-  return pieces(stairs_of(node)->in, k);
-}
-static int64_t masked_t_pack_scratch(const rh_kernels *k, const rh_node *node, const rh_shape *m, int operand) {
-  (void)m, (void)operand;
-  return k->panel * stairs_of(node)->out;
-}
-static void masked_t_pack(const rh_kernels *k, const rh_node *node, const rh_shape *m, int operand, const void *from, void *packed,
-                          int64_t piece, void *scratch) {
-  (void)m, (void)operand;
-  pack_panels(k, stairs_of(node), true, from, packed, piece, scratch);
-}
-static const rh_packing masked_t_packing = {wants_weights, masked_t_pack_count, masked_t_pack_pieces, masked_t_pack_scratch, masked_t_pack};
 const rh_op rh_op_masked_t = {.name = "masked_t",
                               .order = -1,
                               .vjp = masked_t_vjp,
                               .jvp = masked_t_jvp,
-                              .run = masked_t_run,
+                              .run = run_panels,
                               .flops = masked_flops,
-                              .packing = &masked_t_packing};
+                              .packing = &masked_packing};
 
 /* ---- masked_sum: the weights' gradient, sum over rows of y[j] x[k] for k < reach(j) ---- */
 rh_val rh_masked_sum(rh_graph *g, rh_val y, rh_val x, const rh_stairs *s) {

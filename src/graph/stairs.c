@@ -44,11 +44,6 @@ int64_t rh_stairs_reach(const rh_stairs *s, int64_t output) {
   return s->stair[rh_stairs_of(s, output)].reach;
 }
 
-int64_t rh_stairs_row(const rh_stairs *s, int64_t output) {
-  const rh_stair *t = &s->stair[rh_stairs_of(s, output)];
-  return t->at + (output - t->first) * t->reach;
-}
-
 int64_t rh_stairs_first(const rh_stairs *s, int64_t input) {
   int64_t low = -1, high = s->n; /* stairs up to low do not read it, those from high on do */
   while (high - low > 1) {

@@ -25,7 +25,6 @@ size_t rh_stairs_bytes(const rh_stairs *s);
 rh_status rh_stairs_create(int64_t in, int64_t out, const int64_t *reach, rh_stairs **stairs) RH_WARN_UNUSED;
 int64_t rh_stairs_of(const rh_stairs *s, int64_t output);    /* the stair of an output */
 int64_t rh_stairs_reach(const rh_stairs *s, int64_t output); /* how many inputs it reads */
-int64_t rh_stairs_row(const rh_stairs *s, int64_t output);   /* where its numbers begin */
 int64_t rh_stairs_first(const rh_stairs *s, int64_t input);  /* the first output that reads the input; `out` when none does */
 /* Rows [first, first + rows) of `size`-byte numbers as far as inputs [from, from + cols), zeros behind -> dense [rows, cols]. */
 void rh_stairs_expand(const rh_stairs *s, int size, const void *weights, int64_t first, int64_t rows, int64_t from, int64_t cols,

@@ -325,10 +325,6 @@ static void units_of_level(const sweep *s, int t) {
   put(s, fresh, at(s, act), units, q->first, q->n);
 }
 
-typedef struct element_work {
-  rh_runner runner;
-} element_work;
-
 static void columns_of_level(const sweep *s, int level) {
   const rh_program *p = s->p;
   const int last = p->layers - 1;
@@ -351,7 +347,7 @@ static void columns_of_level(const sweep *s, int level) {
     rh_dense_input input[2] = {{value, s->size}, {raw, p->params * s->size}};
     void *out = solved;
     const rh_run_io io = {.values = s->a->values, .rows = s->rows * n, .load = rh_load_dense, .arg = input, .row_out = &out};
-    rh_runner_run(&((element_work *)s->a->work)->runner, &io);
+    rh_runner_run(s->a->work, &io);
     put(s, solved, s->a->out, p->columns, first, n);
   }
   put(s, solved, in, p->context + p->columns, p->context + first, n);
@@ -480,17 +476,16 @@ static int64_t bytes(const void *made) {
   return rh_runner_bytes(made);
 }
 static rh_status open_work(const void *made, void **work) {
-  element_work *w = rh_alloc_zero(1, sizeof *w);
+  rh_runner *w = rh_alloc_zero(1, sizeof *w);
   if (!w) return RH_E_MEMORY;
   *work = w;
-  return rh_runner_open(made, &w->runner);
+  return rh_runner_open(made, w);
 }
 static void close_work(void *work) {
-  element_work *w = work;
-  rh_runner_close(&w->runner);
-  rh_free(w);
+  rh_runner_close(work);
+  rh_free(work);
 }
 static void report(void *work, rh_ode_report *sum) {
-  rh_runner_report(&((element_work *)work)->runner, sum);
+  rh_runner_report(work, sum);
 }
 const rh_op_bodies rh_sweep_bodies = {make, unmake, bytes, open_work, close_work, report};
