@@ -56,7 +56,7 @@ static void run_ours(job *j) {
   if (s.gradient)
     j->kernels->gemm_tn(s.k, s.n, s.rows, j->a, s.lda, j->b, s.n, j->c, s.n, 0);
   else
-    j->kernels->gemm(s.rows, s.k, s.n, j->a, s.lda, j->packed, NULL, j->c, s.n, 0, RH_EPI_NONE);
+    j->kernels->gemm(s.rows, s.k, s.n, j->a, s.lda, j->packed, NULL, j->c, s.n, 0, RH_EPI_NONE, NULL);
 }
 static int has_ours(job *j) {
   return j->kernels != NULL;

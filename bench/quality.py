@@ -109,11 +109,12 @@ def main():
     parser.add_argument("--threads", type=int, default=1, help="of both sides; PyTorch gains little from 2 at this size and loses much when the machine is busy")
     parser.add_argument("--init", choices=("default", "he"), default="default", help="how hidden layers start on both sides: at the scale of torch.nn.Linear, or keeping the variance")
     parser.add_argument("--quick", action="store_true", help="a smoke run: 3 epochs")
+    parser.add_argument("--epochs", type=int, metavar="N", help="of every fit; default: %s" % ", ".join("%s %d" % item for item in TABLES.items()))
     parser.add_argument("--peer-only", action="store_true", help="only fit the PyTorch side")
     parser.add_argument("--keep", metavar="DIR", help="keep models and per-row log-densities (.npy) here")
     parser.add_argument("--build", default="build", metavar="DIR")
     options = parser.parse_args()
-    options.epochs = lambda table: 3 if options.quick else TABLES[table]
+    budget, options.epochs = options.epochs, lambda table: 3 if options.quick else budget or TABLES[table]
     if options.keep:
         os.makedirs(options.keep, exist_ok=True)
     verdicts = []

@@ -75,8 +75,9 @@ static void pack_panels(const rh_kernels *k, const rh_node *node, const rh_shape
     if (p < piece * PACK_CHUNK) continue;
     char *to = (char *)packed + w.at * k->real_bytes;
     if (w.transposed) {
-      rh_stairs_expand(w.s, k->real_bytes, from, w.skip, w.terms, w.first, w.cols, scratch);
-      k->pack(w.terms, w.cols, scratch, w.cols, 1, to, 0, 1);
+      const bool whole = w.cols == k->panel; /* is packed as it lies there */
+      rh_stairs_expand(w.s, k->real_bytes, from, w.skip, w.terms, w.first, w.cols, whole ? to : scratch);
+      if (!whole) k->pack(w.terms, w.cols, scratch, w.cols, 1, to, 0, 1);
     } else {
       rh_stairs_expand(w.s, k->real_bytes, from, w.first, w.cols, 0, w.terms, scratch);
       k->pack(w.terms, w.cols, scratch, 1, w.terms, to, 0, 1);
@@ -89,10 +90,11 @@ static void run_panels(const rh_run_args *a) {
   const int64_t size = a->k->real_bytes;
   walk w = walk_begin(a->node, a->k);
   const int64_t in = w.transposed ? w.s->out : w.s->in;
-  const char *bias = w.transposed ? NULL : a->in[2];
+  const char *bias = w.transposed ? NULL : a->in[2], *gate = rh_gate_of(a);
   while (walk_next(&w))
     a->k->gemm(a->rows, w.terms, w.cols, (const char *)a->in[0] + w.skip * size, in, (const char *)a->packed[1] + w.at * size,
-               bias ? bias + w.first * size : NULL, (char *)a->out + w.first * size, w.n, 0, a->epilogue);
+               bias ? bias + w.first * size : NULL, (char *)a->out + w.first * size, w.n, 0, a->epilogue,
+               gate ? gate + w.first * size : NULL);
 }
 
 /* ---- masked: y = x W' + b ---- */
@@ -159,7 +161,8 @@ const rh_op rh_op_masked_t = {.name = "masked_t",
                               .jvp = masked_t_jvp,
                               .run = run_panels,
                               .flops = masked_flops,
-                              .packing = &masked_packing};
+                              .packing = &masked_packing,
+                              .epilogue = true};
 
 /* ---- masked_sum: the weights' gradient, sum over rows of y[j] x[k] for k < reach(j) ---- */
 rh_val rh_masked_sum(rh_graph *g, rh_val y, rh_val x, const rh_stairs *s) {
@@ -183,10 +186,13 @@ static rh_val masked_sum_jvp(rh_graph *g, rh_val node, const rh_val *t) {
   const rh_val va = rh_is_none(t[0]) ? RH_NONE : rh_masked_sum(g, t[0], n.in[1], n.attr);
   return rh_add_maybe(g, va, rh_is_none(t[1]) ? RH_NONE : rh_masked_sum(g, n.in[0], t[1], n.attr));
 }
-enum { SUM_TILE = 64 }; /* outputs of one owner */
+enum { SUM_TILE = 132 }; /* outputs of one owner: 22 tiles of 6; the last, which read the most, go first */
+static int64_t sum_tiles(const rh_stairs *s) {
+  return (s->out + SUM_TILE - 1) / SUM_TILE;
+}
 static void masked_sum_run(const rh_run_args *a) {
   const rh_stairs *s = stairs_of(a->node);
-  const int64_t first = a->task * SUM_TILE, n = least(SUM_TILE, s->out - first);
+  const int64_t first = (sum_tiles(s) - 1 - a->task) * SUM_TILE, n = least(SUM_TILE, s->out - first);
   int64_t row[SUM_TILE], reach[SUM_TILE], t = rh_stairs_of(s, first);
   for (int64_t j = 0; j < n; j++) {
     while (s->stair[t + 1].first <= first + j) t++;
@@ -198,7 +204,7 @@ static void masked_sum_run(const rh_run_args *a) {
 }
 static int64_t masked_sum_tasks(const rh_graph *g, const rh_node *node) {
   (void)g;
-  return (stairs_of(node)->out + SUM_TILE - 1) / SUM_TILE;
+  return sum_tiles(stairs_of(node));
 }
 const rh_op rh_op_masked_sum = {.name = "masked_sum",
                                 .order = 0,

@@ -75,7 +75,7 @@ static void linear_run(const rh_run_args *a) {
   const rh_shape *m = &a->in_node[1]->shape, *s = &a->node->shape;
   const int64_t k = m->dim[is_transposed(a->node) ? 0 : 1], n = s->dim[s->rank - 1];
   const int64_t rows = a->rows * (rh_shape_count(s) / n);
-  a->k->gemm(rows, k, n, a->in[0], k, a->packed[1], a->in[2], a->out, n, 0, a->epilogue);
+  a->k->gemm(rows, k, n, a->in[0], k, a->packed[1], a->in[2], a->out, n, 0, a->epilogue, rh_gate_of(a));
 }
 static int64_t linear_flops(const rh_graph *g, const rh_node *node) {
   const rh_shape *m = &rh_at(g, node->in[1])->shape, *s = &node->shape;
@@ -198,15 +198,15 @@ static rh_val outer_sum_jvp(rh_graph *g, rh_val node, const rh_val *t) {
   const rh_val va = rh_is_none(t[0]) ? RH_NONE : rh_outer_sum(g, t[0], n.in[1]);
   return rh_add_maybe(g, va, rh_is_none(t[1]) ? RH_NONE : rh_outer_sum(g, n.in[0], t[1]));
 }
-enum { SUM_TILE = 64 }; /* outputs of one owner: rows of dW, or 16 times as many numbers of a plain sum */
+enum { SUM_TILE = 132 }; /* outputs of one owner: rows of dW, or 8 times as many numbers of a plain sum */
 static void sum_rows_run(const rh_run_args *a) {
   const int64_t n = rh_shape_count(&a->node->shape), size = a->k->real_bytes;
-  const int64_t first = a->task * SUM_TILE * 16, last = first + SUM_TILE * 16 < n ? first + SUM_TILE * 16 : n;
+  const int64_t first = a->task * SUM_TILE * 8, last = first + SUM_TILE * 8 < n ? first + SUM_TILE * 8 : n;
   a->k->col_sum(a->rows, last - first, (const char *)a->in[0] + first * size, n, (char *)a->out + first * size, a->accumulate);
 }
 static int64_t sum_rows_tasks(const rh_graph *g, const rh_node *node) {
   (void)g;
-  return (rh_shape_count(&node->shape) + SUM_TILE * 16 - 1) / (SUM_TILE * 16);
+  return (rh_shape_count(&node->shape) + SUM_TILE * 8 - 1) / (SUM_TILE * 8);
 }
 static void outer_sum_run(const rh_run_args *a) {
   const int64_t m = a->node->shape.dim[0], n = a->node->shape.dim[1], size = a->k->real_bytes;

@@ -56,6 +56,11 @@ typedef struct rh_packing {
                void *scratch);
 } rh_packing;
 
+/* What a gate that runs as part of a product reads: an operand more, behind the product's own. */
+static inline const void *rh_gate_of(const rh_run_args *a) {
+  return a->epilogue == RH_EPI_GATE ? a->in[a->node->arity - 1] : NULL;
+}
+
 typedef struct rh_op {
   const char *name;
   int order; /* how often it may be differentiated; -1: any */
@@ -70,7 +75,7 @@ typedef struct rh_op {
   int64_t (*tasks)(const rh_graph *g, const rh_node *node);   /* pieces a sum over rows may be cut into; NULL = 1 */
   unsigned inplace;                                           /* bit i: the output may lie in operand i's place (same count, elementwise) */
   const rh_packing *packing;                                  /* NULL: nothing is read packed */
-  bool epilogue;                                              /* a relu behind it may run as part of it */
+  bool epilogue;                                              /* a relu or a gate behind it may run as part of it */
   bool reduces;                                               /* a sum over the rows */
   bool parts;                                                 /* several outputs; not together with reduces */
   const rh_op_bodies *bodies;                                 /* NULL: none */

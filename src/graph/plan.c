@@ -63,7 +63,35 @@ static rh_status copy_outs(rh_plan *p, int n, const rh_val *outs, bool row, int3
   return RH_OK;
 }
 
-/* Peephole: a relu that alone reads a product becomes the product's epilogue. */
+/* What may run as part of the product that it reads; a gate by an operand of its own. */
+static rh_epilogue epilogue_of(const rh_item *it) {
+  const int function = it->node.attr ? *(const int *)it->node.attr : -1; /* attr begins with it */
+  if (it->node.op == RH_OP_unary && function == RH_U_RELU) return RH_EPI_RELU;
+  if (it->node.op == RH_OP_binary && function == RH_B_GATE && it->in_row[0] && it->in_row[1]) return RH_EPI_GATE;
+  return RH_EPI_NONE;
+}
+
+/* The item becomes the product; a gate is one operand more. */
+static rh_status become(rh_plan *p, rh_item *it, const rh_item *product, rh_epilogue epilogue) {
+  const rh_node shown = it->node;
+  const int arity = product->node.arity, more = epilogue == RH_EPI_GATE;
+  rh_val *in = rh_arena_alloc(&p->arena, ((size_t)arity + 1) * sizeof *in);
+  const rh_node **in_node = rh_arena_alloc(&p->arena, ((size_t)arity + 1) * sizeof *in_node);
+  bool *in_row = rh_arena_alloc(&p->arena, (size_t)arity + 1);
+  if (!in || !in_node || !in_row) return RH_E_MEMORY;
+  for (int i = 0; i < arity; i++) in[i] = product->node.in[i], in_node[i] = product->in_node[i], in_row[i] = product->in_row[i];
+  in[arity] = more ? shown.in[1] : RH_NONE, in_node[arity] = more ? it->in_node[1] : NULL, in_row[arity] = more;
+  it->node = product->node;
+  it->node.scope = shown.scope;
+  it->node.arity = arity + more;
+  it->node.in = in, it->in_node = in_node, it->in_row = in_row;
+  it->op = product->op;
+  it->epilogue = epilogue;
+  if (arity + more > p->max_arity) p->max_arity = arity + more;
+  return RH_OK;
+}
+
+/* Peephole: a relu or a gate that alone reads a product becomes the product's epilogue. */
 static rh_status fuse(rh_plan *p) {
   int32_t *readers = rh_alloc_zero((size_t)p->n + 1, sizeof *readers);
   if (!readers) return RH_E_MEMORY;
@@ -72,25 +100,21 @@ static rh_status fuse(rh_plan *p) {
       if (!rh_is_none(p->item[v].node.in[i])) readers[p->item[v].node.in[i].at]++;
   for (int i = 0; i < p->n_row_out; i++) readers[p->row_out[i]]++;
   for (int i = 0; i < p->n_param_out; i++) readers[p->param_out[i]]++;
-  for (int64_t v = 0; v < p->n; v++) {
-    rh_item *relu = &p->item[v];
-    if (!relu->live || relu->node.op != RH_OP_unary || *(const int *)relu->node.attr != RH_U_RELU)
-      continue; /* attr begins with the function */
-    const int32_t at = relu->node.in[0].at;
+  rh_status status = RH_OK;
+  for (int64_t v = 0; v < p->n && status == RH_OK; v++) {
+    rh_item *it = &p->item[v];
+    const rh_epilogue epilogue = it->live ? epilogue_of(it) : RH_EPI_NONE;
+    if (epilogue == RH_EPI_NONE) continue;
+    const int32_t at = it->node.in[0].at;
     rh_item *product = &p->item[at];
-    if (!product->op->epilogue || product->node.klass != RH_ROW || readers[at] != 1) continue;
-    const rh_node shown = relu->node;
-    relu->node = product->node;
-    relu->node.scope = shown.scope;
-    relu->op = product->op;
-    relu->in_node = product->in_node;
-    relu->in_row = product->in_row;
-    relu->epilogue = RH_EPI_RELU;
+    if (!product->op->epilogue || product->epilogue != RH_EPI_NONE || product->node.klass != RH_ROW || readers[at] != 1) continue;
+    if (epilogue == RH_EPI_GATE && p->item[it->node.in[1].at].count != product->count) continue; /* one number for several */
+    status = become(p, it, product, epilogue);
     product->fused = true;
     product->live = false;
   }
   rh_free(readers);
-  return RH_OK;
+  return status;
 }
 
 static rh_status plan_constants(rh_plan *p) {

@@ -45,7 +45,7 @@ static void put_item(text *t, const rh_plan *p, int32_t v) {
   const char *name = it->op->name;
   if (it->node.op == RH_OP_unary) name = unary_name(*(const int *)it->node.attr);
   if (it->node.op == RH_OP_binary) name = binary_name(*(const int *)it->node.attr);
-  put(t, "  %%%-5d %s%s(", (int)v, name, it->epilogue == RH_EPI_RELU ? "+relu" : "");
+  put(t, "  %%%-5d %s%s(", (int)v, name, it->epilogue == RH_EPI_RELU ? "+relu" : it->epilogue == RH_EPI_GATE ? "+gate" : "");
   for (int i = 0; i < it->node.arity; i++)
     if (!rh_is_none(it->node.in[i])) put(t, "%s%%%d", i ? ", " : "", (int)it->node.in[i].at);
   put(t, ") %s  %s @%lld\n", shape, places[it->place], (long long)it->offset);

@@ -56,6 +56,8 @@ int64_t rh_stairs_first(const rh_stairs *s, int64_t input) {
   return s->stair[high].first;
 }
 
+enum { LINE = 64 };
+
 void rh_stairs_expand(const rh_stairs *s, int size, const void *weights, int64_t first, int64_t rows, int64_t from, int64_t cols,
                       void *dense) {
   char *to = dense;
@@ -64,7 +66,12 @@ void rh_stairs_expand(const rh_stairs *s, int size, const void *weights, int64_t
     while (s->stair[t + 1].first <= j) t++;
     const rh_stair *stair = &s->stair[t];
     const int64_t reach = stair->reach - from < cols ? stair->reach - from : cols, some = reach < 0 ? 0 : reach;
-    memcpy(to, (const char *)weights + (stair->at + (j - stair->first) * stair->reach + from) * size, (size_t)(some * size));
+    const char *row = (const char *)weights + (stair->at + (j - stair->first) * stair->reach + from) * size;
+    if (some == cols && cols * size == LINE) { /* a panel's: so often that a call would cost more than it does */
+      memcpy(to, row, LINE);
+      continue;
+    }
+    memcpy(to, row, (size_t)(some * size));
     memset(to + some * size, 0, (size_t)((cols - some) * size));
   }
 }

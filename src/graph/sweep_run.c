@@ -285,7 +285,7 @@ static void multiply(const sweep *s, int t, const panel *q, const char *source, 
   if (!q->n) return;
   s->a->k->gemm(s->rows, q->k, q->n, source + q->skip * s->size, ld,
                 (const char *)s->a->packed[rh_sweep_weight(s->a->node, t)] + q->at * s->size,
-                bias ? (const char *)bias + q->first * s->size : NULL, sum + (q->first - sum_first) * s->size, ldc, more, epilogue);
+                bias ? (const char *)bias + q->first * s->size : NULL, sum + (q->first - sum_first) * s->size, ldc, more, epilogue, NULL);
 }
 
 /* ---- forwards ---- */

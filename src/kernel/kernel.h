@@ -76,7 +76,7 @@ typedef void rh_binary_fn(int64_t rows, int64_t cols, const void *a, int64_t ar,
                           double p);
 
 /* What a product does to its result in registers, before it is stored. */
-typedef enum rh_epilogue { RH_EPI_NONE, RH_EPI_RELU, RH_EPI_COUNT } rh_epilogue;
+typedef enum rh_epilogue { RH_EPI_NONE, RH_EPI_RELU, RH_EPI_GATE, RH_EPI_COUNT } rh_epilogue;
 
 typedef struct rh_adam_step {
   double grad_scale, b1, b2, c1, c2, eps, rate, decay, keep;
@@ -121,9 +121,10 @@ typedef struct rh_kernels {
   void (*pack)(int64_t k, int64_t n, const void *b, int64_t rs, int64_t cs, void *packed, int64_t first_panel, int64_t last_panel);
 
   /* Row product: c[r, j] = epi(start + sum_i a[r, i] b[i, j]), i ascending; start = c[r, j] if accumulate, else bias[j], or 0 when
-   * bias is NULL. a: [rows, k] with row stride lda; c: [rows, n] with row stride ldc. */
+   * bias is NULL. a: [rows, k] with row stride lda; c and gate: [rows, n] with row stride ldc. Only RH_EPI_GATE reads gate: it keeps what
+   * stands where that is above 0, and makes the rest 0. */
   void (*gemm)(int64_t rows, int64_t k, int64_t n, const void *a, int64_t lda, const void *packed, const void *bias, void *c, int64_t ldc,
-               int accumulate, rh_epilogue epilogue);
+               int accumulate, rh_epilogue epilogue, const void *gate);
 
   /* Parameter gradient: c[i, j] (+)= sum_r a[r, i] b[r, j], r ascending, i < m, j < n; row stride ldc. Keeps adding to c as it is when
    * accumulate, so any cutting of the rows gives the same bits. */

@@ -39,7 +39,7 @@ RH_BINARY_LIST(RH_DECLARE_B)
 int64_t RH_SYM(pack_count)(int64_t k, int64_t n);
 void RH_SYM(pack)(int64_t k, int64_t n, const void *b, int64_t rs, int64_t cs, void *packed, int64_t first_panel, int64_t last_panel);
 void RH_SYM(gemm)(int64_t rows, int64_t k, int64_t n, const void *a, int64_t lda, const void *packed, const void *bias, void *c,
-                  int64_t ldc, int accumulate, rh_epilogue epilogue);
+                  int64_t ldc, int accumulate, rh_epilogue epilogue, const void *gate);
 void RH_SYM(gemm_tn)(int64_t m, int64_t n, int64_t rows, const void *a, int64_t lda, const void *b, int64_t ldb, void *c, int64_t ldc,
                      int accumulate);
 void RH_SYM(gemm_tn_ragged)(int64_t m, int64_t rows, const void *a, int64_t lda, const void *b, int64_t ldb, void *c, const int64_t *row,

@@ -62,23 +62,23 @@ static void check(const rh_kernels *t, const rh_kernels *ref, product s) {
   const int bytes = t->real_bytes;
   const int64_t na = s.rows ? (s.rows - 1) * s.lda + s.k : 0, nc = s.rows ? (s.rows - 1) * s.ldc + s.n : 0;
   void *a = numbers(bytes, na, 1), *b = numbers(bytes, s.k * s.n, 2), *bias = numbers(bytes, s.n, 3), *c = numbers(bytes, nc, 4),
-       *want = numbers(bytes, nc, 4);
+       *want = numbers(bytes, nc, 4), *gate = numbers(bytes, nc, 5);
   void *bt = transpose_of(bytes, s.k, s.n, b), *p = packed(t, s.k, s.n, s.rows % 2 ? bt : b, s.rows % 2, s.k % 2),
        *q = packed(ref, s.k, s.n, b, 0, 0);
   double *sums = absolute_sums(bytes, s, a, b, bias, c);
-  t->gemm(s.rows, s.k, s.n, a, s.lda, p, s.bias ? bias : NULL, c, s.ldc, s.accumulate, s.epilogue);
-  ref->gemm(s.rows, s.k, s.n, a, s.lda, q, s.bias ? bias : NULL, want, s.ldc, s.accumulate, s.epilogue);
+  t->gemm(s.rows, s.k, s.n, a, s.lda, p, s.bias ? bias : NULL, c, s.ldc, s.accumulate, s.epilogue, gate);
+  ref->gemm(s.rows, s.k, s.n, a, s.lda, q, s.bias ? bias : NULL, want, s.ldc, s.accumulate, s.epilogue, gate);
   compare(t, "product", s, c, want, sums);
   for (int64_t r = 0; r + 1 < s.rows; r++) /* between the rows of c nothing is touched */
     assert_memory_equal(at(c, bytes, r * s.ldc + s.n), at(want, bytes, r * s.ldc + s.n), (size_t)((s.ldc - s.n) * bytes));
-  free(a), free(b), free(bias), free(c), free(want), free(bt), free(p), free(q), free(sums);
+  free(a), free(b), free(bias), free(c), free(want), free(gate), free(bt), free(p), free(q), free(sums);
 }
 
 static void small_of(const rh_kernels *t, const rh_kernels *ref) {
   for (int64_t k = 1; k <= 40; k++)
     for (int64_t n = 1; n <= 40; n++) {
       const int64_t rows = 1 + (k * 7 + n * 3) % 37;
-      check(t, ref, (product){rows, k, n, k, n, (int)(k + n) % 2, (int)(k % 5 == 0), (rh_epilogue)(n % 2)});
+      check(t, ref, (product){rows, k, n, k, n, (int)(k + n) % 2, (int)(k % 5 == 0), (rh_epilogue)((n + k / 3) % RH_EPI_COUNT)});
     }
   for (int64_t rows = 1; rows <= 60; rows++) /* every remainder of rows, on each kind of panel */
     for (int64_t n = 1; n <= 70; n += n < 7 ? 1 : 9) check(t, ref, (product){rows, 11, n, 11, n, 1, 0, RH_EPI_NONE});
@@ -92,9 +92,10 @@ static void large_of(const rh_kernels *t, const rh_kernels *ref) {
   const product cases[] = {
       {64, 512, 96, 512, 96, 1, 0, RH_EPI_RELU},   {33, 256, 6, 256, 6, 1, 0, RH_EPI_NONE},     {100, 3, 256, 3, 256, 1, 0, RH_EPI_RELU},
       {70, 1024, 40, 1024, 40, 0, 0, RH_EPI_NONE}, {29, 2048, 70, 2048, 77, 0, 1, RH_EPI_NONE}, {50, 40, 43, 61, 50, 1, 0, RH_EPI_RELU},
-      {50, 40, 43, 61, 50, 0, 1, RH_EPI_RELU},     {77, 9, 2, 12, 9, 1, 0, RH_EPI_RELU},        {77, 9, 5, 12, 9, 0, 1, RH_EPI_RELU},
+      {50, 40, 43, 61, 50, 0, 1, RH_EPI_GATE},     {77, 9, 2, 12, 9, 1, 0, RH_EPI_GATE},        {77, 9, 5, 12, 9, 0, 1, RH_EPI_RELU},
       {300, 64, 1, 64, 1, 1, 0, RH_EPI_NONE},      {77, 4, 13, 9, 20, 0, 1, RH_EPI_RELU},       {0, 5, 5, 5, 5, 1, 0, RH_EPI_NONE},
-      {7, 700, 300, 700, 300, 1, 0, RH_EPI_NONE},
+      {7, 700, 300, 700, 300, 1, 0, RH_EPI_NONE},  {29, 2048, 70, 2048, 77, 0, 1, RH_EPI_GATE}, {64, 512, 96, 512, 96, 0, 0, RH_EPI_GATE},
+      {100, 3, 256, 3, 256, 1, 0, RH_EPI_GATE},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) check(t, ref, cases[i]);
 }
@@ -113,10 +114,10 @@ static void places_of(const rh_kernels *t, const rh_kernels *ref) {
     const int64_t k = sizes[i][0], n = sizes[i][1];
     void *row = numbers(bytes, k, 9), *a = numbers(bytes, ROWS * k, 1), *b = numbers(bytes, k * n, 2), *c = numbers(bytes, ROWS * n, 3);
     void *one = numbers(bytes, n, 4), *p = packed(t, k, n, b, 0, 0);
-    t->gemm(1, k, n, row, k, p, NULL, one, n, 0, RH_EPI_NONE);
+    t->gemm(1, k, n, row, k, p, NULL, one, n, 0, RH_EPI_NONE, NULL);
     for (int64_t rows = 1; rows <= ROWS; rows = rows < 40 ? rows + 1 : rows * 5) {
       for (int64_t r = 0; r < rows; r++) memcpy(at(a, bytes, r * k), row, (size_t)(k * bytes));
-      t->gemm(rows, k, n, a, k, p, NULL, c, n, 0, RH_EPI_NONE);
+      t->gemm(rows, k, n, a, k, p, NULL, c, n, 0, RH_EPI_NONE, NULL);
       for (int64_t r = 0; r < rows; r++) assert_memory_equal(at(c, bytes, r * n), one, (size_t)(n * bytes));
     }
     free(row), free(a), free(b), free(c), free(one), free(p);
@@ -222,9 +223,9 @@ static void special_of(const rh_kernels *t, const rh_kernels *ref) {
     const int64_t k = sizes[i][0], n = sizes[i][1];
     void *a = numbers(bytes, 50 * k, 1), *b = numbers(bytes, k * n, 2), *c = numbers(bytes, 50 * n, 3), *clean = numbers(bytes, 50 * n, 3),
          *p = packed(t, k, n, b, 0, 0);
-    t->gemm(50, k, n, a, k, p, NULL, clean, n, 0, RH_EPI_RELU);
+    t->gemm(50, k, n, a, k, p, NULL, clean, n, 0, RH_EPI_RELU, NULL);
     put(a, bytes, 31 * k + 1, NAN);
-    t->gemm(50, k, n, a, k, p, NULL, c, n, 0, RH_EPI_RELU);
+    t->gemm(50, k, n, a, k, p, NULL, c, n, 0, RH_EPI_RELU, NULL);
     for (int64_t j = 0; j < n; j++) assert_true(isnan(get(c, bytes, 31 * n + j)));
     for (int64_t j = 0; j < n; j++) put(c, bytes, 31 * n + j, get(clean, bytes, 31 * n + j));
     assert_memory_equal(c, clean, (size_t)(50 * n * bytes));

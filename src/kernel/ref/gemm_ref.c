@@ -24,13 +24,15 @@ void RH_SYM(pack)(int64_t k, int64_t n, const void *b_, int64_t rs, int64_t cs, 
 }
 
 void RH_SYM(gemm)(int64_t rows, int64_t k, int64_t n, const void *a_, int64_t lda, const void *packed_, const void *bias, void *c_,
-                  int64_t ldc, int accumulate, rh_epilogue epilogue) {
+                  int64_t ldc, int accumulate, rh_epilogue epilogue, const void *gate) {
   for (int64_t r = 0; r < rows; r++)
     for (int64_t j = 0; j < n; j++) {
       const real *a = (const real *)a_ + r * lda, *b = (const real *)packed_ + j / RH_PANEL * RH_PANEL * k + j % RH_PANEL;
       real *c = (real *)c_ + r * ldc + j, sum = accumulate ? *c : bias ? ((const real *)bias)[j] : 0;
       for (int64_t i = 0; i < k; i++) sum = FMA(a[i], b[i * RH_PANEL], sum);
-      *c = epilogue == RH_EPI_RELU && sum <= 0 ? 0 : sum;
+      if (epilogue == RH_EPI_RELU && sum <= 0) sum = 0;
+      if (epilogue == RH_EPI_GATE && !(((const real *)gate)[r * ldc + j] > 0)) sum = 0;
+      *c = sum;
     }
 }
 

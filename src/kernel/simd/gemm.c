@@ -54,7 +54,7 @@ RH_INLINE void thin(const rh_tile *t, int64_t rows, const int k, const int whole
   const int64_t lda = t->a_row, ldc = t->c_row;
   const int relu = t->relu, accumulate = t->accumulate, first = t->cols < RH_LANES ? t->cols : RH_LANES, rest = t->cols - first;
   const int two = whole || rest > 0;
-  const real *a = t->a;
+  const real *a = t->a, *gate = t->gate;
   real *c = t->c;
 #define LOAD_TERM(i) \
   const vec_t b##i = vec_load(t->b + (i < k ? i : 0) * t->b_term), d##i = vec_load(t->b + (i < k ? i : 0) * t->b_term + RH_LANES);
@@ -71,6 +71,11 @@ RH_INLINE void thin(const rh_tile *t, int64_t rows, const int k, const int whole
   }
     EACH_TERM(ADD_TERM)
     if (relu) c0 = vec_relu(c0), c1 = vec_relu(c1);
+    if (gate) {
+      c0 = vec_keep(c0, vec_get(gate, first, whole));
+      if (two) c1 = vec_keep(c1, vec_get(gate + RH_LANES, rest, whole));
+      gate += ldc;
+    }
     vec_put(c, first, whole, c0);
     if (two) vec_put(c + RH_LANES, rest, whole, c1);
   }
@@ -90,7 +95,7 @@ DEFINE_THIN(5)
 DEFINE_THIN(6)
 DEFINE_THIN(7)
 DEFINE_THIN(8)
-static rh_tile_fn *const thin_run[] = {0, thin_1, thin_2, thin_3, thin_4, thin_5, thin_6, thin_7, thin_8};
+static void (*const thin_run[])(const rh_tile *, int64_t) = {0, thin_1, thin_2, thin_3, thin_4, thin_5, thin_6, thin_7, thin_8};
 
 /* Rows that few terms are multiplied with at a time: what they write lies together. */
 enum { THIN_ROWS = 32 };
@@ -107,7 +112,8 @@ static void gemm_copied(rh_tile t, int64_t rows, int64_t n, const real *packed, 
   for (int64_t i = 0; i < k; i += TERMS_COPIED) {
     t.k = k - i < TERMS_COPIED ? k - i : TERMS_COPIED;
     t.accumulate = given.accumulate || i > 0;
-    t.relu = given.relu && i + t.k == k;
+    const int last = i + t.k == k;
+    t.relu = given.relu && last;
     for (int64_t tile = 0; tile < tiles; tile++) {
       const int64_t from = rows * tile / tiles, some = rows * (tile + 1) / tiles - from;
       for (int64_t r = 0; r < some; r++) memcpy(copy + r * COPY_STEP, given.a + (from + r) * given.a_row + i, (size_t)t.k * sizeof(real));
@@ -117,14 +123,16 @@ static void gemm_copied(rh_tile t, int64_t rows, int64_t n, const real *packed, 
         t.b = packed + j * k + i * t.b_term;
         t.bias = bias ? bias + j : NULL;
         t.c = given.c + from * given.c_row + j;
-        run_tiles(t, some, tile_kind(t.cols));
+        t.gate = given.gate && last ? given.gate + from * given.c_row + j : NULL;
+        run_tiles(&t, some, tile_kind(t.cols));
       }
     }
   }
 }
 
 void RH_SYM(gemm)(int64_t rows, int64_t k, int64_t n, const void *a, int64_t lda, const void *packed, const void *bias, void *c,
-                  int64_t ldc, int accumulate, rh_epilogue epilogue) {
+                  int64_t ldc, int accumulate, rh_epilogue epilogue, const void *gate_) {
+  const real *gate = epilogue == RH_EPI_GATE ? gate_ : NULL;
   rh_tile t = {.k = k,
                .a = a,
                .a_row = lda,
@@ -135,16 +143,16 @@ void RH_SYM(gemm)(int64_t rows, int64_t k, int64_t n, const void *a, int64_t lda
                .relu = epilogue == RH_EPI_RELU};
   if (rows <= 0 || n <= 0) return;
   if (n <= NARROW_MOST && n <= RH_PANEL && k > TERMS_HELD) {
-    t.cols = (int)n, t.b_term = n, t.b = packed, t.bias = bias, t.c = c;
+    t.cols = (int)n, t.b_term = n, t.b = packed, t.bias = bias, t.c = c, t.gate = gate;
     const int64_t done = narrow_run[n](t, rows);
     if (done < rows) {
-      t.a += done * lda, t.c += done * ldc;
-      run_tiles(t, rows - done, tile_kind(n));
+      pass(&t, done);
+      run_tiles(&t, rows - done, tile_kind(n));
     }
     return;
   }
   if (lda * (int64_t)sizeof(real) % COLLIDE == 0 && k > TERMS_HELD && rows > 4 && n > RH_PANEL) {
-    t.c = c;
+    t.c = c, t.gate = gate;
     gemm_copied(t, rows, n, packed, bias, k);
     return;
   }
@@ -159,10 +167,11 @@ void RH_SYM(gemm)(int64_t rows, int64_t k, int64_t n, const void *a, int64_t lda
       t.b = (const real *)packed + j * k;
       t.bias = bias ? (const real *)bias + j : NULL;
       t.c = (real *)c + r * ldc + j;
+      t.gate = gate ? gate + r * ldc + j : NULL;
       if (few)
         thin_run[k](&t, some);
       else
-        run_tiles(t, some, tile_kind(t.cols));
+        run_tiles(&t, some, tile_kind(t.cols));
     }
   }
 }

@@ -11,7 +11,7 @@ enum { ROWS_AT_ONCE = RH_BITS == 32 ? 256 : 128, PANELS_AT_ONCE = 4 };
 /* Copies: rows that they look ahead, and from how many columns on it pays to copy the spread ones too. These stand in strips, one a tile,
  * each [rows, its columns] and some room behind, so that whole vectors can be written; so many strips at once. */
 enum { COPY_AHEAD = 8, LINE = 64 / sizeof(real), PAYS_STRIPS = 8 * RH_PANEL };
-enum { ROOM = (ROWS_OF_TWO + RH_LANES - 1) / RH_LANES * RH_LANES, STRIP = ROWS_AT_ONCE * ROWS_OF_TWO + ROOM, STRIPS = 11 };
+enum { ROOM = (ROWS_OF_TWO + RH_LANES - 1) / RH_LANES * RH_LANES, STRIP = ROWS_AT_ONCE * ROWS_OF_TWO + ROOM, STRIPS = 22 };
 
 /* c[i * c_s + j * c_v] (+)= sum_r s[r, i] v[r, j], i < ns, j < nv */
 typedef struct rh_outer {
@@ -44,24 +44,26 @@ static void exchange(const rh_outer *o, const rh_tile *t, int64_t i, int64_t j, 
   }
 }
 
-/* Tiles of `kind` for outputs [i, i + ns) x [j, j + t->cols), through a small buffer where c's rows are ragged or vectors run down its
+/* One tile of `kind` for outputs [i, i + ns) x [j, j + t->cols), through a small buffer where c's rows are ragged or vectors run down its
  * columns. */
 static void into(const rh_outer *o, rh_tile *t, int64_t i, int64_t j, int64_t ns, rh_tile_kind kind) {
-  if (o->c_v == 1 && !o->row) {
-    t->c = o->c + i * o->c_s + j;
+  if (o->c_v == 1 && (!o->row || o->reach[i] >= j + t->cols)) {
+    t->c = o->row ? o->c + j : o->c + i * o->c_s + j;
     t->c_row = o->c_s;
-    run_tiles(*t, ns, kind);
+    t->c_at = o->row ? o->row + i : NULL;
+    tile_run[kind][ns](t, 0, 1);
     return;
   }
   real buffer[TILE_MOST * 4 * RH_LANES];
   const int width = kind == TILE_WIDE ? 2 * RH_PANEL : RH_PANEL;
   t->c = buffer;
   t->c_row = width;
+  t->c_at = NULL;
   if (t->accumulate) {
     if (o->row) memset(buffer, 0, (size_t)(ns * width) * sizeof *buffer); /* what lies beyond a row's end is summed, and dropped */
     exchange(o, t, i, j, ns, buffer, width, 0);
   }
-  run_tiles(*t, ns, kind);
+  tile_run[kind][ns](t, 0, 1);
   exchange(o, t, i, j, ns, buffer, width, 1);
 }
 

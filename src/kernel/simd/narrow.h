@@ -93,6 +93,7 @@ RH_INLINE void narrow(const rh_tile *t, const int groups, const int n) {
   const int64_t k = t->k, lda = t->a_row, ldc = t->c_row;
   const real *a = t->a, *b = t->b;
   rh_rows sum[4][NARROW_MOST], v[4][CHUNK];
+  const real *gate = t->gate;
   real buffer[ROW_LANES];
 #define EACH_SUM _Pragma("GCC unroll 8") for (int g = 0; g < groups; g++) _Pragma("GCC unroll 8") for (int j = 0; j < n; j++)
   EACH_SUM sum[g][j] = rows_splat(t->bias ? t->bias[j] : 0);
@@ -121,24 +122,32 @@ RH_INLINE void narrow(const rh_tile *t, const int groups, const int n) {
   _Pragma("GCC unroll 8") for (int g = 0; g < groups; g++) {
     real out[NARROW_MOST][ROW_LANES], *c = t->c + g * ROW_LANES * ldc;
     _Pragma("GCC unroll 8") for (int j = 0; j < n; j++) memcpy(out[j], &sum[g][j], sizeof out[j]);
-    for (int r = 0; r < ROW_LANES; r++, c += ldc) _Pragma("GCC unroll 8") for (int j = 0; j < n; j++) c[j] = out[j][r];
+    for (int r = 0; r < ROW_LANES; r++, c += ldc) {
+      _Pragma("GCC unroll 8") for (int j = 0; j < n; j++) c[j] = !gate || gate[j] > 0 ? out[j][r] : 0;
+      if (gate) gate += ldc;
+    }
   }
+}
+
+RH_INLINE void pass(rh_tile *t, int64_t rows) {
+  t->a += rows * t->a_row, t->c += rows * t->c_row;
+  if (t->gate) t->gate += rows * t->c_row;
 }
 
 /* X(columns, groups of rows that the registers hold) */
 #define RH_NARROW(X) X(1, 4) X(2, 4) X(3, 3) X(4, 2) X(5, 2) X(6, 2)
-#define DEFINE_NARROW(n, g)                                           \
-  static int64_t narrow_##n(rh_tile t, int64_t rows) {                \
-    const int64_t all = rows;                                         \
-    for (; rows >= g * ROW_LANES; rows -= g * ROW_LANES) {            \
-      narrow(&t, g, n);                                               \
-      t.a += g * ROW_LANES * t.a_row, t.c += g * ROW_LANES * t.c_row; \
-    }                                                                 \
-    for (; rows >= ROW_LANES; rows -= ROW_LANES) {                    \
-      narrow(&t, 1, n);                                               \
-      t.a += ROW_LANES * t.a_row, t.c += ROW_LANES * t.c_row;         \
-    }                                                                 \
-    return all - rows;                                                \
+#define DEFINE_NARROW(n, g)                                \
+  static int64_t narrow_##n(rh_tile t, int64_t rows) {     \
+    const int64_t all = rows;                              \
+    for (; rows >= g * ROW_LANES; rows -= g * ROW_LANES) { \
+      narrow(&t, g, n);                                    \
+      pass(&t, g *ROW_LANES);                              \
+    }                                                      \
+    for (; rows >= ROW_LANES; rows -= ROW_LANES) {         \
+      narrow(&t, 1, n);                                    \
+      pass(&t, ROW_LANES);                                 \
+    }                                                      \
+    return all - rows;                                     \
   }
 RH_NARROW(DEFINE_NARROW)
 /* Returns the rows done; fewer than ROW_LANES are left. */

@@ -72,14 +72,18 @@ void RH_SYM(row_max)(int64_t rows, int64_t cols, const void *x, void *y) {
   }
 }
 
-/* `vectors` vectors of columns, the last one of `valid` lanes, down all rows. */
+enum { SUM_MOST = 8, SUM_AHEAD = 8, LINE_LANES = 64 / (RH_LANES * (int)sizeof(real)) > 0 ? 64 / (RH_LANES * (int)sizeof(real)) : 1 };
+
+/* `vectors` vectors of columns, the last one of `valid` lanes, down all rows, which lie too far apart for hardware to look ahead. */
 RH_INLINE void sum_columns(int64_t rows, const real *x, int64_t ldx, real *y, int accumulate, const int vectors, const int whole,
                            int valid) {
-  vec_t sum[4];
+  vec_t sum[SUM_MOST];
   for (int v = 0; v < vectors; v++)
     sum[v] = !accumulate ? vec_splat(0) : whole ? vec_load(y + v * RH_LANES) : vec_load_first(y + v * RH_LANES, valid);
-  for (int64_t r = 0; r < rows; r++, x += ldx)
+  for (int64_t r = 0; r < rows; r++, x += ldx) {
+    for (int v = 0; v < vectors && vectors > 1; v += LINE_LANES) __builtin_prefetch(x + SUM_AHEAD * ldx + v * RH_LANES);
     for (int v = 0; v < vectors; v++) sum[v] += whole ? vec_load(x + v * RH_LANES) : vec_load_first(x + v * RH_LANES, valid);
+  }
   for (int v = 0; v < vectors; v++)
     if (whole)
       vec_store(y + v * RH_LANES, sum[v]);
@@ -91,6 +95,7 @@ void RH_SYM(col_sum)(int64_t rows, int64_t cols, const void *x_, int64_t ldx, vo
   const real *x = x_;
   real *y = y_;
   int64_t c = 0;
+  for (; c + SUM_MOST * RH_LANES <= cols; c += SUM_MOST * RH_LANES) sum_columns(rows, x + c, ldx, y + c, accumulate, SUM_MOST, 1, 0);
   for (; c + 4 * RH_LANES <= cols; c += 4 * RH_LANES) sum_columns(rows, x + c, ldx, y + c, accumulate, 4, 1, 0);
   for (; c + RH_LANES <= cols; c += RH_LANES) sum_columns(rows, x + c, ldx, y + c, accumulate, 1, 1, 0);
   if (cols - c == 1) {

@@ -11,12 +11,14 @@ typedef struct rh_tile {
   const real *b; /* b[i * b_term + j], j below two vectors; from there at b_next + b[i * b_term + j] */
   int64_t b_term, b_next;
   const real *bias; /* start of every row, NULL: zero */
-  real *c;          /* c[r * c_row + j] */
+  real *c;          /* c[r * c_row + j], or c[c_at[r] + j] where c_at is given: of one tile whose a_row is 1 */
   int64_t c_row;
+  const int64_t *c_at;
   int cols; /* valid columns */
   int accumulate, relu;
+  const real *gate; /* gate[r * c_row + j] > 0 keeps a result, else 0; NULL: all are kept; only where a_term is 1 */
 } rh_tile;
-typedef void rh_tile_fn(const rh_tile *t, int64_t tiles);
+typedef void rh_tile_fn(const rh_tile *t, int64_t first, int64_t tiles); /* first: rows before them */
 
 /* rows that a prefetch looks ahead, in place; small tiles have no time for it */
 enum { RH_AHEAD = ROWS_OF_TWO >= 12 ? 16 : 0 };
@@ -43,13 +45,22 @@ RH_INLINE void OF(_put)(real *p, int valid, int whole, OF(_t) x) {
     OF(_store_first)(p, valid, x);
 }
 
+/* x where g > 0, else 0 */
+RH_INLINE OF(_t) OF(_keep)(OF(_t) x, OF(_t) g) {
+  const __typeof__(g > g) kept = g > OF(_splat)(0);
+  return (OF(_t))((__typeof__(kept))x & kept);
+}
+
 /* One tile after another, down the rows. whole: all columns valid, else the last vector is partial; unit: a_term is 1, else a_row is. */
-RH_INLINE void OF(_tile)(const rh_tile *t, int64_t tiles, const int rows, const int vectors, const int unit, const int whole) {
+RH_INLINE void OF(_tile)(const rh_tile *t, int64_t first, int64_t tiles, const int rows, const int vectors, const int unit,
+                         const int whole) {
   const int64_t k = t->k, lda = unit ? t->a_row : 1, a_term = unit ? 1 : t->a_term, b_term = t->b_term, ldc = t->c_row;
   const int64_t b_next = vectors == 4 ? t->b_next : 0;
   const int relu = t->relu, accumulate = t->accumulate, valid = t->cols - (vectors - 1) * OF(_lanes);
-  const real *a = t->a, *bias = t->bias;
-  real *c = t->c;
+  const real *a = t->a + first * lda, *bias = t->bias;
+  const int64_t *c_at = unit ? 0 : t->c_at;
+  const real *gate = unit && t->gate ? t->gate + first * ldc : 0;
+  real *c = t->c + first * ldc;
   for (; tiles > 0; tiles--, a += rows * lda, c += rows * ldc) {
     const real *b = t->b, *p0 = a, *p1 = p0 + 3 * lda, *p2 = p1 + 3 * lda, *p3 = p2 + 3 * lda, *p4 = p3 + 3 * lda;
     real *out = c;
@@ -61,12 +72,13 @@ RH_INLINE void OF(_tile)(const rh_tile *t, int64_t tiles, const int rows, const 
     }
 #define BEGIN(r, p, q) OF(_t) c##r##_0 = s0, c##r##_1 = s1, c##r##_2 = s2, c##r##_3 = s3;
     RH_TILE_ROWS(BEGIN)
-#define LOAD_C(r, p, q)                                                                          \
-  if (rows > r) {                                                                                \
-    c##r##_0 = OF(_get)(c + r * ldc, valid, whole || vectors > 1);                               \
-    if (vectors > 1) c##r##_1 = OF(_get)(c + r * ldc + OF(_lanes), valid, whole || vectors > 2); \
-    if (vectors > 2) c##r##_2 = OF(_get)(c + r * ldc + 2 * OF(_lanes), valid, 1);                \
-    if (vectors > 2) c##r##_3 = OF(_get)(c + r * ldc + 3 * OF(_lanes), valid, whole);            \
+#define LOAD_C(r, p, q)                                                                 \
+  if (rows > r) {                                                                       \
+    const real *at = c_at ? c + c_at[r] : c + r * ldc;                                  \
+    c##r##_0 = OF(_get)(at, valid, whole || vectors > 1);                               \
+    if (vectors > 1) c##r##_1 = OF(_get)(at + OF(_lanes), valid, whole || vectors > 2); \
+    if (vectors > 2) c##r##_2 = OF(_get)(at + 2 * OF(_lanes), valid, 1);                \
+    if (vectors > 2) c##r##_3 = OF(_get)(at + 3 * OF(_lanes), valid, whole);            \
   }
     if (accumulate) {
       RH_TILE_ROWS(LOAD_C)
@@ -105,8 +117,21 @@ RH_INLINE void OF(_tile)(const rh_tile *t, int64_t tiles, const int rows, const 
     if (relu) {
       RH_TILE_ROWS(RELU)
     }
+#define GATE(r, p, q)                                                                                        \
+  if (rows > r) {                                                                                            \
+    const real *at = gate + r * ldc;                                                                         \
+    c##r##_0 = OF(_keep)(c##r##_0, OF(_get)(at, valid, whole || vectors > 1));                               \
+    if (vectors > 1) c##r##_1 = OF(_keep)(c##r##_1, OF(_get)(at + OF(_lanes), valid, whole || vectors > 2)); \
+    if (vectors > 2) c##r##_2 = OF(_keep)(c##r##_2, OF(_get)(at + 2 * OF(_lanes), valid, 1));                \
+    if (vectors > 2) c##r##_3 = OF(_keep)(c##r##_3, OF(_get)(at + 3 * OF(_lanes), valid, whole));            \
+  }
+    if (gate) {
+      RH_TILE_ROWS(GATE)
+      gate += rows * ldc;
+    }
 #define END(r, p, q)                                                                    \
   if (rows > r) {                                                                       \
+    if (c_at) out = c + c_at[r];                                                        \
     OF(_put)(out, valid, whole || vectors > 1, c##r##_0);                               \
     if (vectors > 1) OF(_put)(out + OF(_lanes), valid, whole || vectors > 2, c##r##_1); \
     if (vectors > 2) OF(_put)(out + 2 * OF(_lanes), valid, 1, c##r##_2);                \
@@ -118,6 +143,7 @@ RH_INLINE void OF(_tile)(const rh_tile *t, int64_t tiles, const int rows, const 
 #undef LOAD_C
 #undef STEP
 #undef RELU
+#undef GATE
 #undef END
   }
 }

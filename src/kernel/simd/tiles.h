@@ -24,21 +24,21 @@ static inline rh_tile_kind tile_kind(int64_t cols) {
 #define half_tile vec_tile
 #endif
 #define RH_EACH_SIZE(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
-#define DEFINE(r)                                                            \
-  static void wide_##r(const rh_tile *t, int64_t tiles) {                    \
-    if (r <= ROWS_OF_FOUR) vec_tile(t, tiles, r, 4, UNIT, 1);                \
-  }                                                                          \
-  static void whole_##r(const rh_tile *t, int64_t tiles) {                   \
-    if (r <= ROWS_OF_TWO) vec_tile(t, tiles, r, 2, UNIT, 1);                 \
-  }                                                                          \
-  static void two_##r(const rh_tile *t, int64_t tiles) {                     \
-    if (r <= ROWS_OF_TWO) vec_tile(t, tiles, r, 2, UNIT, 0);                 \
-  }                                                                          \
-  static void one_##r(const rh_tile *t, int64_t tiles) {                     \
-    if (r <= ROWS_OF_ONE) vec_tile(t, tiles, r, 1, UNIT, 0);                 \
-  }                                                                          \
-  static void half_##r(const rh_tile *t, int64_t tiles) {                    \
-    if (RH_HAS_HALF && r <= ROWS_OF_ONE) half_tile(t, tiles, r, 1, UNIT, 0); \
+#define DEFINE(r)                                                                   \
+  static void wide_##r(const rh_tile *t, int64_t first, int64_t tiles) {            \
+    if (r <= ROWS_OF_FOUR) vec_tile(t, first, tiles, r, 4, UNIT, 1);                \
+  }                                                                                 \
+  static void whole_##r(const rh_tile *t, int64_t first, int64_t tiles) {           \
+    if (r <= ROWS_OF_TWO) vec_tile(t, first, tiles, r, 2, UNIT, 1);                 \
+  }                                                                                 \
+  static void two_##r(const rh_tile *t, int64_t first, int64_t tiles) {             \
+    if (r <= ROWS_OF_TWO) vec_tile(t, first, tiles, r, 2, UNIT, 0);                 \
+  }                                                                                 \
+  static void one_##r(const rh_tile *t, int64_t first, int64_t tiles) {             \
+    if (r <= ROWS_OF_ONE) vec_tile(t, first, tiles, r, 1, UNIT, 0);                 \
+  }                                                                                 \
+  static void half_##r(const rh_tile *t, int64_t first, int64_t tiles) {            \
+    if (RH_HAS_HALF && r <= ROWS_OF_ONE) half_tile(t, first, tiles, r, 1, UNIT, 0); \
   }
 RH_EACH_SIZE(DEFINE)
 #define WIDE_SLOT(r)  wide_##r,
@@ -61,12 +61,9 @@ static inline rh_cut cut_tiles(int64_t n, int64_t most) {
   return (rh_cut){tiles, n / tiles, n % tiles};
 }
 
-static inline void run_tiles(rh_tile t, int64_t rows, rh_tile_kind kind) {
+static inline void run_tiles(const rh_tile *t, int64_t rows, rh_tile_kind kind) {
   const rh_cut cut = cut_tiles(rows, tile_rows[kind]);
-  if (cut.larger) {
-    tile_run[kind][cut.least + 1](&t, cut.larger);
-    t.a += cut.larger * (cut.least + 1) * t.a_row, t.c += cut.larger * (cut.least + 1) * t.c_row;
-  }
-  tile_run[kind][cut.least](&t, cut.tiles - cut.larger);
+  if (cut.larger) tile_run[kind][cut.least + 1](t, 0, cut.larger);
+  tile_run[kind][cut.least](t, cut.larger * (cut.least + 1), cut.tiles - cut.larger);
 }
 #endif
