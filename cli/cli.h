@@ -28,15 +28,6 @@ typedef struct arg_option {
   const char *choices;
 } arg_option;
 
-/* An option of every command that reads a table. */
-#define HEADER_OPTION                                                                                                        \
-  {                                                                                                                          \
-    .name = "header", .kind = ARG_CHOICE, .value = "WHAT", .choices = "detect|yes|no",                                       \
-    .help =                                                                                                                  \
-        "Whether the first line of a CSV file is a header: yes, no, or detect (default): a line of texts is one, a line of " \
-        "numbers is none, one of both is an error."                                                                          \
-  }
-
 enum { CLI_OPERANDS = 64 };
 struct cli_args;
 typedef struct cli_command {

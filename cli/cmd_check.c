@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "cli.h"
+#include "shared_options.h"
 
 static const arg_option options[] = {
     {.name = "rows", .kind = ARG_COUNT, .value = "N", .least = 1, .most = 1e9, .help = "Look at N rows at most. Default 1000."},
@@ -12,10 +12,10 @@ static const arg_option options[] = {
      .value = "N",
      .most = 1e6,
      .help = "Hold the log-determinant of N rows against the dense Jacobian. Default 10."},
-    {.name = "seed", .kind = ARG_COUNT, .value = "N", .most = 9e18, .help = "Of the samples, where no DATA is given. Default 0."},
-    {.name = "columns", .kind = ARG_TEXT, .value = "LIST", .help = "Use these columns: names, numbers from 1, ranges (a,b,3-7)."},
+    SEED_OPTION("Of the samples, where no DATA is given."),
+    MODEL_COLUMNS_OPTION,
     HEADER_OPTION,
-    {.name = "dtype", .kind = ARG_CHOICE, .value = "TYPE", .choices = "f32|f64", .help = "The arithmetic; default: that of the fit."},
+    MODEL_DTYPE_OPTION,
 };
 
 static void human(json_t *report) {

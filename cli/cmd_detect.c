@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli.h"
+#include "shared_options.h"
 
 static const arg_option options[] = {
     {.name = "model",
@@ -38,23 +38,17 @@ static const arg_option options[] = {
      .least = 1,
      .most = 1e6,
      .help = "Draws a row of the noise that discrete columns need, averaged. Default 16; with --model 1."},
-    {.name = "arch", .kind = ARG_TEXT, .value = "NAME", .help = "As in rheo fit."},
-    {.name = "set", .kind = ARG_PAIR, .value = "KEY=VALUE", .help = "As in rheo fit. May be repeated."},
-    {.name = "handle", .kind = ARG_CHOICE, .value = "HOW", .choices = "auto|none", .help = "As in rheo fit."},
-    {.name = "epochs", .kind = ARG_COUNT, .value = "N", .least = 1, .most = 1e9, .help = "End the fit after N epochs."},
-    {.name = "steps", .kind = ARG_COUNT, .value = "N", .least = 1, .most = 1e12, .help = "End the fit after N steps."},
-    {.name = "time", .kind = ARG_TIME, .value = "TIME", .least = 0.001, .most = 1e8, .help = "End the fit after this time, such as 90s."},
-    {.name = "seed", .kind = ARG_COUNT, .value = "N", .most = 9e18, .help = "Of the split, the fit and the noise. Default 0."},
-    {.name = "dtype", .kind = ARG_CHOICE, .value = "TYPE", .choices = "f32|f64", .help = "The arithmetic: f32 (default) or f64."},
-    {.name = "split",
-     .kind = ARG_TEXT,
-     .value = "A,B,C",
-     .help = "Shares of TRAIN for training, validation and held-out rows. Default: held out are enough for p-values of half of --alarm, "
-             "but a tenth at least and three tenths at most."},
-    {.name = "columns",
-     .kind = ARG_TEXT,
-     .value = "LIST",
-     .help = "Use these columns: names, numbers from 1, ranges (a,b,3-7); -c leaves one out. That of the labels is left out by itself."},
+    ARCH_OPTION,
+    SET_OPTION("the architecture"),
+    HANDLE_OPTION,
+    EPOCHS_OPTION("the fit", ""),
+    STEPS_OPTION("the fit", ""),
+    TIME_OPTION("End the fit after this time, such as 90s."),
+    SEED_OPTION("Of the split, the fit and the noise."),
+    FIT_DTYPE_OPTION,
+    SPLIT_OPTION("held-out rows. Default: held out are enough for p-values of half of --alarm, "
+                 "but a tenth at least and three tenths at most."),
+    COLUMNS_OPTION(" That of the labels is left out by itself."),
     HEADER_OPTION,
 };
 

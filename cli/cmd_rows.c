@@ -4,17 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "cli.h"
+#include "shared_options.h"
 
-#define DATA_OPTIONS                                                                                                                    \
-  {.name = "columns",                                                                                                                   \
-   .kind = ARG_TEXT,                                                                                                                    \
-   .value = "LIST",                                                                                                                     \
-   .help =                                                                                                                              \
-       "Use these columns: names, numbers from 1, ranges (a,b,3-7); -c leaves one out. Default: the model's own columns by name where " \
-       "the file has a header, else all."},                                                                                             \
-  {                                                                                                                                     \
-    .name = "dtype", .kind = ARG_CHOICE, .value = "TYPE", .choices = "f32|f64", .help = "The arithmetic; default: that of the fit."     \
+#define ROWS_OUTPUT_OPTION                                                    \
+  {                                                                           \
+    .name = "output", .letter = 'o', .kind = ARG_TEXT, .value = "OUT",        \
+    .help = "Where the rows go: NPY if OUT ends in .npy, else CSV. Required." \
   }
 
 static const arg_option score_options[] = {
@@ -23,32 +18,24 @@ static const arg_option score_options[] = {
      .kind = ARG_TEXT,
      .value = "OUT",
      .help = "Write log p of every row, one a line (or an array, if OUT ends in .npy)."},
-    {.name = "seed", .kind = ARG_COUNT, .value = "N", .most = 9e18, .help = "Of the noise that discrete columns need. Default 0."},
+    SEED_OPTION("Of the noise that discrete columns need."),
     {.name = "draws",
      .kind = ARG_COUNT,
      .value = "N",
      .least = 1,
      .most = 100000,
      .help = "Draws of that noise a row, averaged. Default 1."},
-    DATA_OPTIONS,
-    HEADER_OPTION};
+    MODEL_COLUMNS_OPTION,
+    MODEL_DTYPE_OPTION,
+    HEADER_OPTION,
+};
 static const arg_option code_options[] = {
-    {.name = "output",
-     .letter = 'o',
-     .kind = ARG_TEXT,
-     .value = "OUT",
-     .help = "Where the rows go: NPY if OUT ends in .npy, else CSV. Required."},
-    {.name = "seed", .kind = ARG_COUNT, .value = "N", .most = 9e18, .help = "Of the noise that discrete columns need. Default 0."},
-    DATA_OPTIONS,
-    HEADER_OPTION};
+    ROWS_OUTPUT_OPTION, SEED_OPTION("Of the noise that discrete columns need."), MODEL_COLUMNS_OPTION, MODEL_DTYPE_OPTION, HEADER_OPTION,
+};
 static const arg_option sample_options[] = {
     {.name = "count", .letter = 'n', .kind = ARG_COUNT, .value = "N", .most = 1e12, .help = "How many rows. Required."},
-    {.name = "output",
-     .letter = 'o',
-     .kind = ARG_TEXT,
-     .value = "OUT",
-     .help = "Where the rows go: NPY if OUT ends in .npy, else CSV. Required."},
-    {.name = "seed", .kind = ARG_COUNT, .value = "N", .most = 9e18, .help = "Row i depends on the seed and on i alone. Default 0."},
+    ROWS_OUTPUT_OPTION,
+    SEED_OPTION("Row i depends on the seed and on i alone."),
     {.name = "temperature",
      .kind = ARG_REAL,
      .value = "T",
@@ -66,7 +53,8 @@ static const arg_option sample_options[] = {
      .help = "One context instead of a file of them: a value for every context column, by name or by number."},
     {.name = "no-context", .kind = ARG_FLAG, .help = "Leave the context columns out of OUT."},
     HEADER_OPTION,
-    {.name = "dtype", .kind = ARG_CHOICE, .value = "TYPE", .choices = "f32|f64", .help = "The arithmetic; default: that of the fit."}};
+    MODEL_DTYPE_OPTION,
+};
 
 typedef rh_status file_call(rh_density *density, const char *data, const char *output, const char *options, char **report);
 

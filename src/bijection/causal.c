@@ -5,29 +5,15 @@
 #include "base/memory.h"
 #include "bijection/order.h"
 
-enum { NATURAL, REVERSED, RANDOM };
-static const char *const names[] = {"natural", "reversed", "random", NULL};
 enum { GRAPH_COLUMNS = 4096 }; /* a graph's table has their square */
 
 /* ---- an order ---- */
 
-static rh_status read_list(rh_spec *spec, int64_t d, int64_t *out) {
-  const uint64_t seed = rh_read_seed(spec);
-  const json_t *given = rh_spec_json(spec, "order");
-  if (given && json_is_array(given)) {
-    int n;
-    RH_TRY(rh_read_order(spec, "order", d, &n, out));
-    return n == d ? RH_OK : rh_spec_fail(spec, "order", "%d columns of %lld: an order names each of them once", n, (long long)d);
-  }
-  const int kind = rh_spec_choice(spec, "order", NATURAL, names);
-  RH_TRY(rh_spec_status(spec));
-  for (int64_t i = 0; i < d; i++) out[i] = kind == REVERSED ? d - 1 - i : i;
-  if (kind == RANDOM) {
-    rh_random_order(d, seed, out);
-    rh_write_order(spec, "order", d, out);
-  }
-  return rh_spec_status(spec);
+static int64_t natural(int64_t i, int64_t d) {
+  (void)d;
+  return i;
 }
+static const rh_named_order orders[] = {{"natural", natural}, {"reversed", rh_order_reversed}, {"random", NULL}, {NULL, NULL}};
 
 static rh_status chain(rh_order *o, int64_t d) {
   o->end = rh_alloc((size_t)d * sizeof *o->end);
@@ -125,7 +111,7 @@ static rh_status read_graph(rh_order *o, rh_spec *spec, const json_t *graph, int
 static rh_status read_either(rh_order *o, rh_spec *spec, int64_t d, int64_t *out) {
   const json_t *graph = rh_spec_json(spec, "graph");
   if (graph) return read_graph(o, spec, graph, d, out);
-  RH_TRY(read_list(spec, d, out));
+  RH_TRY(rh_read_whole_order(spec, d, orders, out));
   return chain(o, d);
 }
 

@@ -3,6 +3,8 @@
 #include "base/memory.h"
 #include "base/rng.h"
 
+enum { NAMES = 8 };
+
 void rh_random_order(int64_t d, uint64_t seed, int64_t *out) {
   const rh_rng rng = rh_rng_at(seed, 0, (uint64_t)d, RH_STREAM_INIT);
   rh_rng_shuffle(&rng, d, out);
@@ -21,6 +23,33 @@ rh_status rh_read_order(rh_spec *spec, const char *key, int64_t d, int *n, int64
   }
   rh_free(used);
   return status;
+}
+
+int64_t rh_order_reversed(int64_t i, int64_t d) {
+  return d - 1 - i;
+}
+
+static rh_status read_name(rh_spec *spec, int64_t d, const rh_named_order *named, uint64_t seed, int64_t *out) {
+  const char *names[NAMES] = {NULL};
+  for (int k = 0; named[k].name; k++) names[k] = named[k].name;
+  const rh_named_order *order = &named[rh_spec_choice(spec, "order", 0, names)];
+  RH_TRY(rh_spec_status(spec));
+  if (order->at) {
+    for (int64_t i = 0; i < d; i++) out[i] = order->at(i, d);
+  } else {
+    rh_random_order(d, seed, out);
+    rh_write_order(spec, "order", d, out);
+  }
+  return rh_spec_status(spec);
+}
+
+rh_status rh_read_whole_order(rh_spec *spec, int64_t d, const rh_named_order *named, int64_t *out) {
+  const uint64_t seed = rh_read_seed(spec);
+  const json_t *given = rh_spec_json(spec, "order");
+  if (!given || !json_is_array(given)) return read_name(spec, d, named, seed, out);
+  int n;
+  RH_TRY(rh_read_order(spec, "order", d, &n, out));
+  return n == d ? RH_OK : rh_spec_fail(spec, "order", "%d columns of %lld: an order names each of them once", n, (long long)d);
 }
 
 void rh_write_order(rh_spec *spec, const char *key, int64_t n, const int64_t *order) {

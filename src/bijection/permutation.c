@@ -3,30 +3,15 @@
 #include "bijection/order.h"
 #include "bijection/parts.h"
 
-enum { REVERSE, SWAP, RANDOM };
-
 typedef struct permutation {
   rh_bijection b;
   int32_t *order, *back; /* [d] each */
 } permutation;
 
-static rh_status choose(const rh_bijection *b, rh_spec *spec, int64_t *order) {
-  static const char *const names[] = {"reverse", "swap", "random", NULL};
-  const int64_t d = rh_columns_of(b);
-  const uint64_t seed = rh_read_seed(spec);
-  const json_t *given = rh_spec_json(spec, "order");
-  if (given && json_is_array(given)) {
-    int n;
-    RH_TRY(rh_read_order(spec, "order", d, &n, order));
-    return n == d ? RH_OK : rh_spec_fail(spec, "order", "%d columns, there must be %lld", n, (long long)d);
-  }
-  const int kind = rh_spec_choice(spec, "order", REVERSE, names);
-  for (int64_t i = 0; i < d; i++) order[i] = kind == REVERSE ? d - 1 - i : (i + d / 2) % d;
-  if (kind != RANDOM) return rh_spec_status(spec);
-  rh_random_order(d, seed, order);
-  rh_write_order(spec, "order", d, order);
-  return rh_spec_status(spec);
+static int64_t swapped(int64_t i, int64_t d) {
+  return (i + d / 2) % d;
 }
+static const rh_named_order orders[] = {{"reverse", rh_order_reversed}, {"swap", swapped}, {"random", NULL}, {NULL, NULL}};
 
 static rh_status permutation_create(rh_bijection *b, const rh_build *build, rh_spec *spec) {
   permutation *p = (permutation *)b;
@@ -35,7 +20,7 @@ static rh_status permutation_create(rh_bijection *b, const rh_build *build, rh_s
   RH_TRY(rh_need_vector(b, spec));
   int64_t *order = rh_alloc((size_t)d * sizeof *order);
   p->order = rh_alloc(2 * (size_t)d * sizeof *p->order);
-  rh_status status = order && p->order ? choose(b, spec, order) : RH_E_MEMORY;
+  rh_status status = order && p->order ? rh_read_whole_order(spec, d, orders, order) : RH_E_MEMORY;
   p->back = p->order ? p->order + d : NULL;
   for (int64_t i = 0; i < d && status == RH_OK; i++) p->order[i] = (int32_t)order[i], p->back[order[i]] = (int32_t)i;
   rh_free(order);

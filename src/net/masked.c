@@ -10,7 +10,7 @@
 enum { LAYERS = 32, BLOCKS = 64 };
 enum { LEVELS = 1 << 26 }; /* of all layers together: each has a table of them */
 enum { MLP, RESIDUAL };
-static const char *const type_names[] = {"mlp", "residual", NULL};
+const char *const rh_masked_names[] = {"mlp", "residual", NULL};
 
 struct rh_masked_net {
   json_t *spec;
@@ -255,9 +255,9 @@ static rh_status create(maker *m, const json_t *spec, const char *where) {
   rh_masked_net *n = m->net;
   RH_TRY(copy_causal(n, m->causal));
   rh_options o = rh_options_begin(spec, where);
-  const int type = rh_options_choice(&o, "type", MLP, type_names);
+  const int type = rh_options_choice(&o, "type", MLP, rh_masked_names);
   RH_TRY(o.status);
-  rh_spec s = rh_spec_begin(spec, where, type_names[type]);
+  rh_spec s = rh_spec_begin(spec, where, rh_masked_names[type]);
   rh_status status = make(m, &s, type);
   if (status == RH_OK) status = rh_spec_done(&s);
   if (status == RH_OK) n->spec = rh_spec_take(&s);

@@ -13,6 +13,7 @@ typedef struct rh_causal {
 } rh_causal;
 
 typedef struct rh_masked_net rh_masked_net;
+extern const char *const rh_masked_names[]; /* its types, NULL-ended */
 /* spec: {"type": "mlp" | "residual", options}, NULL: an mlp. Gives params numbers for each column. */
 rh_status rh_masked_create(const rh_build *build, const json_t *spec, const char *where, const rh_causal *causal, int64_t params,
                            rh_masked_net **net) RH_WARN_UNUSED;

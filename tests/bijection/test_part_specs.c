@@ -128,7 +128,7 @@ static void wrong_specifications_are_named(void **state) {
       {"{\"type\":\"coupling\",\"transform\":{\"type\":\"additive\",\"bound\":1}}", "flow.transform: unknown key 'bound'"},
       {"{\"type\":\"coupling\",\"net\":{\"hidden\":[-1]}}", "flow.net.hidden[0]: -1 is out of range"},
       {"{\"type\":\"elementwise\",\"mask\":\"half\"}", "unknown key 'mask'"},
-      {"{\"type\":\"permutation\",\"order\":[0,1]}", "flow.order: 2 columns, there must be 3"},
+      {"{\"type\":\"permutation\",\"order\":[0,1]}", "flow.order: 2 columns of 3: an order names each of them once"},
       {"{\"type\":\"permutation\",\"order\":[0,1,1]}", "flow.order: column 1 comes twice"},
       {"{\"type\":\"lu\",\"bound\":0}", "flow.bound"},
       {AR("\"order\":[0,1]"), "flow.order: 2 columns of 3: an order names each of them once"},

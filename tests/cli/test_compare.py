@@ -2,6 +2,7 @@
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import time
@@ -87,6 +88,50 @@ class Compare(CommandTest):
         for candidate in report["candidates"]:
             self.assertAlmostEqual(candidate["seconds"], 1, delta=0.5)
         self.assertEqual(report["budget_seconds"], 2)
+
+    def fits_told(self, *args):
+        """The report, and what standard error tells of each fit: (number, candidates, round, rounds, name, seconds, validation)."""
+        run = self.done("compare", *self.files, *args, "--json", "--set", "patience=0", "--set", "layers=2", "--set", "hidden=16")
+        told = re.findall(r"^\[(\d+)/(\d+)(?:, round (\d) of (\d))?\] (\S+), seed 0(?:, (\S+) s)?\n  val (\S+) after", run.stderr.decode(), re.M)
+        report = json.loads(run.stdout.decode().splitlines()[-1])
+        return report, [(int(n), int(of), int(at or 0), int(rounds or 0), name, float(seconds or 0), float(val)) for n, of, at, rounds, name, seconds, val in told]
+
+    def test_a_second_round_of_the_best_third(self):
+        budget = 6
+        report, told = self.fits_told("--time", budget, "--all", "round", "-o", "rounds.rheo")
+        first, second = ([fit for fit in told if fit[2] == at] for at in (1, 2))
+        n = len(report["candidates"])
+        self.assertEqual(len(first) + len(second), len(told))
+        self.assertEqual([fit[:4] for fit in first], [(i + 1, n, 1, 2) for i in range(n)])
+        self.assertEqual([fit[:4] for fit in second], [(i + 1, max(2, n // 3), 2, 2) for i in range(max(2, n // 3))])
+        for fit in first:  # half of the time is theirs, in equal shares
+            self.assertAlmostEqual(fit[5], budget / 2 / n, delta=0.001)
+        for fit in second:  # and what was left, in equal shares
+            self.assertEqual(fit[5], second[0][5])
+            self.assertGreater(fit[5], 1.5 * first[0][5])
+            self.assertLess(fit[5], budget / 2 / len(second) + 0.01)
+        before, after = ({fit[4]: fit[6] for fit in fits} for fits in (first, second))
+        self.assertEqual([before[name] for name in after], sorted(before.values(), reverse=True)[:len(second)])  # the best of the first round, best first
+        for candidate in report["candidates"]:  # the better of both fits counts
+            name = candidate["name"]
+            self.assertAlmostEqual(candidate["val"], max(before[name], after.get(name, -math.inf)), delta=1e-3)
+            if after.get(name) != before[name]:
+                self.assertEqual(candidate["round"], 2 if after.get(name, -math.inf) > before[name] else 1)
+        self.assertIn(2, [candidate["round"] for candidate in report["candidates"]])
+        self.assertEqual(self.bytes_of("rounds.rheo"), self.bytes_of(f"round-{report['best']}.rheo"))
+        self.assertLess(report["seconds"], budget + 3)
+
+    def test_no_second_round_for_fits_that_ended_by_themselves(self):
+        report, told = self.fits_told("--arch", "realnvp,nice,maf,nsf-coupling", "--time", 60, "--steps", 4)
+        self.assertEqual([fit[:4] for fit in told], [(i + 1, 4, 1, 2) for i in range(4)])
+        self.assertEqual({candidate["round"] for candidate in report["candidates"]}, {1})
+        self.assertLess(report["seconds"], 30)
+
+    def test_no_second_round_of_three(self):
+        report, told = self.fits_told("--arch", "realnvp,nice,maf", "--time", 1.5)
+        self.assertEqual([fit[:4] for fit in told], [(i + 1, 3, 0, 0) for i in range(3)])
+        for fit in told:
+            self.assertAlmostEqual(fit[5], 0.5, delta=0.001)
 
     def test_words(self):
         run = self.done("compare", *self.files, "--arch", "realnvp,nice", *EPOCHS)

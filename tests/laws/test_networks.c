@@ -1,153 +1,121 @@
-/* The laws of networks, over every registered one, with every activation, with and without a context; and their mutants. */
+/* The laws of networks, over every registered one and every masked one, with every activation, with and without a context; and their
+ * mutants. */
 #include "laws/mutant.h"
-#include "laws/subject.h"
-#include "net/net.h"
+#include "laws/networks_by_hand.h"
 
-enum { WIDE = 32, ENTRIES = 96 };
+enum { ENTRIES = 128 };
 
-typedef struct net_law net_law;
-typedef struct net_row { /* one row a network and shape; a new network adds one and inherits every law */
-  const char *type, *options;
-  int64_t in, out, context;
-  bool activations, inits;                                          /* has these options */
-  void (*by_hand)(const net_law *n, const double *in, double *out); /* in plain C, from the same weights */
-} net_row;
-
-typedef struct entry {
-  const net_row *row;
-  const char *activation;
-  char name[80];
-} entry;
-
-struct net_law {
-  const entry *entry;
-  rh_leaves leaves;
-  rh_values values;
-  rh_net *net;
-  rh_net_type type; /* the instance's own, so that a mutant may change it */
+static const net_order chain = {.name = "a chain"}, narrow = {.name = "a chain of few units", .narrow = true};
+static const net_order tiers = {.name = "tiers", .levels = 3, .end = {2, 4, 7}};
+static const net_order dag = {
+    .name = "a graph",
+    .levels = 4,
+    .end = {2, 4, 5, 6},
+    .graph = true,
+    .parents = {{-1, -1, -1}, {-1, -1, -1}, {0, 1, -1}, {1, -1, -1}, {2, 3, -1}, {0, 4, -1}},
 };
 
-/* ---- by hand ---- */
-
-static double activate(const char *name, double x) {
-  if (!strcmp(name, "relu")) return fmax(x, 0);
-  if (!strcmp(name, "silu")) return x / (1 + exp(-x));
-  if (!strcmp(name, "tanh")) return tanh(x);
-  if (!strcmp(name, "gelu")) return x * erfc(-x / sqrt(2)) / 2;
-  if (!strcmp(name, "softplus")) return fmax(x, 0) + log1p(exp(-fabs(x)));
-  if (!strcmp(name, "elu")) return x > 0 ? x : expm1(x);
-  assert_string_equal(name, "identity");
-  return x;
-}
-
-static const rh_leaf *leaf_of(const net_law *n, const char *name, const char *what, int *leaf) {
-  char full[80];
-  snprintf(full, sizeof full, *name ? "law.%s.%s" : "law.%s%s", name, what);
-  *leaf = rh_leaf_find(&n->leaves, full);
-  if (*leaf < 0) fail_msg("%s has no leaf %s", n->entry->name, full);
-  return &n->leaves.leaf[*leaf];
-}
-
-static void dense(const net_law *n, const char *name, const double *x, double *y) {
-  int w, b;
-  const rh_leaf *weight = leaf_of(n, name, "weight", &w);
-  leaf_of(n, name, "bias", &b);
-  for (int64_t i = 0; i < weight->shape.dim[0]; i++) {
-    y[i] = rh_values_get(&n->leaves, &n->values, b, i);
-    for (int64_t j = 0; j < weight->shape.dim[1]; j++)
-      y[i] += rh_values_get(&n->leaves, &n->values, w, i * weight->shape.dim[1] + j) * x[j];
-  }
-}
-
-static void activate_all(const net_law *n, const double *x, double *y) {
-  for (int i = 0; i < WIDE; i++) y[i] = activate(n->entry->activation, x[i]);
-}
-
-static void linear_by_hand(const net_law *n, const double *in, double *out) {
-  dense(n, "", in, out);
-}
-
-static void constant_by_hand(const net_law *n, const double *in, double *out) {
-  int value;
-  (void)in;
-  leaf_of(n, "", "value", &value);
-  for (int64_t i = 0; i < n->net->out; i++) out[i] = rh_values_get(&n->leaves, &n->values, value, i);
-}
-
-static void mlp_by_hand(const net_law *n, const double *in, double *out) {
-  double a[WIDE] = {0}, b[WIDE] = {0};
-  const int64_t layers = n->leaves.n / 2;
-  memcpy(a, in, (size_t)(n->net->in + n->net->context) * sizeof *a);
-  for (int64_t l = 0; l < layers; l++) {
-    char name[8];
-    snprintf(name, sizeof name, "%d", (int)l);
-    dense(n, name, a, b);
-    activate_all(n, b, a);
-  }
-  memcpy(out, b, (size_t)n->net->out * sizeof *out);
-}
-
-static void residual_by_hand(const net_law *n, const double *in, double *out) {
-  double h[WIDE] = {0}, a[WIDE] = {0}, b[WIDE] = {0};
-  const int64_t blocks = (n->leaves.n - 4) / 4;
-  dense(n, "initial", in, h);
-  for (int64_t k = 0; k < blocks; k++) {
-    char name[2][24];
-    for (int j = 0; j < 2; j++) snprintf(name[j], sizeof name[j], "blocks.%d.%d", (int)k, j);
-    activate_all(n, h, a);
-    dense(n, name[0], a, b);
-    activate_all(n, b, a);
-    dense(n, name[1], a, b);
-    for (int i = 0; i < WIDE; i++) h[i] += b[i];
-  }
-  dense(n, "final", h, out);
-}
-
 static const net_row rows[] = {
-    {"constant", "", 0, 3, 0, false, false, constant_by_hand},
-    {"linear", "", 3, 4, 0, false, true, linear_by_hand},
-    {"linear", "", 2, 3, 2, false, true, linear_by_hand},
-    {"mlp", ",\"hidden\":[]", 3, 2, 0, false, true, mlp_by_hand},
-    {"mlp", ",\"hidden\":[7,5]", 3, 4, 0, true, true, mlp_by_hand},
-    {"mlp", ",\"hidden\":[6]", 2, 3, 2, true, true, mlp_by_hand},
-    {"mlp", ",\"hidden\":[4,4]", 0, 2, 2, true, true, mlp_by_hand}, /* the context alone */
-    {"mlp", ",\"hidden\":[1],\"gain\":3", 1, 1, 0, true, true, mlp_by_hand},
-    {"residual", ",\"hidden\":6,\"blocks\":2", 3, 4, 0, true, true, residual_by_hand},
-    {"residual", ",\"hidden\":5,\"blocks\":1", 2, 3, 2, true, true, residual_by_hand},
-    {"residual", ",\"hidden\":4,\"blocks\":3", 0, 2, 2, true, true, residual_by_hand},
+    {"constant", "", 0, 3, 0, NULL, false, constant_by_hand, NULL},
+    {"linear", "", 3, 4, 0, NULL, true, linear_by_hand, NULL},
+    {"linear", "", 2, 3, 2, NULL, true, linear_by_hand, NULL},
+    {"mlp", ",\"hidden\":[]", 3, 2, 0, NULL, true, mlp_by_hand, NULL},
+    {"mlp", ",\"hidden\":[7,5]", 3, 4, 0, "every", true, mlp_by_hand, NULL},
+    {"mlp", ",\"hidden\":[6]", 2, 3, 2, "every", true, mlp_by_hand, NULL},
+    {"mlp", ",\"hidden\":[4,4]", 0, 2, 2, "every", true, mlp_by_hand, NULL}, /* the context alone */
+    {"mlp", ",\"hidden\":[1],\"gain\":3", 1, 1, 0, "every", true, mlp_by_hand, NULL},
+    {"residual", ",\"hidden\":6,\"blocks\":2", 3, 4, 0, "every", true, residual_by_hand, NULL},
+    {"residual", ",\"hidden\":5,\"blocks\":1", 2, 3, 2, "every", true, residual_by_hand, NULL},
+    {"residual", ",\"hidden\":4,\"blocks\":3", 0, 2, 2, "every", true, residual_by_hand, NULL},
+
+    {"mlp", ",\"hidden\":[9]", 1, 3, 0, NULL, false, constant_by_hand, &chain}, /* the first column alone */
+    {"mlp", ",\"hidden\":[]", 7, 21, 0, NULL, true, mlp_by_hand, &chain},
+    {"mlp", ",\"hidden\":[]", 7, 14, 2, NULL, true, mlp_by_hand, &tiers},
+    {"mlp", ",\"hidden\":[]", 6, 12, 2, NULL, true, mlp_by_hand, &dag},
+    {"mlp", ",\"hidden\":[24,31]", 7, 21, 0, "tanh", true, mlp_by_hand, &chain},
+    {"mlp", ",\"hidden\":[24,31]", 7, 21, 2, "tanh", true, mlp_by_hand, &chain},
+    {"mlp", ",\"hidden\":[12]", 3, 6, 0, "every", true, mlp_by_hand, &chain},
+    {"mlp", ",\"hidden\":[13,9],\"gain\":3", 3, 3, 2, "every", true, mlp_by_hand, &chain},
+    {"mlp", ",\"hidden\":[14,11]", 7, 14, 2, "tanh", true, mlp_by_hand, &tiers},
+    {"mlp", ",\"hidden\":[24,31]", 6, 12, 0, "tanh", true, mlp_by_hand, &dag},
+    {"mlp", ",\"hidden\":[24,31]", 6, 12, 2, "tanh", true, mlp_by_hand, &dag},
+    {"mlp", ",\"hidden\":[12,20]", 5, 10, 0, "tanh", true, mlp_by_hand, &chain},
+    {"mlp", ",\"hidden\":[13,9]", 5, 10, 2, "tanh", true, mlp_by_hand, &chain},
+    {"mlp", ",\"hidden\":[7,7]", 2, 4, 0, "tanh", true, mlp_by_hand, &chain},
+    {"mlp", ",\"hidden\":[5,6]", 1, 2, 2, "tanh", true, mlp_by_hand, &chain}, /* the context alone */
+    {"mlp", ",\"hidden\":[4,3]", 9, 18, 0, "tanh", true, mlp_by_hand, &narrow},
+    {"mlp", ",\"hidden\":[64,50]", 20, 40, 1, "tanh", true, mlp_by_hand, &chain},
+    {"residual", ",\"hidden\":24,\"blocks\":2", 7, 21, 0, "silu", true, residual_by_hand, &chain},
+    {"residual", ",\"hidden\":24,\"blocks\":2", 7, 21, 2, "silu", true, residual_by_hand, &chain},
+    {"residual", ",\"hidden\":12,\"blocks\":1", 3, 6, 0, "every", true, residual_by_hand, &chain},
+    {"residual", ",\"hidden\":14,\"blocks\":2", 7, 14, 0, "tanh", true, residual_by_hand, &tiers},
+    {"residual", ",\"hidden\":24,\"blocks\":2", 6, 12, 0, "silu", true, residual_by_hand, &dag},
+    {"residual", ",\"hidden\":24,\"blocks\":2", 6, 12, 2, "silu", true, residual_by_hand, &dag},
 };
 
 static entry table[ENTRIES];
 static int table_n;
 
+static void add_entry(const net_row *row, const char *activation) {
+  entry *e = &table[table_n++];
+  assert_true(table_n <= ENTRIES);
+  *e = (entry){.row = row, .activation = activation};
+  snprintf(e->name, sizeof e->name, "%s%s, %s%s%d columns, %s, context %d", row->type, row->options, row->masked ? row->masked->name : "",
+           row->masked ? ", " : "", (int)row->in, activation, (int)row->context);
+}
+
 static void fill_table(void) {
-  for (size_t r = 0; r < RH_COUNT_OF(rows); r++)
-    for (int a = 0; rh_activation_names[a] && (a == 0 || rows[r].activations); a++) {
-      entry *e = &table[table_n++];
-      assert_true(table_n <= ENTRIES);
-      *e = (entry){.row = &rows[r], .activation = rows[r].activations ? rh_activation_names[a] : "identity"};
-      snprintf(e->name, sizeof e->name, "%s%s, %s, context %d", rows[r].type, rows[r].options, e->activation, (int)rows[r].context);
-    }
+  for (size_t r = 0; r < RH_COUNT_OF(rows); r++) {
+    const char *one = rows[r].activation ? rows[r].activation : "identity";
+    if (strcmp(one, "every") != 0) add_entry(&rows[r], one);
+    for (int a = 0; rh_activation_names[a] && strcmp(one, "every") == 0; a++) add_entry(&rows[r], rh_activation_names[a]);
+  }
 }
 
 /* ---- making one ---- */
 
-static rh_val apply(const rh_net *net, rh_graph *g, rh_val x);
-static rh_net_type original;
+/* Columns of a masked network by their order -> levels, what each reads, and the same for the library. */
+static void create_masked(net_law *n, const rh_build *build, const json_t *spec) {
+  const net_row *row = n->entry->row;
+  const net_order *o = row->masked;
+  bool parents[WIDE * WIDE] = {false};
+  int64_t end[WIDE];
+  const int64_t d = row->in, levels = o->levels ? o->levels : d;
+  for (int64_t l = 0, i = 0; l < levels; l++)
+    for (end[l] = o->levels ? o->end[l] : l + 1; i < end[l]; i++) n->level[i] = l;
+  for (int64_t i = 0; i < d; i++) {
+    for (int64_t j = 0; j < d && !o->graph; j++)
+      if (n->level[j] < n->level[i]) n->reads[i] |= (uint64_t)1 << j;
+    for (int k = 0; k < PARENTS && o->graph; k++)
+      if (o->parents[i][k] >= 0) n->reads[i] |= (uint64_t)1 << o->parents[i][k];
+    for (int64_t j = 0; j < d; j++) parents[i * d + j] = n->reads[i] >> j & 1;
+  }
+  const rh_causal causal = {d, levels, end, o->graph ? parents : NULL};
+  PROBE_OK(rh_masked_create(build, spec, n->entry->name, &causal, row->out / d, &n->masked));
+}
+
+static void create(net_law *n, const char *spec) {
+  const net_row *row = n->entry->row;
+  json_t *json;
+  PROBE_OK(rh_json_parse(spec, strlen(spec), n->entry->name, &json));
+  const rh_build build = {&n->leaves, "law", row->context};
+  if (row->masked)
+    create_masked(n, &build, json);
+  else
+    PROBE_OK(rh_net_create(&build, json, n->entry->name, row->in, row->out, &n->net));
+  json_decref(json);
+  const json_t *full = row->masked ? rh_masked_spec(n->masked) : n->net->spec;
+  if (*row->type) assert_string_equal(json_string_value(json_object_get(full, "type")), row->type);
+}
 
 static net_law make(const entry *e, const char *init, int real_bytes, bool shaken) {
   net_law n = {.entry = e};
   char spec[240];
   int used = snprintf(spec, sizeof spec, "{\"type\":\"%s\"%s", e->row->type, e->row->options);
-  if (e->row->activations) used += snprintf(spec + used, sizeof spec - (size_t)used, ",\"activation\":\"%s\"", e->activation);
+  if (e->row->activation) used += snprintf(spec + used, sizeof spec - (size_t)used, ",\"activation\":\"%s\"", e->activation);
   if (e->row->inits && *init) used += snprintf(spec + used, sizeof spec - (size_t)used, ",\"init\":\"%s\"", init);
   snprintf(spec + used, sizeof spec - (size_t)used, "}");
-  json_t *json;
-  PROBE_OK(rh_json_parse(spec, strlen(spec), e->name, &json));
-  const rh_build build = {&n.leaves, "law", e->row->context};
-  PROBE_OK(rh_net_create(&build, json, e->name, e->row->in, e->row->out, &n.net));
-  json_decref(json);
-  assert_string_equal(n.net->type->type, e->row->type);
+  create(&n, spec);
   PROBE_OK(rh_values_create(&n.leaves, real_bytes, &n.values));
   rh_values_init(&n.leaves, 5, &n.values);
   if (shaken) subject_shake(&n.leaves, &n.values, 0.8);
@@ -156,26 +124,44 @@ static net_law make(const entry *e, const char *init, int real_bytes, bool shake
 
 static void unmake(net_law *n) {
   rh_net_destroy(n->net);
+  rh_masked_destroy(n->masked);
   rh_values_free(&n->values);
   rh_leaves_free(&n->leaves);
 }
 
-static rh_val apply(const rh_net *net, rh_graph *g, rh_val x) {
-  const rh_val y = original.apply(net, g, x);
-  const rh_val stale = mutant_wants_stale(0) && !rh_is_none(x) ? original.apply(net, g, mutant_stale(g, x)) : RH_NONE;
+static rh_val apply(const net_law *n, rh_graph *g, rh_val x, rh_val context) {
+  return n->masked ? rh_masked_apply(n->masked, g, x, context) : rh_net_apply(n->net, g, x, context);
+}
+
+/* May output `out` depend on input `in`, of x and then the context? (The mask contract.) */
+static bool depends(const net_law *n, int64_t out, int64_t in) {
+  const net_row *row = n->entry->row;
+  if (row->masked) return in >= row->in || rh_masked_depends(n->masked, out * row->in / row->out, in);
+  return !n->net->type->depends || n->net->type->depends(n->net, out, in);
+}
+
+static bool reads_anything(const net_law *n) {
+  const net_row *row = n->entry->row;
+  for (int64_t o = 0; o < row->out; o++)
+    for (int64_t i = 0; i < row->in + row->context; i++)
+      if (depends(n, o, i)) return true;
+  return false;
+}
+
+static rh_val apply_or_mutant(const net_law *n, rh_graph *g, rh_val x, rh_val context) {
+  const rh_val y = apply(n, g, x, context);
+  const rh_val stale = mutant_wants_stale(0) && reads_anything(n) ? apply(n, g, mutant_stale(g, x), mutant_stale(g, context)) : RH_NONE;
   return mutant_of(0, g, y, stale);
 }
 
 static void begin(subject *s, net_law *n, rh_memory memory) {
-  n->type = original = *n->net->type;
-  n->type.apply = apply;
-  n->net->type = &n->type;
+  const net_row *row = n->entry->row;
   subject_begin(s, n->entry->name, &n->leaves, &n->values);
-  const rh_val x = subject_input(s, n->net->in, probe_random(SUBJECT_ROWS * n->net->in, 1, -2, 2));
-  const rh_val context = subject_input(s, n->net->context, probe_random(SUBJECT_ROWS * n->net->context, 2, -2, 2));
-  const bool region = n->net->in > 1; /* a RECOMPUTE region, where a coupling has one */
+  const rh_val x = subject_input(s, row->in, probe_random(SUBJECT_ROWS * row->in, 1, -2, 2));
+  const rh_val context = subject_input(s, row->context, probe_random(SUBJECT_ROWS * row->context, 2, -2, 2));
+  const bool region = row->in > 1; /* a RECOMPUTE region, where a coupling has one */
   if (region) rh_scope_begin(&s->g);
-  const rh_val y = rh_net_apply(n->net, &s->g, x, context);
+  const rh_val y = apply_or_mutant(n, &s->g, x, context);
   if (region) rh_scope_end(&s->g);
   subject_out(s, y);
   subject_derive(s, memory);
@@ -192,6 +178,7 @@ typedef bool net_check(const entry *e, char *text);
 
 static bool values_law(const entry *e, char *text) {
   enum { ROWS = 50 };
+  const int64_t out = e->row->out;
   bool fine = true;
   for (int rb = 4; rb <= 8 && fine; rb += 4) {
     net_law n = make(e, "scaled", rb, true);
@@ -200,15 +187,14 @@ static bool values_law(const entry *e, char *text) {
     double got[ROWS * WIDE], want[ROWS * WIDE];
     subject_rows(&s, s.out[0], 0, ROWS, got);
     for (int r = 0; r < ROWS; r++) {
-      double in[WIDE] = {0}, out[WIDE] = {0}; /* an mlp reads whole buffers */
+      double in[WIDE];
       int64_t used = 0;
       for (int i = 0; i < s.inputs; i++)
         for (int64_t c = 0; c < s.width[i]; c++)
           in[used++] = rb == 8 ? s.data[i][r * s.width[i] + c] : (double)(float)s.data[i][r * s.width[i] + c];
-      e->row->by_hand(&n, in, out);
-      memcpy(want + r * n.net->out, out, (size_t)n.net->out * sizeof *want);
+      e->row->by_hand(&n, in, want + r * out);
     }
-    fine = subject_near(text, &s, "the formula in plain C", ROWS * n.net->out, got, want, rb == 8 ? 1e-13 : 5e-6);
+    fine = subject_near(text, &s, "the formula in plain C", ROWS * out, got, want, rb == 8 ? 1e-13 : 5e-6);
     end(&s, &n);
   }
   return fine;
@@ -238,22 +224,23 @@ static void jacobian_column(subject *s, int64_t i, int64_t n_rows, double *colum
 /* Exactly zero where `depends` says so, and not zero everywhere else: a contract that allows too much is wrong too. */
 static bool depends_law(const entry *e, char *text) {
   enum { ROWS = 40 };
+  const net_row *row = e->row;
   net_law n = make(e, "scaled", 8, true);
   subject s;
   begin(&s, &n, RH_KEEP);
   bool fine = true;
-  for (int64_t i = 0; i < n.net->in + n.net->context && fine; i++) {
+  for (int64_t i = 0; i < row->in + row->context && fine; i++) {
     double column[ROWS * WIDE];
     jacobian_column(&s, i, ROWS, column);
-    for (int64_t o = 0; o < n.net->out && fine; o++) {
-      const bool may = !n.type.depends || n.type.depends(n.net, o, i);
+    for (int64_t o = 0; o < row->out && fine; o++) {
+      const bool may = depends(&n, o, i);
       double most = 0;
-      for (int r = 0; r < ROWS; r++) most = fmax(most, fabs(column[r * n.net->out + o]));
-      if (may != (most > 0))
+      for (int r = 0; r < ROWS; r++) most = fmax(most, fabs(column[r * row->out + o]));
+      if (may ? most == 0 && !(row->masked && row->masked->narrow) : most > 0)
         fine = subject_says(text, &s, may ? "a derivative that should not vanish" : "a derivative that must be exactly 0", i, most, may);
     }
   }
-  for (int64_t o = 0; o < n.net->out && n.net->in + n.net->context == 0; o++) assert_true(n.type.depends && !n.type.depends(n.net, o, 0));
+  for (int64_t o = 0; o < row->out && row->in + row->context == 0; o++) assert_false(depends(&n, o, 0));
   end(&s, &n);
   return fine;
 }
@@ -265,7 +252,7 @@ static double largest(const entry *e, const char *init) {
   begin(&s, &n, RH_KEEP);
   double y[ROWS * WIDE], most = 0;
   subject_rows(&s, s.out[0], 0, ROWS, y);
-  for (int64_t k = 0; k < ROWS * n.net->out; k++) most = fmax(most, fabs(y[k]));
+  for (int64_t k = 0; k < ROWS * e->row->out; k++) most = fmax(most, fabs(y[k]));
   end(&s, &n);
   return most;
 }
@@ -321,23 +308,34 @@ static void every_law(void **state) {
   assert_int_equal(failed, 0);
 }
 
+/* Is there a row with this type, dense or masked in this way, with and without a context? */
+static bool is_here(const char *type, bool masked, bool graph, bool context) {
+  for (size_t r = 0; r < RH_COUNT_OF(rows); r++) {
+    const net_order *o = rows[r].masked;
+    if (!strcmp(rows[r].type, type) && (o != NULL) == masked && (o && o->graph) == graph && (rows[r].context > 0) >= context) return true;
+  }
+  return false;
+}
+
 static void everyone_is_here(void **state) {
   (void)state;
-  int n;
+  int n, masked = 0;
   const rh_net_type *const *types = rh_net_types(&n);
-  for (int t = 0; t < n; t++) {
-    bool found = false;
-    for (size_t r = 0; r < RH_COUNT_OF(rows); r++) found |= strcmp(rows[r].type, types[t]->type) == 0;
-    if (!found) fail_msg("network %s has no row in tests/laws/test_networks.c", types[t]->type);
-  }
-  printf("%d registered networks, all in the table\n", n);
+  for (int t = 0; t < n; t++)
+    if (!is_here(types[t]->type, false, false, false)) fail_msg("network %s has no row in tests/laws/test_networks.c", types[t]->type);
+  for (; rh_masked_names[masked]; masked++)
+    for (int how = 0; how < 4; how++)
+      if (!is_here(rh_masked_names[masked], true, how & 1, how & 2))
+        fail_msg("masked network %s, of %s, %s context, has no row in tests/laws/test_networks.c", rh_masked_names[masked],
+                 how & 1 ? "a graph" : "levels", how & 2 ? "with a" : "without");
+  printf("%d registered networks and %d masked ones, all in the table\n", n, masked);
 }
 
 /* Mean square of a wide network's outputs. Gain: the first layer has one though no activation comes before it, and the last has none; both
  * are made up for. */
 static double size_of(const char *format, int layers, int activation, bool gain) {
   enum { ROWS = 20, WIDTH = 256 };
-  static const net_row row = {"", "", WIDTH, WIDTH, 0, false, false, NULL};
+  static const net_row row = {"", "", WIDTH, WIDTH, 0, NULL, false, NULL, NULL};
   const entry e = {.row = &row, .name = "variance"};
   net_law n = {.entry = &e};
   char spec[200], hidden[80] = "256";
@@ -347,11 +345,7 @@ static double size_of(const char *format, int layers, int activation, bool gain)
     snprintf(spec, sizeof spec, format, hidden, rh_activation_names[activation], rh_activation_gain(activation));
   else
     snprintf(spec, sizeof spec, format, hidden, rh_activation_names[activation]);
-  json_t *json;
-  PROBE_OK(rh_json_parse(spec, strlen(spec), e.name, &json));
-  const rh_build build = {&n.leaves, "law", 0};
-  PROBE_OK(rh_net_create(&build, json, e.name, WIDTH, WIDTH, &n.net));
-  json_decref(json);
+  create(&n, spec);
   PROBE_OK(rh_values_create(&n.leaves, 8, &n.values));
   rh_values_init(&n.leaves, 5, &n.values);
   subject s;

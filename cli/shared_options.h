@@ -1,0 +1,67 @@
+/* Options that several commands have, each written once. What a command says of its own is the macro's argument, a piece of text. */
+#ifndef RHEO_CLI_SHARED_OPTIONS_H
+#define RHEO_CLI_SHARED_OPTIONS_H
+#include "cli.h"
+
+/* ---- of every command that reads a table ---- */
+
+#define HEADER_OPTION                                                                                                        \
+  {                                                                                                                          \
+    .name = "header", .kind = ARG_CHOICE, .value = "WHAT", .choices = "detect|yes|no",                                       \
+    .help =                                                                                                                  \
+        "Whether the first line of a CSV file is a header: yes, no, or detect (default): a line of texts is one, a line of " \
+        "numbers is none, one of both is an error."                                                                          \
+  }
+#define COLUMNS_OPTION(MORE)                                                                      \
+  {                                                                                               \
+    .name = "columns", .kind = ARG_TEXT, .value = "LIST",                                         \
+    .help = "Use these columns: names, numbers from 1, ranges (a,b,3-7); -c leaves one out." MORE \
+  }
+#define SEED_OPTION(OF) \
+  { .name = "seed", .kind = ARG_COUNT, .value = "N", .most = 9e18, .help = OF " Default 0." }
+
+/* ---- of commands that use a model ---- */
+
+#define MODEL_COLUMNS_OPTION COLUMNS_OPTION(" Default: the model's own columns by name where the file has a header, else all.")
+#define MODEL_DTYPE_OPTION \
+  { .name = "dtype", .kind = ARG_CHOICE, .value = "TYPE", .choices = "f32|f64", .help = "The arithmetic; default: that of the fit." }
+
+/* ---- of commands that fit ---- */
+
+#define VAL_OPTION(USE) \
+  { .name = "val", .kind = ARG_TEXT, .value = "FILE", .help = "Rows for validation: they " USE ". Without it a part of TRAIN is held out." }
+#define TEST_OPTION(USE)                                                                                     \
+  {                                                                                                          \
+    .name = "test", .kind = ARG_TEXT, .value = "FILE",                                                       \
+    .help = "Rows for the test figure; " USE ". Without it, and without --val, a part of TRAIN is held out." \
+  }
+#define ARCH_OPTION                                                                                                             \
+  {                                                                                                                             \
+    .name = "arch", .kind = ARG_TEXT, .value = "NAME",                                                                          \
+    .help = "The architecture: nsf, nsf-coupling, maf, iaf, realnvp, nice, or auto (default), which goes by the table's width." \
+  }
+#define SET_OPTION(OF)                                                                                   \
+  {                                                                                                      \
+    .name = "set", .kind = ARG_PAIR, .value = "KEY=VALUE",                                               \
+    .help = "An option of " OF                                                                           \
+            " or of the training, such as hidden=2x128, layers=8, lr=1e-3, batch=512. Values are JSON; " \
+            "2x128 means [128,128]. May be repeated."                                                    \
+  }
+#define HANDLE_OPTION                                                                                                   \
+  {                                                                                                                     \
+    .name = "handle", .kind = ARG_CHOICE, .value = "HOW", .choices = "auto|none",                                       \
+    .help =                                                                                                             \
+        "auto (default): constant, duplicated, collinear, discrete, bounded and heavy-tailed columns are reported and " \
+        "handled, as part of the model. none: columns are only standardized."                                           \
+  }
+#define EPOCHS_OPTION(FIT, MORE) \
+  { .name = "epochs", .kind = ARG_COUNT, .value = "N", .least = 1, .most = 1e9, .help = "End " FIT " after N epochs" MORE "." }
+#define STEPS_OPTION(FIT, MORE) \
+  { .name = "steps", .kind = ARG_COUNT, .value = "N", .least = 1, .most = 1e12, .help = "End " FIT " after N steps" MORE "." }
+#define TIME_OPTION(HELP) \
+  { .name = "time", .kind = ARG_TIME, .value = "TIME", .least = 0.001, .most = 1e8, .help = HELP }
+#define FIT_DTYPE_OPTION \
+  { .name = "dtype", .kind = ARG_CHOICE, .value = "TYPE", .choices = "f32|f64", .help = "The arithmetic: f32 (default) or f64." }
+#define SPLIT_OPTION(SHARES) \
+  { .name = "split", .kind = ARG_TEXT, .value = "A,B,C", .help = "Shares of TRAIN for training, validation and " SHARES }
+#endif
