@@ -164,7 +164,7 @@ static rh_val solve_jvp(rh_graph *g, rh_val u, const rh_val *t) {
   return rh_is_none(v) ? v : solve_again(g, &node, rh_sweep_transposed(&node), v);
 }
 
-/* ---- running: sweep_run.c ---- */
+/* ---- planning: sweep_plan.c, running: sweep_run.c ---- */
 const rh_op rh_op_sweep = {.name = "sweep",
                            .order = -1,
                            .vjp = sweep_vjp,
@@ -181,4 +181,5 @@ const rh_op rh_op_sweep_solve = {.name = "sweep_solve",
                                  .run = rh_sweep_solve_run,
                                  .scratch = rh_sweep_scratch,
                                  .flops = rh_sweep_flops,
-                                 .packing = &rh_sweep_packing};
+                                 .packing = &rh_sweep_packing,
+                                 .bodies = &rh_sweep_bodies};

@@ -1,4 +1,4 @@
-/* Inside of the sweeps: shared by their rules (op_sweep.c) and their running (sweep_run.c). */
+/* Inside of the sweeps: shared by their rules (op_sweep.c), what plans hold of them (sweep_plan.c) and their running (sweep_run.c). */
 #ifndef RH_GRAPH_SWEEP_H
 #define RH_GRAPH_SWEEP_H
 #include "graph/body.h"
@@ -35,9 +35,34 @@ static inline int rh_sweep_gate(int layer) {
   return 3 + 2 * layer;
 }
 
+/* Columns [first, first + n) of a product, terms [skip, skip + k) of what it reads, and where the packed form begins. */
+typedef struct rh_sweep_panel {
+  int64_t first, n, skip, k, at;
+} rh_sweep_panel;
+
+/* Buffers of one run, as offsets in numbers of a row: the input, each layer before and behind its activation (-1: nobody reads that), a
+ * group's sums of each layer's product (-1: they stand in `act`), and what a level needs. */
+typedef struct rh_sweep_room {
+  int64_t in, pre[RH_PROGRAM_LAYERS], act[RH_PROGRAM_LAYERS], sum[RH_PROGRAM_LAYERS], fresh, other, value, solved, total;
+} rh_sweep_room;
+
+/* What a plan holds of a sweep. */
+typedef struct rh_sweep_made {
+  rh_plan *element; /* of the element's inverse; NULL: a solve */
+  rh_sweep_room room;
+  bool direct[RH_PROGRAM_LAYERS]; /* layers whose activation runs in the product's registers */
+  int64_t groups;
+  int32_t *group;        /* [groups + 1]: first level of each */
+  rh_sweep_panel *panel; /* [layers][groups + levels] */
+} rh_sweep_made;
+static inline rh_sweep_panel *rh_sweep_panels(const rh_sweep_made *made, const rh_program *p, int layer) {
+  return made->panel + layer * (made->groups + p->levels);
+}
+
 /* sweep_run.c */
 void rh_sweep_run(const rh_run_args *a);
 void rh_sweep_solve_run(const rh_run_args *a);
+/* sweep_plan.c */
 int64_t rh_sweep_scratch(const rh_graph *g, const rh_node *node);
 int64_t rh_sweep_flops(const rh_graph *g, const rh_node *node);
 extern const rh_packing rh_sweep_packing;
