@@ -34,9 +34,11 @@ static void human(json_t *report) {
   printf("log|det J|               %.6g to %.6g, median %.6g, sd %.4g\n", real_of(report, "log_det_min"), real_of(report, "log_det_max"),
          real_of(report, "log_det_median"), real_of(report, "log_det_sd"));
   printf("its 1 %% quantile         %.4g below the median", real_of(report, "log_det_low"));
-  if (!isnan(real_of(report, "log_det_where"))) printf("; |z|^2 / d of the least twentieth %.3g", real_of(report, "log_det_where"));
+  if (!isnan(real_of(report, "log_det_where"))) printf("; |u|^2 / d of the least twentieth %.3g", real_of(report, "log_det_where"));
   printf("\n");
-  if (!isnan(real_of(report, "latent_kurtosis"))) printf("least kurtosis of codes  %+.3f\n", real_of(report, "latent_kurtosis"));
+  if (!isnan(real_of(report, "latent_kurtosis")))
+    printf("kurtosis of codes        %+.3f along the flattest direction, %+.3f of the heaviest column\n",
+           real_of(report, "latent_kurtosis"), real_of(report, "latent_kurtosis_most"));
   if (*text_of(report, "advice")) printf("look: %s\n", text_of(report, "advice"));
   printf("%s\n", json_is_true(json_object_get(report, "ok")) ? "ok" : "NOT ok");
 }

@@ -148,7 +148,8 @@ const cli_command command_detect = {
     .details =
         "A density is fitted to the rows of TRAIN, which are taken as normal, and a part of them held out; or --model gives one. "
         "Scores: log_density, nats a row; typicality, the distance of the log-density from the median one of normal rows, for too "
-        "likely is strange, too; latent_norm, the code's squared norm. p_value is (1 + held-out rows at least as strange) / (1 + "
+        "likely is strange, too; latent_norm, the squared norm of the code's normal scores under the base. p_value is (1 + held-out rows "
+        "at least as strange) / (1 + "
         "held-out rows): a normal row is flagged with a probability of --alarm at most. Columns that the fit dropped are not looked at.",
     .options = options,
     .option_count = sizeof options / sizeof *options,

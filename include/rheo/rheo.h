@@ -115,9 +115,10 @@ RH_API rh_status rh_sample_file(rh_density *density, const char *output, const c
  * that contradicts the others), inverse_error (max |x - inverse(forward(x))|, x as rounded), inverse_error_relative (the same in the
  * column's standard deviations), worst (where: row, column, value, back), log_det_error (max difference), log_det_inverse_error (the same
  * between the inverse's and minus forward's), log_det_min, log_det_max, log_det_median, log_det_sd, log_det_low (median minus 1 %
- * quantile), log_det_where (mean |z|^2 / d of the twentieth of the rows with the least), latent_kurtosis (the
- * least excess kurtosis of the codes along any direction), both for a standard normal base, advice (a sentence, where these show modes that
- * lie apart or heavy tails), ok. */
+ * quantile), log_det_where (mean |u|^2 / d of the twentieth of the rows with the least, u being the code's normal scores: the standard
+ * normal quantiles at the base's probabilities, so that they are standard normal for codes that follow the base, whatever it is),
+ * latent_kurtosis (the least excess kurtosis of the scores along any direction), latent_kurtosis_most (the greatest of a column), advice (a
+ * sentence, where these show modes that lie apart or heavy tails), ok. */
 RH_API rh_status rh_check_file(rh_density *density, const char *data, const char *options, char **report);
 
 /* ---- fitting ---- */
@@ -222,8 +223,9 @@ RH_API rh_status rh_compare_files(const char *train, const char *val, const char
 /* How strange is each row of data? With density NULL a density is fitted to the rows of `normal`, a part of them held out; else `normal`
  * are normal rows that the density has not seen, or NULL: samples of the density take their place. Output (or NULL), a row each: row
  * number, from 1 log_density  log p(x), nats typicality   |log p(x) - the median log-density of normal rows|: too likely is strange, too
- * (Nalisnick et al. 2019) latent_norm  -2 log p(z) - d log 2 pi of the code z under the base, d its numbers: |z|^2 for a standard normal
- * base, chi-square with d degrees of freedom where the model is right p_value      conformal: (1 + held-out rows at least as strange) / (1
+ * (Nalisnick et al. 2019) latent_norm  |u|^2 of the code's d normal scores under the base (see rh_check_file): |z|^2 for a standard normal
+ * base, and for every base chi-square with d degrees of freedom where the model is right p_value      conformal: (1 + held-out rows at
+ * least as strange) / (1
  * + held-out rows), by the score that `by` names. A normal row has p <= a with a probability of at most a, whatever the model is like flag
  * 1 where p_value <= alarm Options: those of a fit (rh_fit_files) but for output and resume where there is none, else only columns, header,
  * separator; and labels   0 or 1 (an anomaly) of every row: a column of data (name, or number from 1), else an array of its NPZ archive,

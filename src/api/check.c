@@ -29,11 +29,12 @@ typedef struct rows_in {
   double *ladj;      /* [rows] */
   double *ladj_back; /* [rows], the inverse's */
   double *sd;        /* [columns] */
+  double *u, *norm;  /* [rows, latent], [rows]: the codes' normal scores */
 } rows_in;
 
 static void rows_free(rows_in *in) {
   rh_free(in->number);
-  double *const blocks[] = {in->x, in->rounded, in->z, in->back, in->ladj, in->ladj_back, in->sd};
+  double *const blocks[] = {in->x, in->rounded, in->z, in->back, in->ladj, in->ladj_back, in->sd, in->u, in->norm};
   for (size_t i = 0; i < RH_COUNT_OF(blocks); i++) rh_free(blocks[i]);
 }
 
@@ -48,7 +49,10 @@ static rh_status rows_alloc(rows_in *in, const rh_flow *flow, int64_t rows) {
   in->ladj = rh_alloc_zero((size_t)rows, sizeof(double));
   in->ladj_back = rh_alloc_zero((size_t)rows, sizeof(double));
   in->sd = rh_alloc_zero((size_t)d, sizeof(double));
-  return in->number && in->x && in->rounded && in->z && in->back && in->ladj && in->ladj_back && in->sd ? RH_OK : RH_E_MEMORY;
+  in->u = rh_alloc_zero((size_t)rows, (size_t)flow->latent * sizeof(double));
+  in->norm = rh_alloc_zero((size_t)rows, sizeof(double));
+  return in->number && in->x && in->rounded && in->z && in->back && in->ladj && in->ladj_back && in->sd && in->u && in->norm ? RH_OK
+                                                                                                                             : RH_E_MEMORY;
 }
 
 /* Rows evenly spread over the table. */
@@ -183,6 +187,7 @@ static void put_stretch(json_t *o, const rh_stretch *s) {
   json_object_set_new(o, "log_det_low", rh_json_real(s->low));
   json_object_set_new(o, "log_det_where", rh_json_real(s->where));
   json_object_set_new(o, "latent_kurtosis", rh_json_real(s->kurtosis));
+  json_object_set_new(o, "latent_kurtosis_most", rh_json_real(s->greatest));
   if (advice) json_object_set_new(o, "advice", json_string(advice));
 }
 
@@ -260,8 +265,11 @@ static rh_status check_rows(rh_density *d, const char *data, const check_options
   if (status == RH_OK) {
     status = against_dense(d, &in, o->jacobians, f);
   }
-  if (status == RH_OK)
-    status = rh_stretch_find(in.rows, in.latent, in.latent + in.context, in.ladj, in.z, rh_standard_base(d->model->flow), &f->stretch);
+  if (status == RH_OK) {
+    const rh_model *m = d->model;
+    rh_base_scores(m->flow->base, &m->flow->leaves, &m->values, in.rows, in.latent + in.context, in.z, in.u, in.norm);
+    status = rh_stretch_find(in.rows, in.latent, in.ladj, in.u, in.norm, &f->stretch);
+  }
   rows_free(&in);
   rh_table_free(table);
   return status;

@@ -138,23 +138,15 @@ static rh_status room_for(scored_rows *s, int64_t n) {
 /* What scores a piece of rows. once: with one draw of the noise that discrete columns need, as codes have it. */
 typedef struct scorers {
   rh_scorer *mean, *once;
-  bool standard;
-  double *z, *ladj, *log_prob; /* [PIECE_ROWS, latent], [PIECE_ROWS] */
+  double *z, *u, *ladj; /* [PIECE_ROWS, latent] both, [PIECE_ROWS] */
 } scorers;
 
-/* -2 log p(z) - d log 2 pi under the base: |z|^2 for a standard normal one, where it is summed as it is. */
-static rh_status latent_piece(const scorers *s, int64_t d, const rh_rows *rows, int64_t first, int64_t n, double *out) {
-  const double log_two_pi = 1.83787706640934548356;
+/* The squared norm of the codes' normal scores under the base. */
+static rh_status latent_piece(const scorers *s, const rh_model *m, const rh_rows *rows, int64_t first, int64_t n, double *out) {
   RH_TRY(rh_encode(s->once, rows, first, n, s->z, s->ladj));
-  if (!s->standard) RH_TRY(rh_score(s->once, rows, first, n, s->log_prob));
-  for (int64_t i = 0; i < n; i++) {
-    double sum = 0;
-    if (s->standard)
-      for (int64_t j = 0; j < d; j++) sum += s->z[i * d + j] * s->z[i * d + j];
-    else
-      sum = -2 * (s->log_prob[i] - s->ladj[i]) - (double)d * log_two_pi;
-    out[i] = isnan(sum) ? INFINITY : sum; /* outside of the support there is no code */
-  }
+  rh_base_scores(m->flow->base, &m->flow->leaves, &m->values, n, m->flow->latent, s->z, s->u, out);
+  for (int64_t i = 0; i < n; i++)
+    if (isnan(out[i])) out[i] = INFINITY; /* outside of the support there is no code */
   return RH_OK;
 }
 
@@ -163,11 +155,10 @@ static rh_status scorers_make(const detect_job *t, scorers *s) {
   const rh_flow *flow = d->model->flow;
   rh_scorer_options options = d->options;
   options.draws = t->o.draws ? t->o.draws : t->own ? DRAWS : d->options.draws;
-  s->standard = rh_standard_base(flow);
   s->z = rh_alloc_zero(PIECE_ROWS, (size_t)flow->latent * sizeof *s->z);
   s->ladj = rh_alloc_zero(PIECE_ROWS, sizeof *s->ladj);
-  s->log_prob = rh_alloc_zero(PIECE_ROWS, sizeof *s->log_prob);
-  if (!s->z || !s->ladj || !s->log_prob) return RH_E_MEMORY;
+  s->u = rh_alloc_zero(PIECE_ROWS, (size_t)flow->latent * sizeof *s->u);
+  if (!s->z || !s->ladj || !s->u) return RH_E_MEMORY;
   RH_TRY(rh_scorer_create(flow, &d->model->values, &options, &s->mean));
   options.draws = 1;
   return rh_scorer_create(flow, &d->model->values, &options, &s->once);
@@ -178,7 +169,7 @@ static void scorers_free(scorers *s) {
   rh_scorer_destroy(s->once);
   rh_free(s->z);
   rh_free(s->ladj);
-  rh_free(s->log_prob);
+  rh_free(s->u);
 }
 
 static rh_status score_all(detect_job *t, scorers *s, const rh_rows *rows, scored_rows *out) {
@@ -187,7 +178,7 @@ static rh_status score_all(detect_job *t, scorers *s, const rh_rows *rows, score
     const int64_t n = rows->rows - i < PIECE_ROWS ? rows->rows - i : PIECE_ROWS;
     if (atomic_load(&t->density->stop)) return rh_fail(RH_E_INTERRUPTED, "interrupted: an output file is as it was");
     RH_TRY(rh_score(s->mean, rows, i, n, out->score[BY_LOG_DENSITY] + i));
-    RH_TRY(latent_piece(s, t->density->model->flow->latent, rows, i, n, out->score[BY_LATENT_NORM] + i));
+    RH_TRY(latent_piece(s, t->density->model, rows, i, n, out->score[BY_LATENT_NORM] + i));
   }
   return RH_OK;
 }

@@ -204,9 +204,3 @@ rh_status rh_density_scorer(rh_density *d, uint64_t seed, double temperature, rh
   *scorer = d->scorer;
   return RH_OK;
 }
-
-bool rh_standard_base(const rh_flow *flow) {
-  const json_t *spec = flow->base->spec;
-  const char *type = json_string_value(json_object_get(spec, "type"));
-  return type && strcmp(type, "normal") == 0 && !json_is_true(json_object_get(spec, "learn"));
-}

@@ -36,9 +36,6 @@ void rh_density_unlock(rh_density *d);
 /* The scorer with these options of samples; the lock is held. */
 rh_status rh_density_scorer(rh_density *d, uint64_t seed, double temperature, rh_scorer **scorer) RH_WARN_UNUSED;
 
-/* Are codes standard normal under the model: a normal base with nothing learned? */
-bool rh_standard_base(const rh_flow *flow);
-
 /* Options as the face takes them: NULL, "" or a JSON object; *json is a new reference, never NULL on success. */
 rh_status rh_options_parse(const char *text, json_t **json) RH_WARN_UNUSED;
 /* Options of a call that hands on what is not its own: `own` are those of the names (NULL-ended), `rest` the others; new references. */
