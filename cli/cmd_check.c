@@ -21,6 +21,7 @@ static const arg_option options[] = {
 static void human(json_t *report) {
   printf("rows                     %lld\n", count_of(report, "rows"));
   printf("not finite               %lld\n", count_of(report, "non_finite"));
+  if (count_of(report, "unfinished")) printf("solutions not found      %lld\n", count_of(report, "unfinished"));
   if (count_of(report, "outside")) printf("of density 0             %lld, left alone\n", count_of(report, "outside"));
   if (count_of(report, "rounded"))
     printf("cells taken otherwise    %lld, on no level or in a dropped column\n", count_of(report, "rounded"));
@@ -49,6 +50,9 @@ static int complain_failed(const cli_args *args, const json_t *report) {
   if (count_of(report, "non_finite") > 0)
     return complain(EXIT_FAILED, "%s: the check failed: %lld of the rows of %s do not stay finite; try --dtype f64", model,
                     count_of(report, "non_finite"), data);
+  if (count_of(report, "unfinished") > 0)
+    return complain(EXIT_FAILED, "%s: the check failed: %lld solutions of its numerical inverse or differential equation were not found",
+                    model, count_of(report, "unfinished"));
   const json_t *det = json_object_get(report, "log_det_error");
   char words[64] = "";
   if (json_is_number(det)) snprintf(words, sizeof words, ", log-determinant error %.3g", json_number_value(det));

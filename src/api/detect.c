@@ -262,9 +262,17 @@ static rh_status score_reference(detect_job *t, scorers *s) {
 
 /* ---- p-values ---- */
 
-/* Larger is stranger. */
+/* Larger is stranger; strangest what was not found. */
 static double anomaly_of(const scored_rows *s, int by, int64_t i) {
-  return by == BY_LOG_DENSITY ? -s->score[by][i] : s->score[by][i];
+  const double x = s->score[by][i];
+  return isnan(x) ? INFINITY : by == BY_LOG_DENSITY ? -x : x;
+}
+
+/* Rows that a solver of the model has not found. */
+static int64_t unfinished_of(const scored_rows *s) {
+  int64_t rows = 0;
+  for (int64_t i = 0; i < s->n; i++) rows += isnan(s->score[BY_LOG_DENSITY][i]);
+  return rows;
 }
 
 static rh_status compare_rows(detect_job *t) {
@@ -369,6 +377,9 @@ static rh_status give_report(detect_job *t, char **report) {
     json_object_del(t->fit_report, "warnings");
   }
   json_object_set(o, "notes", t->notes);
+  const int64_t unfinished = unfinished_of(&t->rows) + unfinished_of(&t->reference);
+  if (unfinished) rh_warn_unfinished(unfinished, o);
+  json_object_set_new(o, "unfinished", json_integer(unfinished));
   return rh_report_give(o, report);
 }
 

@@ -149,6 +149,6 @@ const char *rh_stretch_advice(const rh_stretch *s) {
            "has not seen";
   if (s->greatest > fmax(HEAVY, ERRORS * sqrt(24 / (double)s->rows))) /* the standard error of a normal sample's */
     return "a code has heavier tails than the base has there: rows far out are less likely under the model than they are; train for "
-           "longer, or take a base with heavier tails (--set base=student-t)";
+           "longer; of the bases student-t has the heaviest tails";
   return NULL;
 }
