@@ -30,8 +30,9 @@ static const arg_option options[] = {
     {.name = "by",
      .kind = ARG_CHOICE,
      .value = "SCORE",
-     .choices = "log_density|typicality|latent_norm",
-     .help = "The score that p-values go by. Default log_density."},
+     .choices = "auto|log_density|typicality|latent_norm",
+     .help = "The score that p-values go by. Default auto: log_density, but latent_norm where columns hold values that repeat among "
+             "continuous ones, so that a density has no bound."},
     {.name = "draws",
      .kind = ARG_COUNT,
      .value = "N",

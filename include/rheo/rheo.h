@@ -233,11 +233,12 @@ RH_API rh_status rh_compare_files(const char *train, const char *val, const char
  * 1 where p_value <= alarm Options: those of a fit (rh_fit_files) but for output and resume where there is none, else only columns, header,
  * separator; and labels   0 or 1 (an anomaly) of every row: a column of data (name, or number from 1), else an array of its NPZ archive,
  * else a file. With them the report tells AUROC and average precision of each score. Where `normal` has such labels, only its rows of 0 are
- * used alarm    the rate of false alarms, default 0.01 by       log_density (default), typicality or latent_norm draws    of the noise of
- * discrete columns, averaged; default 16 after a fit, else the density's split    of normal rows: training, validation, held out; default:
- * held out are enough for p-values of half the alarm rate, but at least 0.1 and at most 0.3 of them report: rows, flagged, reference (what
- * p-values are among), reference_rows, fit; with labels: anomalies, normal, auroc and average_precision (objects by score; null where there
- * is one class), detected, false_alarms (shares of either class that are flagged). */
+ * used alarm    the rate of false alarms, default 0.01 by       auto (default: log_density, or latent_norm where columns hold values that
+ * repeat among continuous ones), log_density, typicality or latent_norm draws    of the noise of discrete columns, averaged; default 16
+ * after a fit, else the density's split    of normal rows: training, validation, held out; default: held out are enough for p-values of
+ * half the alarm rate, but at least 0.1 and at most 0.3 of them report: rows, flagged, reference (what p-values are among), reference_rows,
+ * fit; with labels: anomalies, normal, auroc and average_precision (objects by score; null where there is one class), detected,
+ * false_alarms (shares of either class that are flagged). */
 /* clang-format on */
 RH_API rh_status rh_detect_files(rh_density *density, const char *normal, const char *data, const char *output, const char *options,
                                  rh_fit_progress *progress, void *arg, char **report);

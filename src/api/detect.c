@@ -7,13 +7,15 @@
 #include "api/conditional.h"
 #include "api/fitting.h"
 #include "api/labels.h"
+#include "api/unbounded.h"
 #include "base/memory.h"
 #include "data/table_write.h"
 #include "numeric/rank.h"
 
 enum { NORMAL_LEAST = 20, PIECE_ROWS = 4096, SAMPLES_LEAST = 1000, SAMPLES_MOST = 100000, DRAWS = 16, COLUMNS = 6 };
 enum { BY_LOG_DENSITY, BY_TYPICALITY, BY_LATENT_NORM, SCORES };
-static const char *const score_names[] = {"log_density", "typicality", "latent_norm", NULL};
+static const char *const score_names[] = {"log_density", "typicality", "latent_norm", "auto", NULL};
+enum { BY_AUTO = SCORES };
 static const double CALIBRATE_LEAST = 0.1, CALIBRATE_MOST = 0.3;
 
 typedef struct detect_options {
@@ -53,7 +55,7 @@ static rh_status read_detect(const json_t *json, detect_job *t, json_t **rest) {
   rh_options o = rh_options_begin(mine, "options");
   t->o = (detect_options){.labels = rh_options_text(&o, "labels", NULL),
                           .alarm = rh_options_real(&o, "alarm", 0.01, 1e-9, 1),
-                          .by = rh_options_choice(&o, "by", BY_LOG_DENSITY, score_names),
+                          .by = rh_options_choice(&o, "by", BY_AUTO, score_names),
                           .draws = rh_options_int(&o, "draws", 0, 0, 1000000)};
   rh_status status = rh_options_done(&o) == RH_OK ? RH_OK : RH_E_ARGUMENT;
   rh_options r = rh_options_begin(theirs, "options");
@@ -100,6 +102,24 @@ static rh_status read_normal(detect_job *t) {
 static json_t *default_split(int64_t rows, double alarm) {
   const double wanted = 2 / alarm / (double)rows, share = fmin(fmax(wanted, CALIBRATE_LEAST), CALIBRATE_MOST);
   return json_pack("[f,f,f]", 0.9 - share, 0.1, share);
+}
+
+/* ---- which score ---- */
+
+/* By the density, where it means something; else by the codes, which do not depend on the columns' units. */
+static void choose_score(detect_job *t) {
+  int64_t first = 0;
+  if (t->o.by != BY_AUTO) return;
+  const int64_t n = rh_unbounded_columns(t->density->model->handling, &first);
+  t->o.by = n ? BY_LATENT_NORM : BY_LOG_DENSITY;
+  if (n)
+    add_note(t,
+             "column %lld%s repeated values among continuous ones, where a density has no bound: rows are ranked by latent_norm instead of "
+             "log_density",
+             (long long)first + 1,
+             n == 1   ? " has"
+             : n == 2 ? " and another have"
+                      : " and others have");
 }
 
 static rh_status fit_normal(detect_job *t, json_t *options, rh_fit_progress *progress, void *arg) {
@@ -387,6 +407,7 @@ static rh_status give_report(detect_job *t, char **report) {
 
 static rh_status with_density(detect_job *t, char **report) {
   scorers s = {0};
+  choose_score(t);
   const rh_part part = {.table = t->table.table};
   rh_status status = match(t, t->data, t->table.table);
   const rh_rows rows = rh_rows_of(&part);
