@@ -79,7 +79,8 @@ static void print_labels(const json_t *report) {
   for (size_t i = 0; i < sizeof scores / sizeof *scores; i++) {
     const double area = real_of(auroc, scores[i]);
     if (isnan(area))
-      printf("%-13s  undefined: there is one class\n", scores[i]);
+      printf("%-13s  undefined: %s\n", scores[i],
+             count_of(report, "anomalies") && count_of(report, "normal") ? "the model has no codes" : "there is one class");
     else
       printf("%-13s  %.4f  %.4f\n", scores[i], area, real_of(precision, scores[i]));
   }

@@ -107,10 +107,17 @@ static json_t *default_split(int64_t rows, double alarm) {
 /* ---- which score ---- */
 
 /* By the density, where it means something; else by the codes, which do not depend on the columns' units. */
-static void choose_score(detect_job *t) {
+static rh_status choose_score(detect_job *t) {
+  const rh_model *m = t->density->model;
   int64_t first = 0;
-  if (t->o.by != BY_AUTO) return;
-  const int64_t n = rh_unbounded_columns(t->density->model->handling, &first);
+  if (!m->flow->body) {
+    if (t->o.by == BY_LATENT_NORM)
+      return rh_fail(RH_E_UNSUPPORTED, "options.by: a mixture of %lld flows has no codes, so no latent_norm: take log_density",
+                     (long long)m->flow->components);
+    add_note(t, "latent_norm is not given: a mixture of %lld flows has no codes", (long long)m->flow->components);
+  }
+  if (t->o.by != BY_AUTO) return RH_OK;
+  const int64_t n = m->flow->body ? rh_unbounded_columns(m->handling, &first) : 0;
   t->o.by = n ? BY_LATENT_NORM : BY_LOG_DENSITY;
   if (n)
     add_note(t,
@@ -120,6 +127,7 @@ static void choose_score(detect_job *t) {
              n == 1   ? " has"
              : n == 2 ? " and another have"
                       : " and others have");
+  return RH_OK;
 }
 
 static rh_status fit_normal(detect_job *t, json_t *options, rh_fit_progress *progress, void *arg) {
@@ -161,8 +169,10 @@ typedef struct scorers {
   double *z, *u, *ladj; /* [PIECE_ROWS, latent] both, [PIECE_ROWS] */
 } scorers;
 
-/* The squared norm of the codes' normal scores under the base. */
+/* The squared norm of the codes' normal scores under the base; NaN where the model has no codes. */
 static rh_status latent_piece(const scorers *s, const rh_model *m, const rh_rows *rows, int64_t first, int64_t n, double *out) {
+  for (int64_t i = 0; i < n; i++) out[i] = NAN;
+  if (!m->flow->body) return RH_OK;
   RH_TRY(rh_encode(s->once, rows, first, n, s->z, s->ladj));
   rh_base_scores(m->flow->base, &m->flow->leaves, &m->values, n, m->flow->latent, s->z, s->u, out);
   for (int64_t i = 0; i < n; i++)
@@ -354,10 +364,11 @@ static rh_status put_labels(detect_job *t, json_t *report) {
   for (int k = 0; k < SCORES; k++) {
     double area = NAN, average = NAN;
     for (int64_t i = 0; i < t->rows.n; i++) t->anomaly[i] = anomaly_of(&t->rows, k, i);
-    RH_TRY(rh_rank_auroc(t->rows.n, t->anomaly, label, &area));
-    RH_TRY(rh_rank_average_precision(t->rows.n, t->anomaly, label, &average));
+    const bool given = k != BY_LATENT_NORM || t->density->model->flow->body;
+    if (given) RH_TRY(rh_rank_auroc(t->rows.n, t->anomaly, label, &area));
+    if (given) RH_TRY(rh_rank_average_precision(t->rows.n, t->anomaly, label, &average));
     json_object_set_new(auroc, score_names[k], rh_json_real(area));
-    json_object_set_new(precision, score_names[k], rh_json_real(count[0] && count[1] ? average : NAN));
+    json_object_set_new(precision, score_names[k], rh_json_real(given && count[0] && count[1] ? average : NAN));
   }
   if (!count[0] || !count[1])
     add_note(t, "%.200s: every label is %d: AUROC and average precision need both classes", t->data, count[1] ? 1 : 0);
@@ -407,7 +418,7 @@ static rh_status give_report(detect_job *t, char **report) {
 
 static rh_status with_density(detect_job *t, char **report) {
   scorers s = {0};
-  choose_score(t);
+  RH_TRY(choose_score(t));
   const rh_part part = {.table = t->table.table};
   rh_status status = match(t, t->data, t->table.table);
   const rh_rows rows = rh_rows_of(&part);

@@ -116,6 +116,19 @@ class Detect(CommandTest):
         self.done("fit", "mixed.npy", "-o", "mixed.rheo", *short)  # a model knows it of its columns
         self.assertEqual(self.report("detect", "--model", "mixed.rheo", "mixed.npy", "-q")["by"], "latent_norm")
 
+    def test_a_mixture_of_flows_has_no_latent_norm(self):
+        mixture = ["--set", "components=2", "--arch", "realnvp", "--epochs", "5"]
+        report = self.report("detect", "normal.npy", "x.npy", "--labels", "y.npy", "-o", "mixed.csv", "-q", *mixture)
+        self.assertEqual(report["by"], "log_density")
+        self.assertIsNone(report["auroc"]["latent_norm"])
+        self.assertIsNone(report["average_precision"]["latent_norm"])
+        self.assertIn("latent_norm is not given: a mixture of 2 flows has no codes", report["notes"])
+        out = np.genfromtxt(self.path("mixed.csv"), delimiter=",", names=True)
+        self.assertAlmostEqual(report["auroc"]["log_density"], auroc(-out["log_density"], self.y), places=6)
+        self.assertTrue(np.isnan(out["latent_norm"]).all() and np.isfinite(out["log_density"]).all())
+        self.assertIn("undefined: the model has no codes", self.done("detect", "normal.npy", "x.npy", "--labels", "y.npy", *mixture).stdout.decode())
+        self.refused(1, "no latent_norm", "detect", "normal.npy", "x.npy", "--by", "latent_norm", "-q", *mixture)
+
     def test_few_rows_cannot_be_flagged(self):
         np.save(self.path("few.npy"), self.normal[:60])
         report = self.report("detect", "few.npy", "x.npy", *FIT)
