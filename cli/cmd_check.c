@@ -21,6 +21,7 @@ static const arg_option options[] = {
 static void human(json_t *report) {
   printf("rows                     %lld\n", count_of(report, "rows"));
   printf("not finite               %lld\n", count_of(report, "non_finite"));
+  if (count_of(report, "unfinished")) printf("solutions not found      %lld\n", count_of(report, "unfinished"));
   if (count_of(report, "outside")) printf("of density 0             %lld, left alone\n", count_of(report, "outside"));
   if (count_of(report, "rounded"))
     printf("cells taken otherwise    %lld, on no level or in a dropped column\n", count_of(report, "rounded"));
@@ -34,9 +35,11 @@ static void human(json_t *report) {
   printf("log|det J|               %.6g to %.6g, median %.6g, sd %.4g\n", real_of(report, "log_det_min"), real_of(report, "log_det_max"),
          real_of(report, "log_det_median"), real_of(report, "log_det_sd"));
   printf("its 1 %% quantile         %.4g below the median", real_of(report, "log_det_low"));
-  if (!isnan(real_of(report, "log_det_where"))) printf("; |z|^2 / d of the least twentieth %.3g", real_of(report, "log_det_where"));
+  if (!isnan(real_of(report, "log_det_where"))) printf("; |u|^2 / d of the least twentieth %.3g", real_of(report, "log_det_where"));
   printf("\n");
-  if (!isnan(real_of(report, "latent_kurtosis"))) printf("least kurtosis of codes  %+.3f\n", real_of(report, "latent_kurtosis"));
+  if (!isnan(real_of(report, "latent_kurtosis")))
+    printf("kurtosis of codes        %+.3f along the flattest direction, %+.3f of the heaviest column\n",
+           real_of(report, "latent_kurtosis"), real_of(report, "latent_kurtosis_most"));
   if (*text_of(report, "advice")) printf("look: %s\n", text_of(report, "advice"));
   printf("%s\n", json_is_true(json_object_get(report, "ok")) ? "ok" : "NOT ok");
 }
@@ -47,6 +50,9 @@ static int complain_failed(const cli_args *args, const json_t *report) {
   if (count_of(report, "non_finite") > 0)
     return complain(EXIT_FAILED, "%s: the check failed: %lld of the rows of %s do not stay finite; try --dtype f64", model,
                     count_of(report, "non_finite"), data);
+  if (count_of(report, "unfinished") > 0)
+    return complain(EXIT_FAILED, "%s: the check failed: %lld solutions of its numerical inverse or differential equation were not found",
+                    model, count_of(report, "unfinished"));
   const json_t *det = json_object_get(report, "log_det_error");
   char words[64] = "";
   if (json_is_number(det)) snprintf(words, sizeof words, ", log-determinant error %.3g", json_number_value(det));

@@ -30,8 +30,9 @@ static const arg_option options[] = {
     {.name = "by",
      .kind = ARG_CHOICE,
      .value = "SCORE",
-     .choices = "log_density|typicality|latent_norm",
-     .help = "The score that p-values go by. Default log_density."},
+     .choices = "auto|log_density|typicality|latent_norm",
+     .help = "The score that p-values go by. Default auto: log_density, but latent_norm where columns hold values that repeat among "
+             "continuous ones, so that a density has no bound."},
     {.name = "draws",
      .kind = ARG_COUNT,
      .value = "N",
@@ -72,7 +73,8 @@ static void print_labels(const json_t *report) {
   for (size_t i = 0; i < sizeof scores / sizeof *scores; i++) {
     const double area = real_of(auroc, scores[i]);
     if (isnan(area))
-      printf("%-13s  undefined: there is one class\n", scores[i]);
+      printf("%-13s  undefined: %s\n", scores[i],
+             count_of(report, "anomalies") && count_of(report, "normal") ? "the model has no codes" : "there is one class");
     else
       printf("%-13s  %.4f  %.4f\n", scores[i], area, real_of(precision, scores[i]));
   }
@@ -142,7 +144,8 @@ const cli_command command_detect = {
     .details =
         "A density is fitted to the rows of TRAIN, which are taken as normal, and a part of them held out; or --model gives one. "
         "Scores: log_density, nats a row; typicality, the distance of the log-density from the median one of normal rows, for too "
-        "likely is strange, too; latent_norm, the code's squared norm. p_value is (1 + held-out rows at least as strange) / (1 + "
+        "likely is strange, too; latent_norm, the squared norm of the code's normal scores under the base. p_value is (1 + held-out rows "
+        "at least as strange) / (1 + "
         "held-out rows): a normal row is flagged with a probability of --alarm at most. Columns that the fit dropped are not looked at.",
     .options = options,
     .option_count = sizeof options / sizeof *options,

@@ -60,7 +60,12 @@ typedef rh_status file_call(rh_density *density, const char *data, const char *o
 
 static void score_human(json_t *report) {
   const long long zero = count_of(report, "zero_density"), n = count_of(report, "n");
-  if (zero > 0 && zero == n) {
+  const long long lost = count_of(report, "unfinished");
+  if (lost > 0) {
+    printf("%lld of %lld rows have no log-density that was found, %lld have density 0", lost, n, zero);
+    if (lost + zero < n) printf("; the others have a mean of %.6f nats a row", real_of(report, "finite_mean"));
+    printf("\n");
+  } else if (zero > 0 && zero == n) {
     printf("every row has density 0 (%lld row%s)\n", n, n == 1 ? "" : "s");
   } else if (zero > 0) {
     printf("%lld of %lld rows have density 0; the others have a mean of %.6f nats a row\n", zero, n, real_of(report, "finite_mean"));

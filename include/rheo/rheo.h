@@ -71,7 +71,8 @@ RH_API rh_status rh_density_info(rh_density *density, int plan, char **json);
 /* How it runs, for people: nodes, bytes and operations a row, rows of a block and why. nodes != 0: every node too. */
 RH_API rh_status rh_density_plan(rh_density *density, int nodes, char **text);
 
-/* log_prob[i] = log p(x[i]) in nats; -inf where the density is 0. x: [rows, d + c]; log_prob: [rows]. */
+/* log_prob[i] = log p(x[i]) in nats; -inf where the density is 0. x: [rows, d + c]; log_prob: [rows]. Here as in the calls below NaN stands
+ * where the model has a numerical inverse or a differential equation in it whose solution was not found. */
 RH_API rh_status rh_density_log_prob(rh_density *density, int64_t rows, const double *x, double *log_prob);
 RH_API rh_status rh_density_log_prob_f32(rh_density *density, int64_t rows, const float *x, float *log_prob);
 
@@ -97,9 +98,10 @@ RH_API rh_status rh_density_decode(rh_density *density, int64_t rows, const doub
  * behind the codes, and one to decode too; decoded and sampled files are tables as the fit's was, the context in its place.
  * report: a JSON object; NULL where it is not wanted. */
 
-/* report: n (rows), mean, stderr, finite_mean, zero_density, notes (sentences; encode's has them too); where the data is discrete also
- * bits_per_dim. Columns that the fit dropped (constant, copies, linear combinations of others) are not looked at: a row that contradicts
- * them scores as if it fitted, as does a value between the levels of a discrete column; rh_check_file counts such cells as rounded. */
+/* report: n (rows), mean, stderr, finite_mean, zero_density, unfinished (rows whose density was not found: NaN), warnings, notes
+ * (sentences; encode's has them too); where the data is discrete also bits_per_dim. Columns that the fit dropped (constant, copies, linear
+ * combinations of others) are not looked at: a row that contradicts them scores as if it fitted, as does a value between the levels of a
+ * discrete column; rh_check_file counts such cells as rounded. */
 RH_API rh_status rh_score_file(rh_density *density, const char *data, const char *output, const char *options, char **report);
 RH_API rh_status rh_encode_file(rh_density *density, const char *data, const char *output, const char *options, char **report);
 RH_API rh_status rh_decode_file(rh_density *density, const char *codes, const char *output, const char *options, char **report);
@@ -111,13 +113,15 @@ RH_API rh_status rh_sample_file(rh_density *density, const char *output, const c
 
 /* Is it what it claims to be? data may be NULL: then samples are looked at. Options also: rows, how many rows are looked at (default
  * 1,000); jacobians, rows whose log-determinant is held against the dense Jacobian (default 10); seed. report: rows, outside (rows of
- * density 0, left alone), non_finite, rounded (cells that the model takes as another value: a level not seen in the fit, a dropped column
- * that contradicts the others), inverse_error (max |x - inverse(forward(x))|, x as rounded), inverse_error_relative (the same in the
- * column's standard deviations), worst (where: row, column, value, back), log_det_error (max difference), log_det_inverse_error (the same
- * between the inverse's and minus forward's), log_det_min, log_det_max, log_det_median, log_det_sd, log_det_low (median minus 1 %
- * quantile), log_det_where (mean |z|^2 / d of the twentieth of the rows with the least), latent_kurtosis (the
- * least excess kurtosis of the codes along any direction), both for a standard normal base, advice (a sentence, where these show modes that
- * lie apart or heavy tails), ok. */
+ * density 0, left alone), non_finite, unfinished (solutions of its numerical inverses that were not found), rounded (cells that the model
+ * takes as another value: a level not seen in the fit, a dropped column that contradicts the others), inverse_error (max |x -
+ * inverse(forward(x))|, x as rounded), inverse_error_relative (the same in the column's standard deviations), worst (where: row, column,
+ * value, back), log_det_error (max difference), log_det_inverse_error (the same between the inverse's and minus forward's), log_det_min,
+ * log_det_max, log_det_median, log_det_sd, log_det_low (median minus 1 % quantile), log_det_where (mean |u|^2 / d of the twentieth of the
+ * rows with the least, u being the code's normal scores: the standard normal quantiles at the base's probabilities, so that they are
+ * standard normal for codes that follow the base, whatever it is), latent_kurtosis (the least excess kurtosis of the scores along any
+ * direction), latent_kurtosis_most (the greatest of a column), advice (a sentence, where these show modes that lie apart or heavy tails),
+ * ok. */
 RH_API rh_status rh_check_file(rh_density *density, const char *data, const char *options, char **report);
 
 /* ---- fitting ---- */
@@ -222,17 +226,19 @@ RH_API rh_status rh_compare_files(const char *train, const char *val, const char
 /* How strange is each row of data? With density NULL a density is fitted to the rows of `normal`, a part of them held out; else `normal`
  * are normal rows that the density has not seen, or NULL: samples of the density take their place. Output (or NULL), a row each: row
  * number, from 1 log_density  log p(x), nats typicality   |log p(x) - the median log-density of normal rows|: too likely is strange, too
- * (Nalisnick et al. 2019) latent_norm  -2 log p(z) - d log 2 pi of the code z under the base, d its numbers: |z|^2 for a standard normal
- * base, chi-square with d degrees of freedom where the model is right p_value      conformal: (1 + held-out rows at least as strange) / (1
+ * (Nalisnick et al. 2019) latent_norm  |u|^2 of the code's d normal scores under the base (see rh_check_file): |z|^2 for a standard normal
+ * base, and for every base chi-square with d degrees of freedom where the model is right p_value      conformal: (1 + held-out rows at
+ * least as strange) / (1
  * + held-out rows), by the score that `by` names. A normal row has p <= a with a probability of at most a, whatever the model is like flag
  * 1 where p_value <= alarm Options: those of a fit (rh_fit_files) but for output and resume where there is none, else only columns, header,
  * separator; and labels   0 or 1 (an anomaly) of every row: a column of data (name, or number from 1), else an array of its NPZ archive,
  * else a file. With them the report tells AUROC and average precision of each score. Where `normal` has such labels, only its rows of 0 are
- * used alarm    the rate of false alarms, default 0.01 by       log_density (default), typicality or latent_norm draws    of the noise of
- * discrete columns, averaged; default 16 after a fit, else the density's split    of normal rows: training, validation, held out; default:
- * held out are enough for p-values of half the alarm rate, but at least 0.1 and at most 0.3 of them report: rows, flagged, reference (what
- * p-values are among), reference_rows, fit; with labels: anomalies, normal, auroc and average_precision (objects by score; null where there
- * is one class), detected, false_alarms (shares of either class that are flagged). */
+ * used alarm    the rate of false alarms, default 0.01 by       auto (default: log_density, or latent_norm where columns hold values that
+ * repeat among continuous ones), log_density, typicality or latent_norm draws    of the noise of discrete columns, averaged; default 16
+ * after a fit, else the density's split    of normal rows: training, validation, held out; default: held out are enough for p-values of
+ * half the alarm rate, but at least 0.1 and at most 0.3 of them report: rows, flagged, reference (what p-values are among), reference_rows,
+ * fit; with labels: anomalies, normal, auroc and average_precision (objects by score; null where there is one class), detected,
+ * false_alarms (shares of either class that are flagged). */
 /* clang-format on */
 RH_API rh_status rh_detect_files(rh_density *density, const char *normal, const char *data, const char *output, const char *options,
                                  rh_fit_progress *progress, void *arg, char **report);

@@ -10,11 +10,12 @@
 
 /* What the rows looked at have shown. */
 typedef struct findings {
-  int64_t rows, outside, non_finite, rounded, jacobians; /* outside: of the support; rounded: cells that lie on no level of the model's */
-  double inverse, inverse_relative;                      /* max |x - inverse(forward(x))|, also in standard deviations of its column */
-  int64_t row, column;                                   /* where the relative one is largest; -1: nowhere */
-  double there, back;                                    /* what stands there, and what came back */
-  double det, det_least, det_most;                       /* max |ladj - dense|, range of ladj */
+  int64_t rows, outside, non_finite, rounded, jacobians,
+      unfinished;                   /* outside: of the support; rounded: cells that lie on no level of the model's */
+  double inverse, inverse_relative; /* max |x - inverse(forward(x))|, also in standard deviations of its column */
+  int64_t row, column;              /* where the relative one is largest; -1: nowhere */
+  double there, back;               /* what stands there, and what came back */
+  double det, det_least, det_most;  /* max |ladj - dense|, range of ladj */
   rh_stretch stretch;
   double det_inverse; /* max |ladj + the inverse's ladj|; NaN where the model is no bijection */
 } findings;
@@ -29,11 +30,12 @@ typedef struct rows_in {
   double *ladj;      /* [rows] */
   double *ladj_back; /* [rows], the inverse's */
   double *sd;        /* [columns] */
+  double *u, *norm;  /* [rows, latent], [rows]: the codes' normal scores */
 } rows_in;
 
 static void rows_free(rows_in *in) {
   rh_free(in->number);
-  double *const blocks[] = {in->x, in->rounded, in->z, in->back, in->ladj, in->ladj_back, in->sd};
+  double *const blocks[] = {in->x, in->rounded, in->z, in->back, in->ladj, in->ladj_back, in->sd, in->u, in->norm};
   for (size_t i = 0; i < RH_COUNT_OF(blocks); i++) rh_free(blocks[i]);
 }
 
@@ -48,7 +50,10 @@ static rh_status rows_alloc(rows_in *in, const rh_flow *flow, int64_t rows) {
   in->ladj = rh_alloc_zero((size_t)rows, sizeof(double));
   in->ladj_back = rh_alloc_zero((size_t)rows, sizeof(double));
   in->sd = rh_alloc_zero((size_t)d, sizeof(double));
-  return in->number && in->x && in->rounded && in->z && in->back && in->ladj && in->ladj_back && in->sd ? RH_OK : RH_E_MEMORY;
+  in->u = rh_alloc_zero((size_t)rows, (size_t)flow->latent * sizeof(double));
+  in->norm = rh_alloc_zero((size_t)rows, sizeof(double));
+  return in->number && in->x && in->rounded && in->z && in->back && in->ladj && in->ladj_back && in->sd && in->u && in->norm ? RH_OK
+                                                                                                                             : RH_E_MEMORY;
 }
 
 /* Rows evenly spread over the table. */
@@ -93,7 +98,7 @@ static rh_status round_rows(rh_density *d, rows_in *in, int64_t *cells) {
 }
 
 /* x -> z -> x */
-static rh_status there_and_back(rh_density *d, rows_in *in) {
+static rh_status there_and_back(rh_density *d, rows_in *in, int64_t *unfinished) {
   const int64_t latent = in->latent, c = in->context, width = in->columns + c;
   rh_scorer *scorer;
   RH_TRY(rh_density_scorer(d, d->options.seed, d->options.temperature, &scorer));
@@ -104,7 +109,9 @@ static rh_status there_and_back(rh_density *d, rows_in *in) {
     memmove(in->z + i * (latent + c), in->z + i * latent, (size_t)latent * sizeof(double));
     memcpy(in->z + i * (latent + c) + latent, in->x + i * width + in->columns, (size_t)c * sizeof(double));
   }
-  return rh_decode(scorer, &back_rows, 0, in->rows, in->back, in->ladj_back);
+  RH_TRY(rh_decode(scorer, &back_rows, 0, in->rows, in->back, in->ladj_back));
+  *unfinished = rh_scorer_unfinished(scorer);
+  return RH_OK;
 }
 
 static bool row_finite(const rows_in *in, int64_t i) {
@@ -133,6 +140,7 @@ static void compare_row(const rows_in *in, int64_t i, findings *f) {
 static void compare(const rows_in *in, bool exact, findings *f) {
   *f = (findings){.rows = in->rows,
                   .rounded = f->rounded,
+                  .unfinished = f->unfinished,
                   .row = -1,
                   .det_least = INFINITY,
                   .det_most = -INFINITY,
@@ -173,7 +181,8 @@ static rh_status against_dense(rh_density *d, const rows_in *in, int64_t most, f
 /* float32: rounding of a chain of layers; float64: eight digits. In standard deviations, and in nats a column. */
 static bool all_well(const findings *f, int real_bytes, int64_t columns) {
   const double inverse = real_bytes == 4 ? 1e-2 : 1e-8, det = (real_bytes == 4 ? 1e-3 : 1e-8) * (double)(columns + 10);
-  return f->non_finite == 0 && f->inverse_relative <= inverse && (f->jacobians == 0 || f->det <= det) && !(f->det_inverse > det);
+  return f->non_finite == 0 && f->unfinished == 0 && f->inverse_relative <= inverse && (f->jacobians == 0 || f->det <= det) &&
+         !(f->det_inverse > det);
 }
 
 static void put_stretch(json_t *o, const rh_stretch *s) {
@@ -183,6 +192,7 @@ static void put_stretch(json_t *o, const rh_stretch *s) {
   json_object_set_new(o, "log_det_low", rh_json_real(s->low));
   json_object_set_new(o, "log_det_where", rh_json_real(s->where));
   json_object_set_new(o, "latent_kurtosis", rh_json_real(s->kurtosis));
+  json_object_set_new(o, "latent_kurtosis_most", rh_json_real(s->greatest));
   if (advice) json_object_set_new(o, "advice", json_string(advice));
 }
 
@@ -192,6 +202,7 @@ static json_t *report_of(const rh_density *d, const findings *f) {
   json_object_set_new(o, "rows", json_integer(f->rows));
   json_object_set_new(o, "outside", json_integer(f->outside));
   json_object_set_new(o, "non_finite", json_integer(f->non_finite));
+  json_object_set_new(o, "unfinished", json_integer(f->unfinished));
   json_object_set_new(o, "rounded", json_integer(f->rounded));
   json_object_set_new(o, "inverse_error", rh_json_real(f->inverse));
   json_object_set_new(o, "inverse_error_relative", rh_json_real(f->inverse_relative));
@@ -241,6 +252,7 @@ static rh_status whole_column(const rh_model *model, int64_t *column) {
 }
 
 static rh_status check_rows(rh_density *d, const char *data, const check_options *o, findings *f) {
+  *f = (findings){0};
   rh_table *table = NULL;
   if (!d->model->flow->body)
     return rh_fail(RH_E_UNSUPPORTED, "check: a mixture of %lld flows has no codes, so nothing to invert",
@@ -252,7 +264,7 @@ static rh_status check_rows(rh_density *d, const char *data, const check_options
     deviations(&in);
     status = round_rows(d, &in, &f->rounded);
   }
-  if (status == RH_OK) status = there_and_back(d, &in);
+  if (status == RH_OK) status = there_and_back(d, &in, &f->unfinished);
   if (status == RH_OK) {
     compare(&in, d->model->flow->exact, f);
     status = whole_column(d->model, &f->column);
@@ -260,8 +272,11 @@ static rh_status check_rows(rh_density *d, const char *data, const check_options
   if (status == RH_OK) {
     status = against_dense(d, &in, o->jacobians, f);
   }
-  if (status == RH_OK)
-    status = rh_stretch_find(in.rows, in.latent, in.latent + in.context, in.ladj, in.z, rh_standard_base(d->model->flow), &f->stretch);
+  if (status == RH_OK) {
+    const rh_model *m = d->model;
+    rh_base_scores(m->flow->base, &m->flow->leaves, &m->values, in.rows, in.latent + in.context, in.z, in.u, in.norm);
+    status = rh_stretch_find(in.rows, in.latent, in.ladj, in.u, in.norm, &f->stretch);
+  }
   rows_free(&in);
   rh_table_free(table);
   return status;

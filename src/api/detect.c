@@ -7,13 +7,15 @@
 #include "api/conditional.h"
 #include "api/fitting.h"
 #include "api/labels.h"
+#include "api/unbounded.h"
 #include "base/memory.h"
 #include "data/table_write.h"
 #include "numeric/rank.h"
 
 enum { NORMAL_LEAST = 20, PIECE_ROWS = 4096, SAMPLES_LEAST = 1000, SAMPLES_MOST = 100000, DRAWS = 16, COLUMNS = 6 };
 enum { BY_LOG_DENSITY, BY_TYPICALITY, BY_LATENT_NORM, SCORES };
-static const char *const score_names[] = {"log_density", "typicality", "latent_norm", NULL};
+static const char *const score_names[] = {"log_density", "typicality", "latent_norm", "auto", NULL};
+enum { BY_AUTO = SCORES };
 static const double CALIBRATE_LEAST = 0.1, CALIBRATE_MOST = 0.3;
 
 typedef struct detect_options {
@@ -53,7 +55,7 @@ static rh_status read_detect(const json_t *json, detect_job *t, json_t **rest) {
   rh_options o = rh_options_begin(mine, "options");
   t->o = (detect_options){.labels = rh_options_text(&o, "labels", NULL),
                           .alarm = rh_options_real(&o, "alarm", 0.01, 1e-9, 1),
-                          .by = rh_options_choice(&o, "by", BY_LOG_DENSITY, score_names),
+                          .by = rh_options_choice(&o, "by", BY_AUTO, score_names),
                           .draws = rh_options_int(&o, "draws", 0, 0, 1000000)};
   rh_status status = rh_options_done(&o) == RH_OK ? RH_OK : RH_E_ARGUMENT;
   rh_options r = rh_options_begin(theirs, "options");
@@ -102,6 +104,32 @@ static json_t *default_split(int64_t rows, double alarm) {
   return json_pack("[f,f,f]", 0.9 - share, 0.1, share);
 }
 
+/* ---- which score ---- */
+
+/* By the density, where it means something; else by the codes, which do not depend on the columns' units. */
+static rh_status choose_score(detect_job *t) {
+  const rh_model *m = t->density->model;
+  int64_t first = 0;
+  if (!m->flow->body) {
+    if (t->o.by == BY_LATENT_NORM)
+      return rh_fail(RH_E_UNSUPPORTED, "options.by: a mixture of %lld flows has no codes, so no latent_norm: take log_density",
+                     (long long)m->flow->components);
+    add_note(t, "latent_norm is not given: a mixture of %lld flows has no codes", (long long)m->flow->components);
+  }
+  if (t->o.by != BY_AUTO) return RH_OK;
+  const int64_t n = m->flow->body ? rh_unbounded_columns(m->handling, &first) : 0;
+  t->o.by = n ? BY_LATENT_NORM : BY_LOG_DENSITY;
+  if (n)
+    add_note(t,
+             "column %lld%s repeated values among continuous ones, where a density has no bound: rows are ranked by latent_norm instead of "
+             "log_density",
+             (long long)first + 1,
+             n == 1   ? " has"
+             : n == 2 ? " and another have"
+                      : " and others have");
+  return RH_OK;
+}
+
 static rh_status fit_normal(detect_job *t, json_t *options, rh_fit_progress *progress, void *arg) {
   const int64_t rows = rh_table_rows(t->normal_table.table);
   if (rows < NORMAL_LEAST)
@@ -138,23 +166,17 @@ static rh_status room_for(scored_rows *s, int64_t n) {
 /* What scores a piece of rows. once: with one draw of the noise that discrete columns need, as codes have it. */
 typedef struct scorers {
   rh_scorer *mean, *once;
-  bool standard;
-  double *z, *ladj, *log_prob; /* [PIECE_ROWS, latent], [PIECE_ROWS] */
+  double *z, *u, *ladj; /* [PIECE_ROWS, latent] both, [PIECE_ROWS] */
 } scorers;
 
-/* -2 log p(z) - d log 2 pi under the base: |z|^2 for a standard normal one, where it is summed as it is. */
-static rh_status latent_piece(const scorers *s, int64_t d, const rh_rows *rows, int64_t first, int64_t n, double *out) {
-  const double log_two_pi = 1.83787706640934548356;
+/* The squared norm of the codes' normal scores under the base; NaN where the model has no codes. */
+static rh_status latent_piece(const scorers *s, const rh_model *m, const rh_rows *rows, int64_t first, int64_t n, double *out) {
+  for (int64_t i = 0; i < n; i++) out[i] = NAN;
+  if (!m->flow->body) return RH_OK;
   RH_TRY(rh_encode(s->once, rows, first, n, s->z, s->ladj));
-  if (!s->standard) RH_TRY(rh_score(s->once, rows, first, n, s->log_prob));
-  for (int64_t i = 0; i < n; i++) {
-    double sum = 0;
-    if (s->standard)
-      for (int64_t j = 0; j < d; j++) sum += s->z[i * d + j] * s->z[i * d + j];
-    else
-      sum = -2 * (s->log_prob[i] - s->ladj[i]) - (double)d * log_two_pi;
-    out[i] = isnan(sum) ? INFINITY : sum; /* outside of the support there is no code */
-  }
+  rh_base_scores(m->flow->base, &m->flow->leaves, &m->values, n, m->flow->latent, s->z, s->u, out);
+  for (int64_t i = 0; i < n; i++)
+    if (isnan(out[i])) out[i] = INFINITY; /* outside of the support there is no code */
   return RH_OK;
 }
 
@@ -163,11 +185,10 @@ static rh_status scorers_make(const detect_job *t, scorers *s) {
   const rh_flow *flow = d->model->flow;
   rh_scorer_options options = d->options;
   options.draws = t->o.draws ? t->o.draws : t->own ? DRAWS : d->options.draws;
-  s->standard = rh_standard_base(flow);
   s->z = rh_alloc_zero(PIECE_ROWS, (size_t)flow->latent * sizeof *s->z);
   s->ladj = rh_alloc_zero(PIECE_ROWS, sizeof *s->ladj);
-  s->log_prob = rh_alloc_zero(PIECE_ROWS, sizeof *s->log_prob);
-  if (!s->z || !s->ladj || !s->log_prob) return RH_E_MEMORY;
+  s->u = rh_alloc_zero(PIECE_ROWS, (size_t)flow->latent * sizeof *s->u);
+  if (!s->z || !s->ladj || !s->u) return RH_E_MEMORY;
   RH_TRY(rh_scorer_create(flow, &d->model->values, &options, &s->mean));
   options.draws = 1;
   return rh_scorer_create(flow, &d->model->values, &options, &s->once);
@@ -178,7 +199,7 @@ static void scorers_free(scorers *s) {
   rh_scorer_destroy(s->once);
   rh_free(s->z);
   rh_free(s->ladj);
-  rh_free(s->log_prob);
+  rh_free(s->u);
 }
 
 static rh_status score_all(detect_job *t, scorers *s, const rh_rows *rows, scored_rows *out) {
@@ -187,7 +208,7 @@ static rh_status score_all(detect_job *t, scorers *s, const rh_rows *rows, score
     const int64_t n = rows->rows - i < PIECE_ROWS ? rows->rows - i : PIECE_ROWS;
     if (atomic_load(&t->density->stop)) return rh_fail(RH_E_INTERRUPTED, "interrupted: an output file is as it was");
     RH_TRY(rh_score(s->mean, rows, i, n, out->score[BY_LOG_DENSITY] + i));
-    RH_TRY(latent_piece(s, t->density->model->flow->latent, rows, i, n, out->score[BY_LATENT_NORM] + i));
+    RH_TRY(latent_piece(s, t->density->model, rows, i, n, out->score[BY_LATENT_NORM] + i));
   }
   return RH_OK;
 }
@@ -271,9 +292,17 @@ static rh_status score_reference(detect_job *t, scorers *s) {
 
 /* ---- p-values ---- */
 
-/* Larger is stranger. */
+/* Larger is stranger; strangest what was not found. */
 static double anomaly_of(const scored_rows *s, int by, int64_t i) {
-  return by == BY_LOG_DENSITY ? -s->score[by][i] : s->score[by][i];
+  const double x = s->score[by][i];
+  return isnan(x) ? INFINITY : by == BY_LOG_DENSITY ? -x : x;
+}
+
+/* Rows that a solver of the model has not found. */
+static int64_t unfinished_of(const scored_rows *s) {
+  int64_t rows = 0;
+  for (int64_t i = 0; i < s->n; i++) rows += isnan(s->score[BY_LOG_DENSITY][i]);
+  return rows;
 }
 
 static rh_status compare_rows(detect_job *t) {
@@ -335,10 +364,11 @@ static rh_status put_labels(detect_job *t, json_t *report) {
   for (int k = 0; k < SCORES; k++) {
     double area = NAN, average = NAN;
     for (int64_t i = 0; i < t->rows.n; i++) t->anomaly[i] = anomaly_of(&t->rows, k, i);
-    RH_TRY(rh_rank_auroc(t->rows.n, t->anomaly, label, &area));
-    RH_TRY(rh_rank_average_precision(t->rows.n, t->anomaly, label, &average));
+    const bool given = k != BY_LATENT_NORM || t->density->model->flow->body;
+    if (given) RH_TRY(rh_rank_auroc(t->rows.n, t->anomaly, label, &area));
+    if (given) RH_TRY(rh_rank_average_precision(t->rows.n, t->anomaly, label, &average));
     json_object_set_new(auroc, score_names[k], rh_json_real(area));
-    json_object_set_new(precision, score_names[k], rh_json_real(count[0] && count[1] ? average : NAN));
+    json_object_set_new(precision, score_names[k], rh_json_real(given && count[0] && count[1] ? average : NAN));
   }
   if (!count[0] || !count[1])
     add_note(t, "%.200s: every label is %d: AUROC and average precision need both classes", t->data, count[1] ? 1 : 0);
@@ -378,6 +408,9 @@ static rh_status give_report(detect_job *t, char **report) {
     json_object_del(t->fit_report, "warnings");
   }
   json_object_set(o, "notes", t->notes);
+  const int64_t unfinished = unfinished_of(&t->rows) + unfinished_of(&t->reference);
+  if (unfinished) rh_warn_unfinished(unfinished, o);
+  json_object_set_new(o, "unfinished", json_integer(unfinished));
   return rh_report_give(o, report);
 }
 
@@ -385,6 +418,7 @@ static rh_status give_report(detect_job *t, char **report) {
 
 static rh_status with_density(detect_job *t, char **report) {
   scorers s = {0};
+  RH_TRY(choose_score(t));
   const rh_part part = {.table = t->table.table};
   rh_status status = match(t, t->data, t->table.table);
   const rh_rows rows = rh_rows_of(&part);

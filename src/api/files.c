@@ -129,14 +129,15 @@ static rh_status check(const char *call, const rh_density *density, const char *
 /* ---- score ---- */
 
 typedef struct tally {
-  int64_t n, zero;
-  double mean, m2; /* of the finite ones (Welford 1962) */
+  int64_t n, zero, unknown; /* unknown: not found by the model's numerical inverse or differential equation */
+  double mean, m2;          /* of the finite ones (Welford 1962) */
 } tally;
 
 static void tally_add(tally *t, int64_t n, const double *x) {
   for (int64_t i = 0; i < n; i++) {
     if (!isfinite(x[i])) {
-      t->zero++;
+      t->unknown += isnan(x[i]);
+      t->zero += !isnan(x[i]);
       continue;
     }
     const double d = x[i] - t->mean;
@@ -176,15 +177,18 @@ static json_t *notes_of(const char *path, const rh_read_options *read, const rh_
 /* notes: taken */
 static json_t *score_report(const rh_flow *flow, const tally *t, json_t *notes) {
   const double n = (double)t->n;
+  const int64_t bad = t->zero + t->unknown;
   json_t *report = json_object();
   json_object_set_new(report, "notes", notes);
-  json_object_set_new(report, "n", json_integer(t->n + t->zero));
-  json_object_set_new(report, "mean", t->zero || !t->n ? json_null() : json_real(t->mean));
-  json_object_set_new(report, "stderr", t->zero ? json_null() : rh_json_real(t->n > 1 ? sqrt(t->m2 / (n - 1) / n) : NAN));
+  if (t->unknown) rh_warn_unfinished(t->unknown, report);
+  json_object_set_new(report, "unfinished", json_integer(t->unknown));
+  json_object_set_new(report, "n", json_integer(t->n + bad));
+  json_object_set_new(report, "mean", bad || !t->n ? json_null() : json_real(t->mean));
+  json_object_set_new(report, "stderr", bad ? json_null() : rh_json_real(t->n > 1 ? sqrt(t->m2 / (n - 1) / n) : NAN));
   json_object_set_new(report, "zero_density", json_integer(t->zero));
   json_object_set_new(report, "finite_mean", rh_json_real(t->n ? t->mean : NAN));
   /* Every column discrete: a cell's probability is its mean density times its volume, and bits/dim makes sense. */
-  if (flow->noise > 0 && flow->noise >= flow->columns && !t->zero) {
+  if (flow->noise > 0 && flow->noise >= flow->columns && !bad) {
     json_object_set_new(report, "bits_per_dim", json_real(-(t->mean + log_cell(flow)) / (double)flow->columns / log(2.0)));
   }
   return report;
@@ -243,12 +247,15 @@ rh_status rh_score_file(rh_density *density, const char *data, const char *outpu
 
 typedef rh_status code_fn(rh_scorer *s, const rh_rows *rows, int64_t first, int64_t n, double *out, double *ladj);
 
-/* Nothing that is no number goes into a file. */
+/* Nothing that is no number goes into a file, nor what a solver has not found. */
 static rh_status finite_rows(const job *j, int64_t first, int64_t n, const char *why) {
+  const int64_t unfinished = rh_scorer_unfinished(j->scorer);
   for (int64_t i = 0; i < n; i++)
     for (int64_t k = 0; k < j->width; k++)
-      if (!isfinite(j->out[i * j->width + k])) return rh_fail(RH_E_NUMERIC, "%s: row %lld %s", j->name, (long long)(first + i) + 1, why);
-  return RH_OK;
+      if (!isfinite(j->out[i * j->width + k]))
+        return rh_fail(RH_E_NUMERIC, "%s: row %lld %s", j->name, (long long)(first + i) + 1, unfinished ? RH_NOT_FOUND : why);
+  if (!unfinished) return RH_OK;
+  return rh_fail(RH_E_NUMERIC, "%s: among rows %lld to %lld one %s", j->name, (long long)first + 1, (long long)(first + n), RH_NOT_FOUND);
 }
 
 static rh_status code_rows(job *j, code_fn *fn) {

@@ -201,12 +201,15 @@ rh_status rh_density_scorer(rh_density *d, uint64_t seed, double temperature, rh
   d->options.seed = seed;
   d->options.temperature = temperature;
   if (!d->scorer) RH_TRY(rh_scorer_create(d->model->flow, &d->model->values, &d->options, &d->scorer));
+  rh_scorer_unfinished(d->scorer); /* what was not found is told of each call by itself */
   *scorer = d->scorer;
   return RH_OK;
 }
 
-bool rh_standard_base(const rh_flow *flow) {
-  const json_t *spec = flow->base->spec;
-  const char *type = json_string_value(json_object_get(spec, "type"));
-  return type && strcmp(type, "normal") == 0 && !json_is_true(json_object_get(spec, "learn"));
+void rh_warn_unfinished(int64_t rows, json_t *report) {
+  char text[256];
+  json_t *list = json_object_get(report, "warnings");
+  snprintf(text, sizeof text, "%lld row%s no log-density: it %s", (long long)rows, rows == 1 ? " has" : "s have", RH_NOT_FOUND);
+  if (!list && json_object_set_new(report, "warnings", list = json_array())) return;
+  json_array_append_new(list, json_string(text));
 }

@@ -36,15 +36,17 @@ void rh_density_unlock(rh_density *d);
 /* The scorer with these options of samples; the lock is held. */
 rh_status rh_density_scorer(rh_density *d, uint64_t seed, double temperature, rh_scorer **scorer) RH_WARN_UNUSED;
 
-/* Are codes standard normal under the model: a normal base with nothing learned? */
-bool rh_standard_base(const rh_flow *flow);
-
 /* Options as the face takes them: NULL, "" or a JSON object; *json is a new reference, never NULL on success. */
 rh_status rh_options_parse(const char *text, json_t **json) RH_WARN_UNUSED;
 /* Options of a call that hands on what is not its own: `own` are those of the names (NULL-ended), `rest` the others; new references. */
 rh_status rh_options_divide(const json_t *options, const char *const *names, json_t **own, json_t **rest) RH_WARN_UNUSED;
 /* A report for the caller: *text is to be freed by rh_text_free. Takes the reference, also on failure; text may be NULL. */
 rh_status rh_report_give(json_t *report, char **text) RH_WARN_UNUSED;
+#define RH_NOT_FOUND                                                                                                                 \
+  "was not found: a numerical inverse or differential equation of the model met what is no finite number, or ran out of steps; try " \
+  "dtype f64, and look at the row"
+/* So many rows were not found: a sentence into the report's "warnings". */
+void rh_warn_unfinished(int64_t rows, json_t *report);
 /* NaN and infinity have no JSON: they become null. */
 json_t *rh_json_real(double x);
 #endif

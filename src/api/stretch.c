@@ -7,11 +7,11 @@
 #include "base/memory.h"
 
 /* Chosen on generated tables: docs/diagnostics.md. LOW, EXTREME: nats a column. */
-static const double FLAT = -1.2, LOW = 1, OUTSIDE = 2, EXTREME = 3;
+static const double FLAT = -1.2, LOW = 1, OUTSIDE = 2, EXTREME = 3, HEAVY = 1, ERRORS = 5;
 enum { STARTS = 8, STEPS = 60, ROWS_LEAST = 100 };
 
 typedef struct one_row {
-  double ladj, norm; /* |z|^2 */
+  double ladj, norm; /* |u|^2 */
 } one_row;
 
 static int by_ladj(const void *a, const void *b) {
@@ -21,7 +21,7 @@ static int by_ladj(const void *a, const void *b) {
 }
 
 /* list [n], ascending */
-static void summarize(int64_t n, int64_t d, const one_row *list, int standard, rh_stretch *s) {
+static void summarize(int64_t n, int64_t d, const one_row *list, rh_stretch *s) {
   double mean = 0, m2 = 0, norm = 0;
   const int64_t least = (n + 19) / 20;
   for (int64_t i = 0; i < n; i++) {
@@ -33,7 +33,7 @@ static void summarize(int64_t n, int64_t d, const one_row *list, int standard, r
   s->median = (list[(n - 1) / 2].ladj + list[n / 2].ladj) / 2;
   s->sd = sqrt(m2 / (double)n);
   s->low = s->median - list[n / 100].ladj;
-  if (standard && d > 0) s->where = norm / (double)d;
+  if (d > 0) s->where = norm / (double)d;
 }
 
 /* ---- modes side by side ---- */
@@ -71,13 +71,15 @@ static void step_down(int64_t n, int64_t d, const double *x, double *w, double *
   for (int64_t j = 0; j < d; j++) w[j] /= sqrt(norm);
 }
 
-/* From the axes where the codes are flattest. x: [n, d], centred; w: [2 d] */
-static double least_kurtosis(int64_t n, int64_t d, const double *x, double *w) {
+/* The greatest along an axis, and the least along any direction, from the axes where the codes are flattest. x: [n, d], centred; w: [2 d]
+ */
+static void find_kurtosis(int64_t n, int64_t d, const double *x, double *w, rh_stretch *out) {
   double *start = w + d, least = INFINITY;
   for (int64_t j = 0; j < d; j++) {
     memset(w, 0, (size_t)d * sizeof *w);
     w[j] = 1;
     start[j] = kurtosis_along(n, d, x, w);
+    if (!(start[j] <= out->greatest)) out->greatest = start[j], out->heaviest = j;
   }
   for (int s = 0; s < STARTS && s < d; s++) {
     int64_t axis = 0;
@@ -90,7 +92,7 @@ static double least_kurtosis(int64_t n, int64_t d, const double *x, double *w) {
     for (int k = 0; k < STEPS; k++) step_down(n, d, x, w, gradient);
     least = fmin(least, kurtosis_along(n, d, x, w));
   }
-  return isfinite(least) ? least : NAN;
+  out->kurtosis = isfinite(least) ? least : NAN;
 }
 
 static void centre(int64_t n, int64_t d, double *x) {
@@ -104,30 +106,28 @@ static void centre(int64_t n, int64_t d, double *x) {
 /* ---- the call ---- */
 
 /* Rows that are finite -> list [n], kept [n, d]. */
-static int64_t take_rows(int64_t rows, int64_t d, int64_t step, const double *ladj, const double *z, one_row *list, double *kept) {
+static int64_t take_rows(int64_t rows, int64_t d, const double *ladj, const double *u, const double *norm, one_row *list, double *kept) {
   int64_t n = 0;
   for (int64_t i = 0; i < rows; i++) {
-    double norm = 0;
-    for (int64_t j = 0; j < d; j++) norm += z[i * step + j] * z[i * step + j];
-    if (!isfinite(ladj[i]) || !isfinite(norm)) continue;
-    memcpy(kept + n * d, z + i * step, (size_t)d * sizeof *kept);
-    list[n++] = (one_row){ladj[i], norm};
+    if (!isfinite(ladj[i]) || !isfinite(norm[i])) continue;
+    memcpy(kept + n * d, u + i * d, (size_t)d * sizeof *kept);
+    list[n++] = (one_row){ladj[i], norm[i]};
   }
   return n;
 }
 
-rh_status rh_stretch_find(int64_t rows, int64_t d, int64_t step, const double *ladj, const double *z, int standard, rh_stretch *out) {
+rh_status rh_stretch_find(int64_t rows, int64_t d, const double *ladj, const double *u, const double *norm, rh_stretch *out) {
   one_row *list = rh_alloc_zero((size_t)rows + 1, sizeof *list);
   double *kept = rh_alloc_zero((size_t)rows + 2, (size_t)d * sizeof *kept);
   const rh_status status = list && kept ? RH_OK : RH_E_MEMORY;
   if (status == RH_OK) {
-    const int64_t n = take_rows(rows, d, step, ladj, z, list, kept);
+    const int64_t n = take_rows(rows, d, ladj, u, norm, list, kept);
     qsort(list, (size_t)n, sizeof *list, by_ladj);
-    *out = (rh_stretch){n, d, NAN, NAN, NAN, NAN, NAN};
-    if (n > 0) summarize(n, d, list, standard, out);
-    if (standard && n >= ROWS_LEAST && d <= RH_STRETCH_CODES) {
+    *out = (rh_stretch){n, d, NAN, NAN, NAN, NAN, NAN, NAN, 0};
+    if (n > 0) summarize(n, d, list, out);
+    if (n >= ROWS_LEAST && d <= RH_STRETCH_CODES) {
       centre(n, d, kept);
-      out->kurtosis = least_kurtosis(n, d, kept, kept + n * d); /* there are two rows to spare */
+      find_kurtosis(n, d, kept, kept + n * d, out); /* there are two rows to spare */
     }
   }
   rh_free(list);
@@ -147,5 +147,8 @@ const char *rh_stretch_advice(const rh_stretch *s) {
     return "the map is thinnest for rows far out: heavy tails, or rows unlike those of the fit; look at the log-density of rows that the "
            "fit "
            "has not seen";
+  if (s->greatest > fmax(HEAVY, ERRORS * sqrt(24 / (double)s->rows))) /* the standard error of a normal sample's */
+    return "a code has heavier tails than the base has there: rows far out are less likely under the model than they are; train for "
+           "longer; of the bases student-t has the heaviest tails";
   return NULL;
 }

@@ -51,6 +51,18 @@ rh_val rh_base_sample(const rh_base *base, rh_graph *g, rh_val noise, rh_val con
   return g->status == RH_OK ? base->type->sample(base, g, noise, base->context ? context : RH_NONE, temperature) : RH_NONE;
 }
 
+void rh_base_scores(const rh_base *base, const rh_leaves *leaves, const rh_values *values, int64_t rows, int64_t step, const double *z,
+                    double *u, double *norm) {
+  const int64_t d = rh_shape_count(&base->shape);
+  for (int64_t i = 0; i < rows; i++) norm[i] = base->type->scores(base, leaves, values, z + i * step, u + i * d);
+}
+
+double rh_squares(int64_t n, const double *u) {
+  double sum = 0;
+  for (int64_t i = 0; i < n; i++) sum += u[i] * u[i];
+  return sum;
+}
+
 rh_val rh_standard_log_prob(rh_graph *g, rh_val u) {
   const double half_log_two_pi = 0.91893853320467274178, root_half = 0.70710678118654752440;
   const rh_val squares = rh_sum(g, rh_square(g, rh_mulc(g, u, root_half)));

@@ -21,6 +21,8 @@ typedef struct rh_base_type {
   /* Pure in noise: uniforms in (0, 1), [noise] -> z. temperature scales the spread around the mean. */
   rh_val (*sample)(const rh_base *b, rh_graph *g, rh_val noise, rh_val context, double temperature);
   void (*destroy)(rh_base *b); /* what create allocated beside the struct; NULL: nothing */
+  /* One code z [d] -> its normal scores u [d]; gives their squared norm. leaves, values: where the base's own are. */
+  double (*scores)(const rh_base *b, const rh_leaves *leaves, const rh_values *values, const double *z, double *u);
 } rh_base_type;
 struct rh_base {
   const rh_base_type *type;
@@ -33,6 +35,15 @@ rh_status rh_base_create(const rh_build *build, const json_t *spec, const char *
 void rh_base_destroy(rh_base *base); /* NULL is fine */
 rh_val rh_base_log_prob(const rh_base *base, rh_graph *g, rh_val z, rh_val context);
 rh_val rh_base_sample(const rh_base *base, rh_graph *g, rh_val noise, rh_val context, double temperature);
+/* Normal scores of codes: row i's code at z + i * step, u [rows, d], norm [rows]. Rosenblatt's transformation (1952) of the base, put on
+ * the normal scale: u_j is the standard normal quantile at P(Z_j < z_j | z_1, ..., z_(j-1)), so that the scores of codes that follow the
+ * base are independent standard normals, whatever the base is, and those of others show what it has not described. norm is |u|^2,
+ * chi-square with d degrees of freedom for such codes; with a mixture as base the mean over the component that a code comes from, given the
+ * code, of its squared Mahalanobis distance from it (its mean is d, too), for which a code between the modes is as far out as it is. Tails
+ * keep their digits: scores are finite wherever the base has density, far beyond what a probability in (0, 1) could tell. Outside of a
+ * uniform's box they are infinite; of what is no number NaN. */
+void rh_base_scores(const rh_base *base, const rh_leaves *leaves, const rh_values *values, int64_t rows, int64_t step, const double *z,
+                    double *u, double *norm);
 const rh_base_type *const *rh_base_types(int *n);
 
 typedef struct rh_component {

@@ -1,6 +1,8 @@
 /* Normal with a learned mean and a full covariance, through A, the inverse of the covariance's Cholesky factor: u = A (z - mean) is
  * standard normal. A is lower triangular, its log-diagonal bounded smoothly. Leaves prefix.mean, prefix.lower (packed),
  * prefix.log_diagonal. */
+#include <math.h>
+
 #include "bijection/triangle.h"
 #include "density/base_types.h"
 
@@ -46,5 +48,22 @@ static rh_val full_sample(const rh_base *b, rh_graph *g, rh_val noise, rh_val co
   return rh_reshape(g, rh_add(g, rh_trisolve(g, u, a, true, false, false), rh_leaf_val(g, n->mean)), b->shape);
 }
 
-const rh_base_type rh_base_full_normal = {
-    .type = "full-normal", .bytes = sizeof(full_normal), .create = full_create, .log_prob = full_log_prob, .sample = full_sample};
+/* u = A (z - mean): A being triangular, what Rosenblatt's transformation gives. The norm is the squared Mahalanobis distance. */
+static double full_scores(const rh_base *b, const rh_leaves *leaves, const rh_values *values, const double *z, double *u) {
+  const full_normal *n = (const full_normal *)b;
+  const int64_t d = rh_shape_count(&b->shape);
+  for (int64_t i = 0, at = 0; i < d; i++) {
+    u[i] = exp(n->bound * tanh(rh_values_get(leaves, values, n->log_diagonal, i) / n->bound)) *
+           (z[i] - rh_values_get(leaves, values, n->mean, i));
+    for (int64_t j = 0; j < i; j++, at++)
+      u[i] += rh_values_get(leaves, values, n->lower, at) * (z[j] - rh_values_get(leaves, values, n->mean, j));
+  }
+  return rh_squares(d, u);
+}
+
+const rh_base_type rh_base_full_normal = {.type = "full-normal",
+                                          .bytes = sizeof(full_normal),
+                                          .create = full_create,
+                                          .log_prob = full_log_prob,
+                                          .sample = full_sample,
+                                          .scores = full_scores};

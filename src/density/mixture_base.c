@@ -1,8 +1,11 @@
 /* Mixture of K normals with diagonal covariances, all learned: started with equal weights, unit scales, and means a little apart. Leaves
  * prefix.logits [K], prefix.means, prefix.log_scales [K, d]. */
+#include <math.h>
+
 #include "base/memory.h"
 #include "density/base_types.h"
 #include "density/mixing.h"
+#include "numeric/tails.h"
 
 typedef struct mixture {
   rh_base base;
@@ -63,5 +66,46 @@ static rh_val mixture_sample(const rh_base *b, rh_graph *g, rh_val noise, rh_val
   return rh_reshape(g, rh_add(g, rh_mulexp(g, z, s), mean), b->shape);
 }
 
-const rh_base_type rh_base_mixture = {
-    .type = "mixture", .bytes = sizeof(mixture), .create = mixture_create, .log_prob = mixture_log_prob, .sample = mixture_sample};
+/* log(e^a + e^b) */
+static double log_add(double a, double b) {
+  const double most = fmax(a, b);
+  return most == -INFINITY ? most : most + log1p(exp(-fabs(a - b)));
+}
+
+/* Normal scores, column by column: given the columns before, the weights are those that Bayes' rule leaves. log_w: [k] */
+static double mixture_scores(const rh_base *b, const rh_leaves *leaves, const rh_values *values, const double *z, double *u) {
+  enum { MOST = 1024 };
+  const double far = 1e150; /* further out a square would be infinite */
+  const mixture *m = (const mixture *)b;
+  const int64_t d = rh_shape_count(&b->shape);
+  double log_w[MOST], away[MOST], sum = -INFINITY, norm = 0;
+  for (int64_t k = 0; k < m->k; k++) log_w[k] = rh_values_get(leaves, values, m->logits, k), away[k] = 0;
+  for (int64_t j = 0; j < d; j++) {
+    double below = -INFINITY, above = -INFINITY, greatest = -INFINITY;
+    sum = -INFINITY;
+    for (int64_t k = 0; k < m->k; k++) sum = log_add(sum, log_w[k]);
+    for (int64_t k = 0; k < m->k; k++) {
+      const double s = rh_values_get(leaves, values, m->log_scales, k * d + j);
+      const double v = (z[j] - rh_values_get(leaves, values, m->means, k * d + j)) * exp(-s), w = log_w[k] - sum;
+      const double near = v > far ? far : v < -far ? -far : v;
+      below = log_add(below, w + rh_log_normal_above(-near));
+      above = log_add(above, w + rh_log_normal_above(near));
+      log_w[k] = w - 0.5 * near * near - s;
+      away[k] += near * near;
+      greatest = fmax(greatest, log_w[k]);
+    }
+    for (int64_t k = 0; k < m->k; k++) log_w[k] -= greatest;
+    u[j] = isnan(z[j]) ? NAN : rh_normal_score(below, above);
+  }
+  sum = 0;
+  for (int64_t k = 0; k < m->k; k++) sum += exp(log_w[k]);
+  for (int64_t k = 0; k < m->k; k++) norm += exp(log_w[k]) / sum * away[k];
+  return norm;
+}
+
+const rh_base_type rh_base_mixture = {.type = "mixture",
+                                      .bytes = sizeof(mixture),
+                                      .create = mixture_create,
+                                      .log_prob = mixture_log_prob,
+                                      .sample = mixture_sample,
+                                      .scores = mixture_scores};

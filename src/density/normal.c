@@ -1,5 +1,7 @@
 /* Normal with diagonal covariance: standard, or with learned mean and log_scale (prefix.mean, prefix.log_scale), the means started `spread`
  * apart, so that the components of a mixture of flows differ. */
+#include <math.h>
+
 #include "density/base_types.h"
 
 typedef struct normal {
@@ -38,5 +40,19 @@ static rh_val normal_sample(const rh_base *b, rh_graph *g, rh_val noise, rh_val 
   return rh_add(g, rh_mulexp(g, z, rh_leaf_val(g, n->log_scale)), rh_leaf_val(g, n->mean));
 }
 
-const rh_base_type rh_base_normal = {
-    .type = "normal", .bytes = sizeof(normal), .create = normal_create, .log_prob = normal_log_prob, .sample = normal_sample};
+static double normal_scores(const rh_base *b, const rh_leaves *leaves, const rh_values *values, const double *z, double *u) {
+  const normal *n = (const normal *)b;
+  const int64_t d = rh_shape_count(&b->shape);
+  for (int64_t j = 0; j < d; j++) {
+    u[j] = z[j];
+    if (n->learn) u[j] = (z[j] - rh_values_get(leaves, values, n->mean, j)) * exp(-rh_values_get(leaves, values, n->log_scale, j));
+  }
+  return rh_squares(d, u);
+}
+
+const rh_base_type rh_base_normal = {.type = "normal",
+                                     .bytes = sizeof(normal),
+                                     .create = normal_create,
+                                     .log_prob = normal_log_prob,
+                                     .sample = normal_sample,
+                                     .scores = normal_scores};

@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "density/base_types.h"
+#include "numeric/tails.h"
 
 typedef struct student_t {
   rh_base base;
@@ -90,6 +91,19 @@ static rh_val student_sample(const rh_base *b, rh_graph *g, rh_val noise, rh_val
   return rh_add(g, rh_mulexp(g, z, rh_leaf_val(g, t->log_scale)), rh_leaf_val(g, t->mean));
 }
 
+static double student_scores(const rh_base *b, const rh_leaves *leaves, const rh_values *values, const double *z, double *u) {
+  const student_t *t = (const student_t *)b;
+  const int64_t d = rh_shape_count(&b->shape);
+  for (int64_t j = 0; j < d; j++) {
+    const double raw = t->learn ? rh_values_get(leaves, values, t->df, j) : 0;
+    const double nu = t->learn ? DF_LEAST + fmax(raw, 0) + log1p(exp(-fabs(raw))) : t->start[j];
+    double x = z[j];
+    if (t->affine) x = (x - rh_values_get(leaves, values, t->mean, j)) * exp(-rh_values_get(leaves, values, t->log_scale, j));
+    u[j] = rh_normal_score(rh_log_student_above(-x, nu), rh_log_student_above(x, nu));
+  }
+  return rh_squares(d, u);
+}
+
 static void student_destroy(rh_base *b) {
   rh_free(((student_t *)b)->start);
 }
@@ -99,4 +113,5 @@ const rh_base_type rh_base_student_t = {.type = "student-t",
                                         .create = student_create,
                                         .log_prob = student_log_prob,
                                         .sample = student_sample,
+                                        .scores = student_scores,
                                         .destroy = student_destroy};

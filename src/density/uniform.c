@@ -1,9 +1,11 @@
 /* Uniform on a box, [low, high] in each column, ends included: log p is -inf outside, its gradient zero everywhere. For flows that map onto
  * a box. The temperature shrinks the box around its middle. */
+#include <float.h>
 #include <math.h>
 
 #include "base/memory.h"
 #include "density/base_types.h"
+#include "numeric/tails.h"
 
 typedef struct uniform {
   rh_base base;
@@ -60,6 +62,25 @@ static rh_val uniform_sample(const rh_base *b, rh_graph *g, rh_val noise, rh_val
   return temperature > 1 ? z : rh_min(g, rh_max(g, z, limit(b, g, u->low)), limit(b, g, u->high));
 }
 
+/* An end of the box belongs to it and its density is that of the middle, so a code on it is one that was rounded there: by half of what the
+ * values' precision tells apart. Outside, the score is infinite. */
+static double uniform_scores(const rh_base *b, const rh_leaves *leaves, const rh_values *values, const double *z, double *u) {
+  const uniform *box = (const uniform *)b;
+  const int64_t d = rh_shape_count(&b->shape);
+  const double least = values->real_bytes == 4 ? FLT_EPSILON / 2 : DBL_EPSILON / 2;
+  (void)leaves;
+  for (int64_t j = 0; j < d; j++) {
+    const double low = z[j] - box->low[j], high = box->high[j] - z[j];
+    if (isnan(z[j]))
+      u[j] = NAN;
+    else if (low < 0 || high < 0)
+      u[j] = low < 0 ? -INFINITY : INFINITY;
+    else
+      u[j] = rh_normal_score(log(fmax(low / box->width[j], least)), log(fmax(high / box->width[j], least)));
+  }
+  return rh_squares(d, u);
+}
+
 static void uniform_destroy(rh_base *b) {
   rh_free(((uniform *)b)->low);
 }
@@ -69,4 +90,5 @@ const rh_base_type rh_base_uniform = {.type = "uniform",
                                       .create = uniform_create,
                                       .log_prob = uniform_log_prob,
                                       .sample = uniform_sample,
+                                      .scores = uniform_scores,
                                       .destroy = uniform_destroy};

@@ -233,3 +233,11 @@ void rh_gradients_add(const rh_gradients *room, const rh_kernels *k, void *out, 
     k->binary[RH_B_ADD](1, room->total, out, room->total, 1, room->flat, room->total, 1, out, 0);
   }
 }
+
+bool rh_graph_solves(const rh_graph *g) {
+  for (int64_t i = 0; i < g->n; i++)
+    if (g->node[i]->op == RH_OP_ode || g->node[i]->op == RH_OP_ode_sum || g->node[i]->op == RH_OP_root) return true;
+  for (const rh_body *b = g->bodies; b; b = b->next)
+    if (rh_graph_solves(&b->g)) return true;
+  return false;
+}

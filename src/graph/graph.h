@@ -195,6 +195,9 @@ typedef rh_val rh_root_function(rh_graph *b, void *arg, rh_val x, rh_val capture
  * numbers by element, or RH_NONE. low, high: [m] where to look first, or both RH_NONE; they have no derivative. */
 rh_val rh_root(rh_graph *g, rh_val y, rh_val captures, rh_val low, rh_val high, rh_root_function *f, void *arg);
 
+/* Is there an ode or a root in the graph, or in a body of its nodes? Then a number may be one that was not found. */
+bool rh_graph_solves(const rh_graph *g);
+
 /* ---- differentiation: emits nodes of the same graph ---- */
 typedef enum rh_memory { RH_KEEP, RH_RECOMPUTE } rh_memory;
 /* grads[i] = sum_j d outs[j] / d wrt[i] applied to cts[j] (shape of outs[j]; RH_NONE = ones). A row out gives a row gradient to row values

@@ -210,6 +210,8 @@ typedef struct ode_made {
   const ode_attr *attr;   /* the plan's copy */
   int64_t rows, *count;   /* [n_count] of each gradient */
   int n_count, real_bytes;
+  bool strict;
+  rh_ode_options options;
 } ode_made;
 
 typedef struct ode_work {
@@ -238,8 +240,13 @@ static rh_status ode_make(const rh_node *node, const rh_plan_options *options, i
   const ode_attr *a = node->attr;
   ode_made *made = rh_alloc_zero(1, sizeof *made);
   if (!made) return RH_E_MEMORY;
-  *made = (ode_made){
-      .attr = a, .rows = a->point ? SUM_ROWS : rows, .real_bytes = options->real_bytes, .n_count = a->point ? a->point->n_out : 0};
+  *made = (ode_made){.attr = a,
+                     .rows = a->point ? SUM_ROWS : rows,
+                     .real_bytes = options->real_bytes,
+                     .n_count = a->point ? a->point->n_out : 0,
+                     .strict = options->strict,
+                     .options = a->options};
+  if (options->max_steps && options->max_steps < a->options.max_steps) made->options.max_steps = options->max_steps;
   rh_status status = rh_body_plan(a->field, options, true, &made->field);
   if (status == RH_OK && a->point) {
     status = rh_body_plan(a->point, options, false, &made->point);
@@ -358,14 +365,19 @@ static rh_ode_problem problem_of(ode_work *w, const rh_run_args *args) {
   w->args = args;
   w->base = 0;
   w->field_ready = w->point_ready = false;
-  return (rh_ode_problem){.n = a->n, .t0 = a->t0, .t1 = a->t1, .in_norm = in_norm(a), .field = run_field, .arg = w};
+  return (rh_ode_problem){.n = a->n,
+                          .t0 = a->t0,
+                          .t1 = a->t1,
+                          .in_norm = in_norm(a),
+                          .field = run_field,
+                          .arg = w,
+                          .strict = ((const ode_made *)args->made)->strict};
 }
 
 static void ode_run(const rh_run_args *args) {
   ode_work *w = args->work;
-  const ode_attr *a = args->node->attr;
   const rh_ode_problem p = problem_of(w, args);
-  rh_ode_solve(&p, &a->options, w->solver, args->rows, args->in[0], args->out, &w->report);
+  rh_ode_solve(&p, &((const ode_made *)args->made)->options, w->solver, args->rows, args->in[0], args->out, &w->report);
 }
 
 /* A piece solves its rows again, a few at a time, and adds what its steps say. */
@@ -378,7 +390,8 @@ static void ode_sum_run(const rh_run_args *args) {
   w->first = !args->accumulate;
   for (w->base = args->rows * args->task / pieces; w->base < last; w->base += SUM_ROWS) {
     const int64_t rows = last - w->base < SUM_ROWS ? last - w->base : SUM_ROWS;
-    rh_ode_solve(&p, &a->options, w->solver, rows, (const char *)args->in[0] + w->base * bytes, w->end, &w->report);
+    rh_ode_solve(&p, &((const ode_made *)args->made)->options, w->solver, rows, (const char *)args->in[0] + w->base * bytes, w->end,
+                 &w->report);
   }
   if (w->first) memset((char *)args->out + args->task * a->total * args->k->real_bytes, 0, (size_t)(a->total * args->k->real_bytes));
 }

@@ -139,6 +139,8 @@ typedef struct root_made {
   rh_plan *plan;
   const root_attr *attr; /* the plan's copy */
   int real_bytes;
+  int64_t max_steps; /* 0: the solver's own */
+  bool strict;
 } root_made;
 
 typedef struct root_work {
@@ -163,7 +165,7 @@ static rh_status root_make(const rh_node *node, const rh_plan_options *options, 
   const root_attr *a = node->attr;
   root_made *made = rh_alloc_zero(1, sizeof *made);
   if (!made) return RH_E_MEMORY;
-  *made = (root_made){.attr = a, .real_bytes = options->real_bytes};
+  *made = (root_made){.attr = a, .real_bytes = options->real_bytes, .max_steps = options->max_steps, .strict = options->strict};
   rh_plan_options mine = *options;
   mine.max_rows = SLOTS;
   const rh_status status = rh_body_plan(a->one, &mine, true, &made->plan);
@@ -226,7 +228,8 @@ static void root_function(void *raw, int64_t n, const int64_t *element, const vo
 
 static void root_run(const rh_run_args *args) {
   root_work *w = args->work;
-  const rh_root_problem p = {.f = root_function, .arg = w};
+  const root_made *made = args->made;
+  const rh_root_problem p = {.f = root_function, .arg = w, .max_steps = made->max_steps, .strict = made->strict};
   rh_root_report report = {0};
   w->args = args;
   w->ready = false;

@@ -184,7 +184,8 @@ static void count_work(rh_plan *p, const rh_graph *g) {
 
 /* Plans of the bodies that nodes run; they know the rows of a block. */
 static rh_status plan_bodies(rh_plan *p, const rh_plan_options *options) {
-  const rh_plan_options inner = {.real_bytes = options->real_bytes, .isa = p->k->isa};
+  const rh_plan_options inner = {
+      .real_bytes = options->real_bytes, .isa = p->k->isa, .strict = options->strict, .max_steps = options->max_steps};
   p->body = rh_arena_alloc(&p->arena, ((size_t)p->n + 1) * sizeof *p->body);
   if (!p->body) return RH_E_MEMORY;
   for (int64_t v = 0; v < p->n; v++) {

@@ -13,6 +13,8 @@ typedef struct rh_plan_options {
   int64_t wide_bytes; /* memory for activations kept for the parameter gradients; 0: chosen */
   int threads;        /* that will share the rows, 0: a few; sizes blocks, never shows in a bit */
   bool lean;          /* cut into segments for the least memory rather than the least time */
+  bool strict;        /* what an ode or a root has not found is NaN, for who delivers rows; else the last that it had, for who learns */
+  int64_t max_steps;  /* that each of them may take at most; 0: as it says itself */
 } rh_plan_options;
 
 typedef struct rh_plan rh_plan;

@@ -19,6 +19,7 @@ typedef struct ready {
   int64_t width[2]; /* numbers a row of each output, 0: no such output */
   void *out[2];     /* [chunk, width], or [width] when shared, at the plan's precision */
   int64_t chunk;
+  bool solves; /* by an ode or a root: NaN may be what was not found */
 } ready;
 
 struct rh_scorer {
@@ -28,6 +29,7 @@ struct rh_scorer {
   rh_pool *pool, *own_pool;
   rh_scorer_options options;
   ready ready[2][RH_TASK_COUNT]; /* whole; the first output alone */
+  int64_t unfinished;
 };
 
 /* ---- the graphs ---- */
@@ -124,6 +126,7 @@ static rh_status plan_graph(rh_scorer *s, const rh_graph *g, const task_graph *t
   rh_val rows[2], shared[2];
   int n_rows = 0, n_shared = 0;
   r->chunk = chunk_rows(s->flow);
+  r->solves = rh_graph_solves(g);
   r->feed = t->feed;
   r->feed.seed = s->options.seed;
   for (int i = 0; i < 2; i++) {
@@ -136,8 +139,12 @@ static rh_status plan_graph(rh_scorer *s, const rh_graph *g, const task_graph *t
     r->out[i] = rh_alloc_zero((size_t)(count * t->width[i]), (size_t)s->values->real_bytes);
     if (!r->out[i]) return RH_E_MEMORY;
   }
-  const rh_plan_options options = {
-      .real_bytes = s->values->real_bytes, .isa = s->options.isa, .threads = rh_pool_threads(s->pool), .max_rows = r->chunk};
+  const rh_plan_options options = {.real_bytes = s->values->real_bytes,
+                                   .isa = s->options.isa,
+                                   .threads = rh_pool_threads(s->pool),
+                                   .max_rows = r->chunk,
+                                   .strict = true,
+                                   .max_steps = s->options.max_steps};
   RH_TRY(rh_plan_create(g, n_rows, rows, n_shared, shared, &options, &r->plan));
   return rh_work_create(r->plan, rh_pool_threads(s->pool), &r->work);
 }
@@ -252,6 +259,15 @@ static void run_chunk(rh_scorer *s, ready *r, int64_t n) {
   }
   const rh_run_io io = {.values = s->values, .rows = n, .load = rh_feed_load, .arg = &r->feed, .row_out = row_out, .param_out = shared_out};
   rh_run(r->plan, r->work, s->pool, &io);
+  rh_ode_report report = {0};
+  rh_work_count(r->work, &report);
+  s->unfinished += report.unfinished;
+}
+
+int64_t rh_scorer_unfinished(rh_scorer *s) {
+  const int64_t n = s->unfinished;
+  s->unfinished = 0;
+  return n;
 }
 
 /* Rows [first, first + n) through a task, chunk by chunk; a and b [n, width] take its outputs, b may be NULL. */
@@ -271,9 +287,11 @@ static rh_status run_rows(rh_scorer *s, rh_task task, const rh_rows *rows, int64
   return RH_OK;
 }
 
-/* A density is a number or 0: overflow on the way to a latent far outside (inf - inf) counts as 0. */
-static double density(double log_prob) {
-  return isnan(log_prob) ? -INFINITY : log_prob;
+/* A density is a number or 0: overflow on the way to a latent far outside (inf - inf) counts as 0. Not where something is solved for: there
+ * it may be any number, which was not found. By the model, never by what its solvers count, that a row's result depends on that row alone.
+ */
+static double density(const ready *r, double log_prob) {
+  return isnan(log_prob) && !r->solves ? -INFINITY : log_prob;
 }
 
 /* log of the mean of K importance weights (Burda et al. 2016, eq. 8), draws of one row in order; `log_w` may come in pieces: running
@@ -309,9 +327,9 @@ static rh_status score_draws(rh_scorer *s, const rh_rows *rows, int64_t first, i
     r->feed.skip = into;
     run_chunk(s, r, m);
     for (int64_t j = 0; j < m; j++) {
-      log_mean_add(&mean, density(real_at(s->values->real_bytes, r->out[0], j)));
+      log_mean_add(&mean, density(r, real_at(s->values->real_bytes, r->out[0], j)));
       if ((done + j + 1) % draws) continue;
-      log_prob[(done + j) / draws] = mean.sum > 0 ? mean.max + log(mean.sum / (double)draws) : -INFINITY;
+      log_prob[(done + j) / draws] = mean.sum == 0 ? -INFINITY : mean.max + log(mean.sum / (double)draws);
       mean = (log_mean){-INFINITY, 0};
     }
     done += m;
@@ -325,7 +343,8 @@ rh_status rh_score(rh_scorer *s, const rh_rows *rows, int64_t first, int64_t n, 
   RH_TRY(check_rows(rows, first, n, s->flow->columns + s->flow->context, "rows"));
   if (s->options.draws > 1) return score_draws(s, rows, first, n, log_prob);
   RH_TRY(run_rows(s, RH_TASK_LOG_PROB, rows, first, n, log_prob, NULL));
-  for (int64_t i = 0; i < n; i++) log_prob[i] = density(log_prob[i]);
+  const ready *r = &s->ready[true][RH_TASK_LOG_PROB];
+  for (int64_t i = 0; i < n; i++) log_prob[i] = density(r, log_prob[i]);
   return RH_OK;
 }
 

@@ -27,6 +27,7 @@ typedef struct rh_scorer_options {
   uint64_t seed;      /* of the noise that surjections read, and of samples */
   int64_t draws;      /* noise draws a row, averaged as importance weights (Burda et al. 2016, eq. 8); 0 = 1; exact models need one */
   double temperature; /* of samples; 0 = 1 */
+  int64_t max_steps;  /* that a numerical inverse may take at most; 0: as many as it needs */
 } rh_scorer_options;
 
 typedef struct rh_scorer rh_scorer;
@@ -36,8 +37,12 @@ rh_status rh_scorer_create(const rh_flow *flow, const rh_values *values, const r
                            rh_scorer **scorer) RH_WARN_UNUSED;
 void rh_scorer_destroy(rh_scorer *scorer); /* NULL is fine */
 
+/* Numerical inverses and differential equations that have not arrived within their steps, or met what is no number, since this was last
+ * asked. What depends on them is NaN in the calls below, in that row alone: whoever runs them asks. */
+int64_t rh_scorer_unfinished(rh_scorer *s);
+
 /* Rows [first, first + n) of `rows`, whose width must be columns + context. log_prob [n]: nats, of the raw row; -inf where the density is
- * 0. */
+ * 0; NaN where the model solves numerically for it and it was not found. */
 rh_status rh_score(rh_scorer *s, const rh_rows *rows, int64_t first, int64_t n, double *log_prob) RH_WARN_UNUSED;
 /* z [n, latent], ladj [n] or NULL. Noise as in rh_score, first draw. Outside of the support there is no code: NaN, and ladj -inf. */
 rh_status rh_encode(rh_scorer *s, const rh_rows *rows, int64_t first, int64_t n, double *z, double *ladj) RH_WARN_UNUSED;
@@ -52,7 +57,7 @@ rh_status rh_scorer_plan(rh_scorer *s, rh_task task, const rh_plan **plan) RH_WA
 
 /* Summary of log-densities: mean and standard error over the finite ones, and how many are not. */
 typedef struct rh_score_sum {
-  int64_t rows, bad;    /* bad: -inf (or NaN) */
+  int64_t rows, bad;    /* bad: -inf or NaN */
   double mean, stderr_; /* of all rows: mean is -inf when bad > 0 */
   double finite_mean;   /* of the finite ones; NaN when there are none */
 } rh_score_sum;

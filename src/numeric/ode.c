@@ -191,6 +191,16 @@ static void move(const rh_ode_work *w, char *to, int64_t to_row, const char *fro
   if (to != from || to_row != from_row) memcpy(to + to_row * bytes, from + from_row * bytes, (size_t)bytes);
 }
 
+static void spoil(const rh_ode_work *w, char *y, int64_t row) {
+  for (int64_t i = row * w->n; i < (row + 1) * w->n; i++) {
+    if (w->real_bytes == 4) {
+      ((float *)y)[i] = NAN;
+    } else {
+      ((double *)y)[i] = NAN;
+    }
+  }
+}
+
 static void field(const rh_ode_work *w, const rh_ode_problem *p, int64_t rows, double c, const char *y, int stage, rh_ode_report *report) {
   for (int64_t r = 0; r < rows; r++) w->at[r] = w->t[r] + c * w->h[r];
   p->field(p->arg, rows, w->row, w->at, y, w->k + stage * w->stride);
@@ -287,7 +297,7 @@ static void judge(const rh_ode_problem *p, const rh_ode_options *o, rh_ode_work 
 }
 
 /* Takes the steps, hands out the rows that have arrived or are given up, and closes up the others. out: no row has steps left. */
-static int64_t settle(rh_ode_work *w, int64_t rows, bool out, const double *next, char *y1, rh_ode_report *report) {
+static int64_t settle(rh_ode_work *w, int64_t rows, bool out, bool strict, const double *next, char *y1, rh_ode_report *report) {
   const char *k_last = w->k + (w->method->stages - 1) * w->stride;
   int64_t kept = 0;
   for (int64_t r = 0; r < rows; r++) {
@@ -299,6 +309,7 @@ static int64_t settle(rh_ode_work *w, int64_t rows, bool out, const double *next
     report->unfinished += lost;
     if (arrived || lost) {
       move(w, y1, w->row[r], taken ? w->fresh : w->y, r);
+      if (lost && strict) spoil(w, y1, w->row[r]);
       continue;
     }
     move(w, w->y, kept, taken ? w->fresh : w->y, r);
@@ -327,7 +338,7 @@ static void solve_adaptive(const rh_ode_problem *p, const rh_ode_options *o, rh_
     stages(w, p, rows, report);
     judge(p, o, w, rows, w->at);
     tell_points(w, p, rows);
-    rows = settle(w, rows, tried == o->max_steps, w->at, y1, report);
+    rows = settle(w, rows, tried == o->max_steps, p->strict, w->at, y1, report);
   }
 }
 

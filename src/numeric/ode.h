@@ -42,12 +42,14 @@ typedef struct rh_ode_problem {
    * order. y: [points, n], the stages of the steps just taken; weight: the step's size times the stage's weight. */
   void (*quadrature)(void *arg, int64_t points, const int64_t *row, const double *t, const double *weight, const void *y);
   void *arg;
+  bool strict; /* unfinished rows end as NaN */
 } rh_ode_problem;
 
 /* Adds up over calls. Counts of rows: a field's call for 7 rows is 7 evaluations. */
 typedef struct rh_ode_report {
   int64_t evaluations, taken, refused;
-  int64_t unfinished; /* by tolerance: rows out of steps, or stuck where the field is not finite; they end with the last state reached */
+  int64_t unfinished; /* by tolerance: rows out of steps, or stuck where the field is not finite; they end with the last state reached, or
+                         NaN */
 } rh_ode_report;
 
 /* Room for at most `rows` rows of n numbers; solving allocates nothing. */

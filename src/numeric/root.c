@@ -211,7 +211,7 @@ void rh_root_solve(const rh_root_problem *problem, rh_root_work *w, int64_t n, c
         if (kept != i) w->slot[kept] = *e;
         kept++;
       } else {
-        put(p, x, e->element, e->x);
+        put(p, x, e->element, v == GIVEN_UP && problem->strict ? NAN : e->x);
       }
     }
     running = kept;

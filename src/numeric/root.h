@@ -29,12 +29,13 @@ typedef struct rh_root_problem {
   void (*f)(void *arg, int64_t n, const int64_t *element, const void *x, void *value, void *slope);
   void *arg;
   int64_t max_steps; /* values of f an element may ask for; 0: RH_ROOT_STEPS */
+  bool strict;       /* unfinished elements end as NaN */
 } rh_root_problem;
 
 /* Adds up over calls. */
 typedef struct rh_root_report {
   int64_t evaluations; /* of f: one element, one x */
-  int64_t unfinished;  /* elements out of steps, or where f is not a number around the root; they end at the last x */
+  int64_t unfinished;  /* elements out of steps, or where f is not a number around the root; they end at the last x, or NaN */
 } rh_root_report;
 
 /* Room for `slots` elements at a time; solving allocates nothing. */

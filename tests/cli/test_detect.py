@@ -93,6 +93,42 @@ class Detect(CommandTest):
         self.assertEqual(self.report("detect", "train.npz", "x.npz", "--labels", "y", *FIT)["auroc"], self.report_["auroc"])
         self.assertTrue(any("has no labels" in note for note in self.report("detect", "normal.npy", "x.npz", "--labels", "y", *FIT)["notes"]))
 
+    def test_ranks_by_codes_where_the_density_has_no_bound(self):
+        rng = np.random.default_rng(11)
+        spiked = np.where(rng.random((2000, 1)) < 0.3, 0.25, rng.standard_normal((2000, 1)))
+        levels = rng.integers(0, 5, (2000, 1)) - 2.0
+        mixed, counts = np.hstack([self.normal[:, :2], spiked]), np.hstack([self.normal[:, :2], levels])
+        for name, rows in (("mixed", mixed), ("counts", counts)):
+            np.save(self.path(name + ".npy"), rows)
+        short = ["--epochs", "1", "-q"]
+        for args, by in (
+            (["mixed.npy", "mixed.npy"], "latent_norm"),
+            (["mixed.npy", "mixed.npy", "--by", "log_density"], "log_density"),
+            (["mixed.npy", "mixed.npy", "--by", "auto", "--columns", "1,2"], "log_density"),
+            (["counts.npy", "counts.npy"], "log_density"),  # noise of a step makes a density of them
+            (["counts.npy", "counts.npy", "--handle", "none"], "latent_norm"),
+            (["normal.npy", "normal.npy"], "log_density"),
+        ):
+            report = self.report("detect", *args, *short)
+            self.assertEqual(report["by"], by, args)
+            told = [note for note in report["notes"] if "ranked by latent_norm" in note]
+            self.assertEqual(told, ["column 3 has repeated values among continuous ones, where a density has no bound: rows are ranked by latent_norm instead of log_density"] * (by == "latent_norm"))
+        self.done("fit", "mixed.npy", "-o", "mixed.rheo", *short)  # a model knows it of its columns
+        self.assertEqual(self.report("detect", "--model", "mixed.rheo", "mixed.npy", "-q")["by"], "latent_norm")
+
+    def test_a_mixture_of_flows_has_no_latent_norm(self):
+        mixture = ["--set", "components=2", "--arch", "realnvp", "--epochs", "5"]
+        report = self.report("detect", "normal.npy", "x.npy", "--labels", "y.npy", "-o", "mixed.csv", "-q", *mixture)
+        self.assertEqual(report["by"], "log_density")
+        self.assertIsNone(report["auroc"]["latent_norm"])
+        self.assertIsNone(report["average_precision"]["latent_norm"])
+        self.assertIn("latent_norm is not given: a mixture of 2 flows has no codes", report["notes"])
+        out = np.genfromtxt(self.path("mixed.csv"), delimiter=",", names=True)
+        self.assertAlmostEqual(report["auroc"]["log_density"], auroc(-out["log_density"], self.y), places=6)
+        self.assertTrue(np.isnan(out["latent_norm"]).all() and np.isfinite(out["log_density"]).all())
+        self.assertIn("undefined: the model has no codes", self.done("detect", "normal.npy", "x.npy", "--labels", "y.npy", *mixture).stdout.decode())
+        self.refused(1, "no latent_norm", "detect", "normal.npy", "x.npy", "--by", "latent_norm", "-q", *mixture)
+
     def test_few_rows_cannot_be_flagged(self):
         np.save(self.path("few.npy"), self.normal[:60])
         report = self.report("detect", "few.npy", "x.npy", *FIT)

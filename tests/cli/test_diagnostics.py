@@ -36,11 +36,22 @@ class Diagnostics(CommandTest):
         for word in ("look: ", "base=mixture", "components=K"):
             self.assertIn(word, self.done("check", "modes.rheo", "modes.npy").stdout.decode())
 
-    def test_a_learned_base_has_no_kurtosis(self):
-        self.done("fit", "normal.npy", "-o", "full.rheo", "--set", "base=full-normal", *FIT)
-        report = self.report("check", "full.rheo", "normal.npy", "-q")
-        self.assertIsNone(report["latent_kurtosis"])
-        self.assertNotIn("kurtosis", self.done("check", "full.rheo", "normal.npy").stdout.decode())
+    def test_codes_of_every_base_are_judged(self):
+        np.save(self.path("t8.npy"), np.random.default_rng(4).standard_t(8, (3000, 2)))
+        for base, table in (("full-normal", "normal.npy"), ("mixture", "normal.npy"), ("student-t", "t8.npy")):
+            self.done("fit", table, "-o", "other.rheo", "--set", f"base={base}", *FIT)
+            report = self.report("check", "other.rheo", table, "-q")
+            self.assertLess(abs(report["latent_kurtosis"]), 0.5)
+            self.assertLess(abs(report["latent_kurtosis_most"]), 0.5)
+            self.assertNotIn("advice", report)
+            self.assertIn("kurtosis of codes", self.done("check", "other.rheo", table).stdout.decode())
+
+    def test_tails_that_the_base_has_not(self):
+        rng = np.random.default_rng(3)
+        np.save(self.path("heavy.npy"), rng.standard_t(2, (1000, 2)))
+        report = self.report("check", "normal.rheo", "heavy.npy", "-q")
+        self.assertGreater(report["latent_kurtosis_most"], 3)
+        self.assertIn("heavier tails than the base", report["advice"])
 
 
 if __name__ == "__main__":

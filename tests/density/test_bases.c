@@ -325,6 +325,129 @@ static void picking(void **state) {
   drop(&r);
 }
 
+/* ---- normal scores ---- */
+
+static void scores_of(const rig *r, int64_t rows, const double *z, double *u, double *norm) {
+  rh_base_scores(r->base, &r->leaves, &r->values, rows, rh_shape_count(&r->base->shape), z, u, norm);
+}
+
+/* Excess kurtosis of a column, centred. */
+static double kurtosis_of(int64_t n, int64_t d, int64_t column, const double *u) {
+  double mean = 0, second = 0, fourth = 0;
+  for (int64_t i = 0; i < n; i++) mean += u[i * d + column] / (double)n;
+  for (int64_t i = 0; i < n; i++) {
+    const double x = u[i * d + column] - mean;
+    second += x * x / (double)n, fourth += x * x * x * x / (double)n;
+  }
+  return fourth / second / second - 3;
+}
+
+static double correlation(int64_t n, int64_t d, int64_t a, int64_t b, const double *u) {
+  double sum = 0;
+  for (int64_t i = 0; i < n; i++) sum += u[i * d + a] * u[i * d + b] / (double)n;
+  return sum;
+}
+
+static const char *const every_base[] = {
+    "{}",
+    "{\"learn\":true}",
+    "{\"type\":\"full-normal\"}",
+    "{\"type\":\"student-t\",\"df\":[0.75,3,300],\"learn\":false}",
+    "{\"type\":\"student-t\",\"affine\":true}",
+    "{\"type\":\"uniform\",\"low\":[-1,2,0],\"high\":[1,6,1e-3]}",
+    "{\"type\":\"mixture\",\"components\":4,\"spread\":3}",
+};
+
+/* Codes that a base has drawn have standard normal, uncorrelated scores: mean, variance, distribution function, kurtosis (standard error
+ * sqrt(24 / n) = 0.035), and a mean norm of d (standard error sqrt(2 d / n); the mixture's varies less). */
+static void scores_of_samples_are_normal(void **state) {
+  (void)state;
+  enum { N = 20000, D = 3 };
+  double *noise = probe_random(2 * N * D, 3, 0, 1), *z = malloc(N * D * sizeof *z), *u = malloc(N * D * sizeof *u);
+  double *norm = malloc(N * sizeof *norm);
+  for (size_t k = 0; k < RH_COUNT_OF(every_base); k++)
+    for (int real = 4; real <= 8; real += 4) {
+      rig r = make(every_base[k], D, real);
+      double mean = 0;
+      sample(&r, N, 1, noise, z);
+      scores_of(&r, N, z, u, norm);
+      for (int64_t i = 0; i < D; i++) {
+        check_standard(N, D, i, u);
+        if (!(fabs(kurtosis_of(N, D, i, u)) < 4 * sqrt(24. / N))) fail_msg("%s: kurtosis %g", every_base[k], kurtosis_of(N, D, i, u));
+        for (int64_t j = 0; j < i; j++) assert_true(fabs(correlation(N, D, i, j, u)) < 4 / sqrt(N));
+      }
+      for (int i = 0; i < N; i++) mean += norm[i] / N;
+      if (!(fabs(mean - D) < 4 * sqrt(2. * D / N))) fail_msg("%s: mean norm %g", every_base[k], mean);
+      drop(&r);
+    }
+  free(noise), free(z), free(u), free(norm);
+}
+
+/* Codes with heavier tails than the base are seen: by their kurtosis, and by norms that are too large. */
+static void scores_of_heavier_codes_are_not(void **state) {
+  (void)state;
+  enum { N = 20000 };
+  double *noise = probe_random(2 * N, 4, 0, 1), *z = malloc(N * sizeof *z), *u = malloc(N * sizeof *u), *norm = malloc(N * sizeof *norm);
+  rig heavy = make("{\"type\":\"student-t\",\"df\":2,\"learn\":false}", 1, 8),
+      base = make("{\"type\":\"student-t\",\"df\":8,\"learn\":false}", 1, 8);
+  double mean = 0;
+  sample(&heavy, N, 1, noise, z);
+  scores_of(&base, N, z, u, norm);
+  for (int i = 0; i < N; i++) mean += norm[i] / N;
+  assert_true(kurtosis_of(N, 1, 0, u) > 1 && mean > 1.5);
+  drop(&heavy), drop(&base);
+  free(noise), free(z), free(u), free(norm);
+}
+
+/* Far out a score is a number with its digits, it ascends with the code, and its sign is the code's; the density's log tells how large it
+ * must be: -log p = u^2 / 2 + O(log). */
+static void scores_far_out(void **state) {
+  (void)state;
+  for (size_t k = 0; k < RH_COUNT_OF(every_base); k++) {
+    if (strstr(every_base[k], "uniform")) continue;
+    const bool several = strstr(every_base[k], "[0.75") != NULL;
+    rig r = make(several ? "{\"type\":\"student-t\",\"df\":0.75,\"learn\":false}" : every_base[k], 1, 8);
+    double before = 0;
+    for (double far = 10; far < 2e30; far *= 10) {
+      const double z[2] = {far, -far};
+      double u[2], norm[2], p[2];
+      scores_of(&r, 2, z, u, norm);
+      assert_true(isfinite(u[0]) && isfinite(u[1]) && u[0] > before && u[1] < 0 && isfinite(norm[0]) && isfinite(norm[1]));
+      log_prob(&r, 2, z, p);
+      if (far > 1e4) assert_true(norm[0] > 0.3 * -p[0] && norm[0] < 2.2 * -p[0]);
+      before = u[0];
+    }
+    const double odd[1] = {NAN};
+    double u, norm;
+    scores_of(&r, 1, odd, &u, &norm);
+    assert_true(isnan(u) && isnan(norm));
+    drop(&r);
+  }
+  rig box = make("{\"type\":\"uniform\",\"low\":-1,\"high\":1}", 1, 4);
+  const double edge[6] = {-1, 1, -1.5, 1e30, 0, NAN};
+  double u[6], norm[6];
+  scores_of(&box, 6, edge, u, norm);
+  assert_true(u[0] < -5 && isfinite(u[0]) && u[1] == -u[0] && u[2] == -INFINITY && u[3] == INFINITY && fabs(u[4]) < 1e-15 && isnan(u[5]));
+  drop(&box);
+}
+
+/* A row between two modes of a mixture is far from both, although half of the mixture lies below it. */
+static void a_mixture_s_gap_is_far_out(void **state) {
+  (void)state;
+  rig r = make("{\"type\":\"mixture\",\"components\":2}", 2, 8);
+  for (int64_t i = 0; i < 2; i++) rh_values_set(&r.leaves, &r.values, rh_leaf_find(&r.leaves, "base.logits"), i, 0);
+  for (int64_t i = 0; i < 4; i++) {
+    rh_values_set(&r.leaves, &r.values, rh_leaf_find(&r.leaves, "base.means"), i, i < 2 ? -8 : 8);
+    rh_values_set(&r.leaves, &r.values, rh_leaf_find(&r.leaves, "base.log_scales"), i, 0);
+  }
+  const double z[4] = {0, 0, 9, 8};
+  double u[4], norm[2];
+  scores_of(&r, 2, z, u, norm);
+  assert_true(fabs(u[0]) < 1e-12 && fabs(norm[0] - 128) < 1e-10); /* 8^2 + 8^2 from either */
+  assert_true(fabs(norm[1] - 1) < 1e-10);
+  drop(&r);
+}
+
 static void specifications(void **state) {
   (void)state;
   static const char *const cases[][2] = {{"{\"type\":\"nromal\"}", "did you mean 'normal'"},
@@ -365,6 +488,10 @@ int main(void) {
       cmocka_unit_test(the_uniform),
       cmocka_unit_test(a_mixture_far_out),
       cmocka_unit_test(picking),
+      cmocka_unit_test(scores_of_samples_are_normal),
+      cmocka_unit_test(scores_of_heavier_codes_are_not),
+      cmocka_unit_test(scores_far_out),
+      cmocka_unit_test(a_mixture_s_gap_is_far_out),
       cmocka_unit_test(specifications),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,6 +19,7 @@ typedef struct setup {
   const double *rate; /* [rows] a row's own constant */
   double integral[MOST];
   int64_t calls;
+  bool strict;
 } setup;
 
 static double get(const setup *s, const void *x, int64_t i) {
@@ -67,7 +68,7 @@ typedef void field_fn(void *arg, int64_t rows, const int64_t *row, const double 
 static rh_ode_report solve_with(setup *s, field_fn *f, double t0, double t1, const rh_ode_options *o, int64_t rows, const double *y0,
                                 double *y1,
                                 void (*quadrature)(void *, int64_t, const int64_t *, const double *, const double *, const void *)) {
-  const rh_ode_problem p = {.n = s->n, .t0 = t0, .t1 = t1, .field = f, .quadrature = quadrature, .arg = s};
+  const rh_ode_problem p = {.n = s->n, .t0 = t0, .t1 = t1, .field = f, .quadrature = quadrature, .arg = s, .strict = s->strict};
   rh_ode_report report = {0};
   rh_ode_work *w;
   assert_int_equal(rh_ode_check(o), RH_OK);
@@ -199,6 +200,15 @@ static void steps_are_capped(void **state) {
     alone.evaluations += q.evaluations, alone.taken += q.taken, alone.refused += q.refused, alone.unfinished += q.unfinished;
   }
   assert_memory_equal(&alone, &r, sizeof r);
+  for (int real = 4; real <= 8; real += 4) { /* strict: what did not arrive is no number, and nothing else changes */
+    setup strict = {.real_bytes = real, .n = 1, .rate = rate, .strict = true}, loose = {.real_bytes = real, .n = 1, .rate = rate};
+    double a[3], b[3];
+    const rh_ode_report q = solve(&strict, logistic, 0, 1, &o, 3, y0, a);
+    solve(&loose, logistic, 0, 1, &o, 3, y0, b);
+    assert_int_equal(q.unfinished, 2);
+    assert_true(a[0] == b[0]);
+    for (int i = 1; i < 3; i++) assert_true(isnan(a[i]) && !isnan(b[i]));
+  }
 }
 
 static void solve_some(int real_bytes, int64_t first, int64_t rows, const double *rate, const double *y0, double *y1, rh_ode_method m) {

@@ -263,6 +263,12 @@ static void values_that_are_no_numbers(void **state) {
   r = (rh_root_report){0};
   rh_root_solve(&capped, w, 1, y, low, high, x, &r);
   assert_true(r.unfinished == 1 && r.evaluations == 2 && isfinite(x[0]));
+  const rh_root_problem strict = {.f = partial, .strict = true};
+  double found[4];
+  r = (rh_root_report){0};
+  rh_root_solve(&strict, w, 4, y, low, high, found, &r);
+  assert_true(r.unfinished == 2 && isnan(found[1]) && isnan(found[2]));
+  assert_true(fabs(found[0] / exp(-20) - 1) < 1e-14 && fabs(found[3] / exp(5) - 1) < 1e-14);
   rh_root_work_destroy(w);
 }
 
