@@ -49,6 +49,7 @@ enum { MANTISSA_BITS = 23, BIAS = 127, SUBNORMAL_SHIFT = 25 };
 #define LN2_LOW         0x1.7f7d1cp-20f
 #define SQRT_HALF       0x1.6a09e6p-1f
 #define EXP_LEAST       -104.5f
+#define EXP_NORMAL      -87.3f /* results are normal from here on */
 #define EXP_MOST        89.0f
 #define EXPM1_LEAST     -20.0f
 #define TANH_MOST       10.0f
@@ -91,6 +92,7 @@ enum { MANTISSA_BITS = 52, BIAS = 1023, SUBNORMAL_SHIFT = 54 };
 #define LN2_LOW         0x1.a39ef35793c76p-33
 #define SQRT_HALF       0x1.6a09e667f3bcdp-1
 #define EXP_LEAST       -746.0
+#define EXP_NORMAL      -708.3
 #define EXP_MOST        710.0
 #define EXPM1_LEAST     -40.0
 #define TANH_MOST       20.0

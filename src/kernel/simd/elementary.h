@@ -69,6 +69,12 @@ RH_INLINE real f_exp(real x) {
   return p * power_of_two(first) * power_of_two(second);
 }
 
+/* e^x for x <= 0, e^EXP_NORMAL where it is less: one factor is enough. */
+RH_INLINE real exp_below(real x) {
+  const rh_reduced v = reduce_exp(x < EXP_NORMAL ? EXP_NORMAL : x);
+  return FMA(FMA(v.r * v.r, EXP_POLY(v.r), v.r), power_of_two(to_bits(v.shifted)), power_of_two(to_bits(v.shifted)));
+}
+
 /* e^x - 1 = 2^n (e^r - 1) + (2^n - 1), without the ends: |x| moderate. */
 RH_INLINE real expm1_core(real x) {
   const rh_reduced v = reduce_exp(x);

@@ -69,7 +69,7 @@ RH_INLINE void exponentials(group *g, const int64_t k) {
   for (int side = 0; side < 2; side++)
     for (int64_t i = 0; i < k; i++) {
       real *t = g->t[side * k + i];
-      EACH_LANE t[l] = f_exp(t[l] - g->most[side][l]);
+      EACH_LANE t[l] = exp_below(t[l] - g->most[side][l]);
     }
   EACH_VECTOR for (int side = 0; side < 2; side++) {
     vec_t sum = vec_load(AT(g->t[side * k], v));
