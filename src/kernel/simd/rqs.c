@@ -276,6 +276,16 @@ static void copy_tail(tail *t, int64_t n, int64_t params, const real *x, const r
   memcpy(t->raw, raw, (size_t)(n * params) * sizeof(real));
 }
 
+/* Points x and raw at the group that begins at element i of n, or at a copy where it is not full; returns its elements. */
+static int64_t next_group(const spline *q, tail *t, int64_t i, int64_t n, const real **x, const real **raw) {
+  const int64_t count = n - i < G ? n - i : G;
+  *x += i, *raw += i * q->params;
+  if (count == G) return count;
+  copy_tail(t, count, q->params, *x, *raw);
+  *x = t->x, *raw = t->raw;
+  return count;
+}
+
 void RH_SYM(rqs)(const rh_rqs *s, int inverse, int64_t n, const void *x_, const void *raw_, void *y, void *ladj) {
   spline q;
   group g;
@@ -283,12 +293,8 @@ void RH_SYM(rqs)(const rh_rqs *s, int inverse, int64_t n, const void *x_, const 
   prepare(s, &q);
   memset(g.t[q.params], 0, sizeof g.t[0]);
   for (int64_t i = 0; i < n; i += G) {
-    const real *x = (const real *)x_ + i, *raw = (const real *)raw_ + i * q.params;
-    const int64_t count = n - i < G ? n - i : G;
-    if (count < G) {
-      copy_tail(&t, count, q.params, x, raw);
-      x = t.x, raw = t.raw;
-    }
+    const real *x = x_, *raw = raw_;
+    const int64_t count = next_group(&q, &t, i, n, &x, &raw);
     (inverse ? run_inverse : run_forward)(&q, &g, x, raw);
     memcpy((real *)y + i, g.y, (size_t)count * sizeof(real));
     memcpy((real *)ladj + i, g.l, (size_t)count * sizeof(real));
@@ -308,12 +314,8 @@ void RH_SYM(rqs_vjp)(const rh_rqs *s, int inverse, int64_t n, const void *x_, co
   prepare(s, &q);
   memset(g.t[q.params], 0, sizeof g.t[0]);
   for (int64_t i = 0; i < n; i += G) {
-    const real *x = (const real *)x_ + i, *raw = (const real *)raw_ + i * q.params;
-    const int64_t count = n - i < G ? n - i : G;
-    if (count < G) {
-      copy_tail(&t, count, q.params, x, raw);
-      x = t.x, raw = t.raw;
-    }
+    const real *x = x_, *raw = raw_;
+    const int64_t count = next_group(&q, &t, i, n, &x, &raw);
     take(g.ct_y, ct_y ? (const real *)ct_y + i : NULL, count);
     take(g.ct_l, ct_ladj ? (const real *)ct_ladj + i : NULL, count);
     (inverse ? pull_inverse : pull_forward)(&q, &g, x, raw);
