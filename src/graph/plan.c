@@ -65,9 +65,10 @@ static rh_status copy_outs(rh_plan *p, int n, const rh_val *outs, bool row, int3
 
 /* What may run as part of the product that it reads; a gate by an operand of its own. */
 static rh_epilogue epilogue_of(const rh_item *it) {
-  const int function = it->node.attr ? *(const int *)it->node.attr : -1; /* attr begins with it */
-  if (it->node.op == RH_OP_unary && function == RH_U_RELU) return RH_EPI_RELU;
-  if (it->node.op == RH_OP_binary && function == RH_B_GATE && it->in_row[0] && it->in_row[1]) return RH_EPI_GATE;
+  const bool unary = it->node.op == RH_OP_unary, binary = it->node.op == RH_OP_binary;
+  const int function = unary || binary ? *(const int *)it->node.attr : -1; /* their attributes begin with it */
+  if (unary && function == RH_U_RELU) return RH_EPI_RELU;
+  if (binary && function == RH_B_GATE && it->in_row[0] && it->in_row[1]) return RH_EPI_GATE;
   return RH_EPI_NONE;
 }
 

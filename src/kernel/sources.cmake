@@ -5,8 +5,8 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
   list(APPEND kernel_levels base)
 endif()
-set(kernel_flags_v3 -march=x86-64-v3)
-set(kernel_flags_v4 -march=x86-64-v4 -mprefer-vector-width=512)
+set(kernel_flags_v3 -mavx2 -mfma -mbmi -mbmi2) # what dispatch.c asks for, and no more
+set(kernel_flags_v4 ${kernel_flags_v3} -mavx512f -mavx512bw -mavx512cd -mavx512dq -mavx512vl -mprefer-vector-width=512)
 
 foreach(level IN LISTS kernel_levels)
   set(kernel_folder simd)
