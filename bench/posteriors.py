@@ -102,9 +102,10 @@ def measure(task, options, folder):
         want, given, out = reference(task, k), os.path.join(folder, "x.csv"), os.path.join(folder, "samples.npy")
         write(given, names, observation(task, k))
         run([os.path.join(options.build, "rheo"), "sample", model, "--context", given, "-n", str(len(want)), "--seed", "1", "-q", "-o", out])
-        got = np.load(out).astype(np.float64)
-        if got.shape != want.shape:
+        got = np.load(out).astype(np.float64)  # a table of the fit's columns: the parameters, then what is given
+        if got.shape != (len(want), want.shape[1] + len(names)):
             raise peers.Failure("%s: samples %s, reference %s" % (task, got.shape, want.shape))
+        got = got[:, :want.shape[1]]
         scores.append(c2st(want, got))
         peers.say("%s, observation %d: C2ST %.3f" % (task, k, scores[-1]))
     return "| %s | %d | %.3f | %.3f | %s |" % (task, options.simulations, np.mean(scores), np.std(scores, ddof=1) / np.sqrt(len(scores)) if len(scores) > 1 else np.nan,
