@@ -1,8 +1,10 @@
 /* rheo fit */
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "shared_options.h"
 
@@ -15,6 +17,12 @@ static const arg_option options[] = {
     VAL_OPTION("stop the fit early and choose the parameters that are kept"),
     TEST_OPTION("never used to choose anything"),
     ARCH_OPTION,
+    {.name = "spec",
+     .kind = ARG_TEXT,
+     .value = "FILE",
+     .help =
+         "Instead of --arch: a JSON file with the flow's own specification, {\"flow\": ..., \"base\": ...}, as model files have it. The "
+         "columns' handling stays in front, unless the file has a \"preprocess\"; --set then takes options of the training only."},
     SET_OPTION("the architecture"),
     HANDLE_OPTION,
     EPOCHS_OPTION("the fit", ""),
@@ -73,7 +81,35 @@ static int on_event(void *arg, const rh_fit_event *event) {
   return stop_asked();
 }
 
-static char *fit_options(const cli_args *args) {
+static bool same_file(const char *a, const char *b) {
+  struct stat one, other;
+  return !to_stdout(b) && stat(a, &one) == 0 && stat(b, &other) == 0 && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
+/* The file of --spec -> *spec, NULL where there is none. EXIT_DONE, or the error printed. */
+static int read_spec(const cli_args *args, json_t **spec) {
+  const char *path = arg_text(args, "spec", NULL);
+  *spec = NULL;
+  if (!path) return EXIT_DONE;
+  if (same_file(path, arg_text(args, "output", "-")))
+    return complain(EXIT_USAGE, "fit: -o %s is also --spec: give the model another name", path);
+  FILE *file = fopen(path, "rb");
+  if (!file) return complain(EXIT_FAILED, "%s: cannot open: %s", path, strerror(errno));
+  json_error_t error;
+  errno = 0;
+  *spec = json_loadf(file, JSON_REJECT_DUPLICATES, &error);
+  const int failed = ferror(file) ? errno : 0;
+  fclose(file);
+  if (failed) {
+    json_decref(*spec);
+    return complain(EXIT_FAILED, "%s: cannot read: %s", path, strerror(failed));
+  }
+  if (*spec) return EXIT_DONE;
+  return complain(EXIT_USAGE, "%s: line %d, column %d: not JSON: %s", path, error.line, error.column, error.text);
+}
+
+/* Takes spec. */
+static char *fit_options(const cli_args *args, json_t *spec) {
   static const struct { const char *option, *key; } renamed[] = {{"any-isa", "any_isa"}};
   static const char *const keys[] = {"output",  "arch",    "set",   "handle",  "epochs",      "steps",     "time",
                                      "seed",    "dtype",   "split", "columns", "header",      "memory",    "resume",
@@ -89,6 +125,7 @@ static char *fit_options(const cli_args *args) {
   }
   const char *split = arg_text(args, "split", NULL);
   if (split) json_object_set_new(picked, "split", split_list(split));
+  if (spec) json_object_set_new(picked, "spec", spec);
   char *text = json_dumps(picked, JSON_COMPACT);
   json_decref(picked);
   return text;
@@ -123,10 +160,13 @@ static int run(const cli_args *args) {
   int code = refuse_json(args, output);
   if (code) return code;
   cli_watch watch = {.quiet = args->quiet};
-  code = fit_log_open(&watch.log, args);
+  json_t *spec;
+  code = read_spec(args, &spec);
   if (code) return code;
+  code = fit_log_open(&watch.log, args);
+  if (code) return json_decref(spec), code;
   stop_on_signals();
-  char *fit = fit_options(args), *report = NULL;
+  char *fit = fit_options(args, spec), *report = NULL;
   const rh_status status =
       rh_fit_files(args->operand[0], arg_text(args, "val", NULL), arg_text(args, "test", NULL), fit, on_event, &watch, NULL, &report);
   free(fit);

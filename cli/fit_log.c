@@ -34,8 +34,11 @@ static int refuse_taken(const fit_log *log, const cli_args *args) {
   const char *output = arg_text(args, "output", "-"), *model = is_standard(output) ? NULL : output;
   const struct {
     const char *path, *what;
-  } taken[] = {
-      {args->operand[0], "TRAIN"}, {arg_text(args, "val", NULL), "--val"}, {arg_text(args, "test", NULL), "--test"}, {model, "-o"}};
+  } taken[] = {{args->operand[0], "TRAIN"},
+               {arg_text(args, "val", NULL), "--val"},
+               {arg_text(args, "test", NULL), "--test"},
+               {arg_text(args, "spec", NULL), "--spec"},
+               {model, "-o"}};
   struct stat info;
   if (fstat(log->fd, &info) != 0) return complain(EXIT_FAILED, "%s: cannot write the log: %s", log->path, strerror(errno));
   for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {

@@ -164,6 +164,8 @@ typedef struct rh_block {
 /* Fits a density by maximum likelihood. val and test may be NULL: without val a part of train is held out (option split). Options:
  *   arch     architecture: "auto" (default) or a name; "set" holds its options and the training's, e.g. {"hidden": [128, 128], "lr": 1e-3}
  *   set      object of key: value pairs
+ *   spec     in place of arch: the flow's own specification, {"flow": bijection, "base": base}, as docs/file-format.md writes it; the
+ *            handling stays in front, unless it has a "preprocess"; "set" holds options of the training only
  *   handle   "auto" (default): constant, duplicated, collinear, discrete, bounded and heavy-tailed columns are detected and handled;
  *            "none": only standardized
  *   context  a list of the columns that condition the density of the others, as in columns; those that hold texts are categories
@@ -204,7 +206,7 @@ typedef int rh_compare_progress(void *arg, const rh_compare_event *event);
 
 /* clang-format off: a list, line by line */
 /* Fits several architectures to the same rows, with the same split, handling and seeds, and ranks them by the log-likelihood of the
- * validation rows. Options: those of rh_fit_files but for resume and any_isa, and
+ * validation rows. Options: those of rh_fit_files but for spec, resume and any_isa, and
  *   arch     which: "realnvp,nice"; default: every architecture with its defaults, and variants worth a try
  *   time     seconds of all fits together, default 1,200 where neither epochs nor steps are given. Each candidate has the same share. From
  *            four candidates on there are two rounds: half of the time is shared by all; what is left then by the best third (at least

@@ -9,6 +9,7 @@ typedef struct look {
   const rh_model *model;
   const rh_rows *rows;
   uint64_t seed;
+  const char *where;
   int64_t n, *row;
   double *x, *share, box;
 } look;
@@ -46,20 +47,20 @@ static rh_status tell(const look *l, const char *name, const rh_table *table, co
     if (l->share[j] > REFUSED)
       return rh_fail(RH_E_DATA,
                      "%s: %s: %.1f %% of the training rows lie outside of the splines' box, [%g, %g] in the flow's own units, where they "
-                     "learn nothing: give a larger box (--set box=B), or let the columns be standardized (--handle auto)",
-                     name, label, 100 * l->share[j], -l->box, l->box);
+                     "learn nothing: give a larger box (%s), or let the columns be standardized (--handle auto)",
+                     name, label, 100 * l->share[j], -l->box, l->box, l->where);
     if (json_array_append_new(warnings,
                               json_sprintf("%s: %.1f %% of the training rows lie outside of the splines' box, [%g, %g] in the flow's own "
-                                           "units, where they learn nothing: a larger box (--set box=B) may fit better",
-                                           label, 100 * l->share[j], -l->box, l->box)) != 0)
+                                           "units, where they learn nothing: a larger box (%s) may fit better",
+                                           label, 100 * l->share[j], -l->box, l->box, l->where)) != 0)
       return rh_fail(RH_E_MEMORY, "out of memory for the report");
   }
   return RH_OK;
 }
 
 rh_status rh_check_box(const rh_model *model, const char *name, const rh_table *table, const json_t *keep, const rh_rows *rows,
-                       uint64_t seed, json_t **warnings) {
-  look l = {.model = model, .rows = rows, .seed = seed, .box = rh_flow_box(model->flow)};
+                       uint64_t seed, const char *where, json_t **warnings) {
+  look l = {.model = model, .rows = rows, .seed = seed, .where = where, .box = rh_flow_box(model->flow)};
   json_t *list = json_array();
   rh_status status = list ? RH_OK : rh_fail(RH_E_MEMORY, "out of memory for the report");
   if (status == RH_OK && l.box > 0) {

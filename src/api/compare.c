@@ -57,6 +57,8 @@ static rh_status read_compare(const json_t *json, compare_options *c, json_t **r
   json_decref(mine); /* its texts live in the caller's object */
   if (status == RH_OK && json_object_get(theirs, "resume"))
     status = rh_fail(RH_E_ARGUMENT, "options.resume: a comparison keeps no checkpoints: leave it out");
+  if (status == RH_OK && json_object_get(theirs, "spec"))
+    status = rh_fail(RH_E_ARGUMENT, "options.spec: a comparison is of architectures: leave it out");
   if (status != RH_OK) {
     json_decref(theirs);
     return status;

@@ -8,7 +8,7 @@
 
 typedef struct fit_options {
   const char *arch, *output;
-  const json_t *set;
+  const json_t *set, *spec; /* spec: the flow's, or NULL: an architecture's */
   rh_handle handle;
   rh_memory memory;
   bool resume, any_isa;

@@ -7,7 +7,9 @@
 #include "api/box.h"
 #include "api/conditional.h"
 #include "api/fit_job.h"
+#include "api/given_spec.h"
 #include "api/preprocess.h"
+#include "api/set_keys.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "data/analyse.h"
@@ -50,6 +52,7 @@ rh_status rh_fit_options_read(const json_t *json, fit_options *f) {
   f->embedding = rh_options_int(&o, "embedding", 0, 1, RH_CONTEXT_WIDTH);
   f->output = rh_options_text(&o, "output", NULL);
   f->set = rh_options_json(&o, "set");
+  f->spec = rh_options_json(&o, "spec");
   f->handle = (rh_handle)rh_options_choice(&o, "handle", RH_HANDLE_AUTO, handles);
   f->memory = (rh_memory)rh_options_choice(&o, "memory", RH_KEEP, memories);
   f->resume = rh_options_bool(&o, "resume", false);
@@ -62,43 +65,9 @@ rh_status rh_fit_options_read(const json_t *json, fit_options *f) {
   if (f->set && !json_is_object(f->set)) return rh_fail(RH_E_ARGUMENT, "options.set: give an object of keys and values");
   if (f->resume && !f->output)
     return rh_fail(RH_E_ARGUMENT, "options.resume: needs output, the model file whose checkpoint is to be taken up");
-  return RH_OK;
-}
-
-/* The pairs of `set` go to the training if it knows their key, else to the architecture. */
-static rh_status part_set(const json_t *set, const json_t *recipe_keys, json_t **training, json_t **architecture) {
-  *training = json_object();
-  *architecture = json_object();
-  const char *key;
-  json_t *value;
-  int failed = !*training || !*architecture;
-  json_object_foreach((json_t *)(uintptr_t)set, key, value) {
-    failed = failed || json_object_set(json_object_get(recipe_keys, key) ? *training : *architecture, key, value);
-  }
-  return failed ? rh_fail(RH_E_MEMORY, "out of memory reading options") : RH_OK;
-}
-
-/* An unknown key may have been meant for the training, whose keys the architecture cannot name. */
-static rh_status say_training_keys(const json_t *architecture, const json_t *recipe_keys) {
-  const char *names[64], *key;
-  char list[400] = "", said[100];
-  json_t *value;
-  size_t n = 0, used = 0;
-  json_object_foreach((json_t *)(uintptr_t)recipe_keys, key, value) {
-    if (n == RH_COUNT_OF(names) - 1 || used + strlen(key) + 3 > sizeof list) break;
-    used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", n ? ", " : "", key);
-    names[n++] = key;
-  }
-  names[n] = NULL;
-  json_object_foreach((json_t *)(uintptr_t)architecture, key, value) {
-    snprintf(said, sizeof said, ": unknown key '%.64s'", key);
-    if (!strstr(rh_last_error(), said)) continue;
-    if (strstr(rh_last_error(), "did you mean")) return RH_E_ARGUMENT;
-    const char *near = rh_nearest(key, names);
-    if (near) return rh_fail(RH_E_ARGUMENT, "options.set%s, did you mean '%s'?", said, near);
-    return rh_fail(RH_E_ARGUMENT, "%s; those of the training: %s", rh_last_error(), list);
-  }
-  return RH_E_ARGUMENT;
+  if (!f->spec) return RH_OK;
+  if (rh_given_spec_handles(f->spec)) f->handle = RH_HANDLE_NONE;
+  return rh_given_spec_check(json);
 }
 
 /* ---- rows ---- */
@@ -172,14 +141,24 @@ static rh_status set_recipe(fit_job *j, const json_t *training) {
   return RH_OK;
 }
 
-static rh_status make_spec(fit_job *j, const json_t *architecture, const json_t *recipe_keys, json_t **spec) {
+static rh_status expand_arch(fit_job *j, const json_t *architecture, const json_t *recipe_keys, json_t **spec) {
   json_t *parts;
   RH_TRY(rh_preprocess_parts(j->plan, &parts));
   const rh_rows *train = &j->rows[RH_PART_TRAIN];
   const rh_status status = rh_arch_spec(j->o.arch, architecture, j->data, j->context, train->rows, parts, spec, &j->why);
   json_decref(parts);
-  if (status == RH_OK && j->encoder && json_object_set(*spec, "context_encoder", j->encoder) != 0) return RH_E_MEMORY;
-  if (status == RH_E_SPEC) return say_training_keys(architecture, recipe_keys);
+  return status == RH_E_SPEC ? rh_set_say_keys(architecture, recipe_keys) : status;
+}
+
+static rh_status make_spec(fit_job *j, const json_t *architecture, const json_t *recipe_keys, json_t **spec) {
+  RH_TRY(j->o.spec ? rh_given_spec_whole(j->o.spec, j->plan, j->data, j->context, spec) : expand_arch(j, architecture, recipe_keys, spec));
+  if (j->encoder && json_object_set(*spec, "context_encoder", j->encoder) != 0) return RH_E_MEMORY;
+  return RH_OK;
+}
+
+static rh_status create_model(fit_job *j, const json_t *spec) {
+  const rh_status status = rh_model_create(spec, j->o.compute.real_bytes, j->o.compute.seed, COPIES, 0, &j->model);
+  if (status != RH_OK && j->o.spec) return rh_given_spec_failed(status, j->o.spec, j->plan);
   return status;
 }
 
@@ -225,17 +204,18 @@ static rh_status check_box(fit_job *j) {
   json_decref(j->outside);
   j->outside = NULL;
   return rh_check_box(j->model, j->name[RH_PART_TRAIN], j->part[RH_PART_TRAIN].table, json_object_get(j->plan, "keep"),
-                      &j->rows[RH_PART_TRAIN], j->o.compute.seed, &j->outside);
+                      &j->rows[RH_PART_TRAIN], j->o.compute.seed, j->o.spec ? "box in the specification" : "--set box=B", &j->outside);
 }
 
 static rh_status make_model(fit_job *j) {
   json_t *keys = rh_recipe_json(&j->recipe), *training = NULL, *architecture = NULL, *spec = NULL;
-  rh_status status = keys ? part_set(j->o.set, keys, &training, &architecture) : RH_E_MEMORY;
+  rh_status status = keys ? rh_set_part(j->o.set, keys, &training, &architecture) : RH_E_MEMORY;
+  if (status == RH_OK && j->o.spec) status = rh_set_refuse_rest(architecture, keys);
   if (status == RH_OK) status = set_recipe(j, training);
   if (status == RH_E_SPEC) status = RH_E_ARGUMENT;
   if (status == RH_OK) status = analyse(j);
   if (status == RH_OK) status = make_spec(j, architecture, keys, &spec);
-  if (status == RH_OK) status = rh_model_create(spec, j->o.compute.real_bytes, j->o.compute.seed, COPIES, 0, &j->model);
+  if (status == RH_OK) status = create_model(j, spec);
   if (status == RH_OK) status = set_names(j);
   if (status == RH_OK) j->model->handling = json_incref(j->plan);
   if (status == RH_OK) status = check_box(j);

@@ -2,11 +2,12 @@
  * (MAF: Papamakarios et al. 2017; IAF: Kingma et al. 2016), each affine or by rational-quadratic splines (NSF: Durkan et al. 2019). */
 #include <string.h>
 
+#include "base/memory.h"
 #include "density/architectures.h"
 
 enum { HIDDEN = 16 };
 enum { ALTERNATING, HALF, RANDOM_MASK, STRIPES };
-enum { TURNING, NATURAL, RANDOM_LAYER };
+enum { TURNING, NATURAL, RANDOM_LAYER, GIVEN };
 enum { NONE, REVERSE, RANDOM_ORDER };
 enum { MLP, RESIDUAL };
 enum { NORMAL, FULL_NORMAL, STUDENT_T, MIXTURE };
@@ -34,6 +35,7 @@ typedef struct stack {
   int hidden_n, net, activation, mask, order, permute, init, base;
   bool actnorm, lu;
   double bound, box, gain;
+  const json_t *columns; /* with GIVEN: the order */
 } stack;
 
 /* Defaults by the table's size; the user's options over them. For couplings: ten with LU layers between them and nets of 2 x 128 were the
@@ -62,6 +64,34 @@ static void read_net(stack *s, rh_options *o, const rh_arch_size *size, bool few
   if (s->net == MLP) s->gain = rh_options_real(o, "gain", RH_NET_GAIN, 0.01, 10);
 }
 
+static rh_status check_order(const json_t *list, int64_t columns, const char *where) {
+  if ((int64_t)json_array_size(list) != columns)
+    return rh_fail(RH_E_SPEC, "%s.order: %zu columns of %lld: an order names each of them once, from 0", where, json_array_size(list),
+                   (long long)columns);
+  bool *used = rh_alloc_zero((size_t)columns, sizeof *used);
+  rh_status status = used ? RH_OK : RH_E_MEMORY;
+  for (int64_t i = 0; i < columns && status == RH_OK; i++) {
+    const json_t *item = json_array_get(list, (size_t)i);
+    const json_int_t j = json_is_integer(item) ? json_integer_value(item) : -1;
+    if (j < 0 || j >= columns)
+      status =
+          rh_fail(RH_E_SPEC, "%s.order: number %lld: columns are whole numbers 0 to %lld", where, (long long)i, (long long)columns - 1);
+    else if (used[j])
+      status = rh_fail(RH_E_SPEC, "%s.order: column %lld comes twice", where, (long long)j);
+    else
+      used[j] = true;
+  }
+  rh_free(used);
+  return status;
+}
+
+/* A name, or a list of all columns that the flow sees, from 0 as in specifications: the order of every layer. */
+static void read_order(stack *s, rh_options *o, int64_t columns) {
+  s->columns = rh_options_json(o, "order");
+  s->order = json_is_array(s->columns) ? GIVEN : rh_options_choice(o, "order", TURNING, order_names);
+  if (s->order == GIVEN && o->status == RH_OK) o->status = check_order(s->columns, columns, o->where);
+}
+
 static rh_status read_options(stack *s, const json_t *options, const rh_arch_size *size, const char *where) {
   const bool few = size->rows > 0 && size->rows<RH_ARCH_FEW, wide = size->columns> RH_ARCH_WIDE;
   rh_options o = rh_options_begin(options, where);
@@ -70,7 +100,7 @@ static rh_status read_options(stack *s, const json_t *options, const rh_arch_siz
   if (s->kind.layer == COUPLING)
     s->mask = rh_options_choice(&o, "mask", ALTERNATING, mask_names);
   else
-    s->order = rh_options_choice(&o, "order", TURNING, order_names);
+    read_order(s, &o, size->columns);
   s->actnorm = rh_options_bool(&o, "actnorm", false);
   s->lu = rh_options_bool(&o, "lu", s->kind.lu && !wide);
   s->permute = rh_options_choice(&o, "permute", wide && !s->lu ? RANDOM_ORDER : NONE, permute_names);
@@ -118,8 +148,9 @@ static json_t *coupling_spec(const stack *s, int64_t i) {
 
 static json_t *autoregressive_spec(const stack *s, int64_t i) {
   const char *order = s->order == RANDOM_LAYER ? "random" : s->order == TURNING && i % 2 ? "reversed" : "natural";
+  json_t *named = s->order == GIVEN ? json_deep_copy(s->columns) : json_string(order);
   json_t *spec =
-      json_pack("{s:s, s:s, s:o, s:o}", "type", "autoregressive", "order", order, "transform", transform_spec(s), "net", net_spec(s));
+      json_pack("{s:s, s:o, s:o, s:o}", "type", "autoregressive", "order", named, "transform", transform_spec(s), "net", net_spec(s));
   if (s->order == RANDOM_LAYER) spec = seeded(spec, i);
   return s->kind.layer == INVERSE ? json_pack("{s:s, s:o}", "type", "inverse", "part", spec) : spec;
 }

@@ -154,6 +154,11 @@ static void arguments_are_checked(void **state) {
   REFUSED(RH_E_SHAPE, rh_fit_blocks(&fine, &(rh_block){x, 10, 2, 8}, NULL, "{" SMALL "}", NULL, NULL, &d, &text));
   REFUSED(RH_E_ARGUMENT, rh_fit_blocks(&fine, NULL, NULL, "{\"set\": {\"hiden\": 3}}", NULL, NULL, &d, &text));
   REFUSED(RH_E_ARGUMENT, rh_fit_blocks(&fine, NULL, NULL, "{\"resume\": true}", NULL, NULL, &d, &text));
+  REFUSED(RH_E_ARGUMENT, rh_fit_blocks(&fine, NULL, NULL, "{\"spec\": \"flow.json\"}", NULL, NULL, &d, &text));
+  REFUSED(RH_E_ARGUMENT,
+          rh_fit_blocks(&fine, NULL, NULL, "{\"arch\": \"nsf\", \"spec\": {\"flow\": {\"type\": \"lu\"}}}", NULL, NULL, &d, &text));
+  REFUSED(RH_E_ARGUMENT, rh_fit_blocks(&fine, NULL, NULL, "{\"spec\": {\"flow\": {\"type\": \"ul\"}}}", NULL, NULL, &d, &text));
+  assert_non_null(strstr(rh_last_error(), "specification: flow.type"));
   assert_null(d);
   assert_null(text);
   assert_true(out == 5);
@@ -312,6 +317,17 @@ static rh_status call_fit(void **out) {
   return status;
 }
 
+static rh_status call_fit_spec(void **out) {
+  const rh_block block = {x, 60, COLUMNS, 8};
+  rh_density *d = NULL;
+  const rh_status status = rh_fit_blocks(&block, NULL, NULL,
+                                         "{\"steps\": 2, \"threads\": 1, \"spec\": {\"flow\": {\"type\": \"autoregressive\", \"graph\": "
+                                         "[[], [0], [0]], \"net\": {\"hidden\": [4]}}, \"base\": {\"type\": \"student-t\"}}}",
+                                         NULL, NULL, &d, NULL);
+  *out = d;
+  return status;
+}
+
 static rh_status call_score(void **out) {
   double log_prob[10];
   rh_density *d = NULL;
@@ -339,6 +355,7 @@ static void no_failed_allocation_is_lost(void **state) {
   scarce(call_score, drop_text);
   scarce(call_check, drop_text);
   scarce(call_fit, drop_density);
+  scarce(call_fit_spec, drop_density);
 }
 
 int main(void) {

@@ -47,6 +47,16 @@ class Options(CommandTest):
             with self.subTest(key=key, value="nonsense"):
                 self.refused(2, key, "fit", "t.csv", "-o", "m", "--arch", ARCH.get(key, "realnvp"), "--steps", "2", "-q", "--set", f"{key}=nonsense")
 
+    def test_an_order_may_be_a_list(self):
+        small = ["-q", "--steps", "5", "--set", "layers=2", "--set", "hidden=8", "--arch", "maf", "--set", "lu=false"]
+        self.done("fit", "t.csv", "-o", "o.rheo", *small, "--set", "order=[2,0,1]")
+        parts = self.report("info", "o.rheo", "-q")["spec"]["flow"]["parts"]
+        self.assertEqual([p["order"] for p in parts], [[2, 0, 1], [2, 0, 1]])
+        self.refused(2, "maf.order: column 2 comes twice", "fit", "t.csv", "-o", "m", *small, "--set", "order=[2,0,2]")
+        self.refused(2, "maf.order: 2 columns of 3", "fit", "t.csv", "-o", "m", *small, "--set", "order=[1,0]")
+        self.refused(2, "maf.order: number 2: columns are whole numbers 0 to 2", "fit", "t.csv", "-o", "m", *small, "--set", "order=[1,2,3]")
+        self.refused(2, "maf.order: number 0", "fit", "t.csv", "-o", "m", *small, "--set", "order=[0.5,1,2]")
+
 
 if __name__ == "__main__":
     unittest.main()
