@@ -97,8 +97,8 @@ class Compare(CommandTest):
         return report, [(int(n), int(of), int(at or 0), int(rounds or 0), name, float(seconds or 0), float(val)) for n, of, at, rounds, name, seconds, val in told]
 
     def test_a_second_round_of_the_best_third(self):
-        budget = 6
-        report, told = self.fits_told("--time", budget, "--all", "round", "-o", "rounds.rheo")
+        budget = 12  # shares of 1.5 seconds: what a busy machine overruns them by is small beside that
+        report, told = self.fits_told("--arch", "realnvp,nice,maf,nsf-coupling", "--time", budget, "--all", "round", "-o", "rounds.rheo")
         first, second = ([fit for fit in told if fit[2] == at] for at in (1, 2))
         n = len(report["candidates"])
         self.assertEqual(len(first) + len(second), len(told))
