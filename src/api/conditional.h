@@ -37,6 +37,8 @@ rh_status rh_context_values(const rh_model *model, const char *text, bool narrow
 rh_status rh_category_value(const rh_model *model, int64_t column, const char *text, double *value) RH_WARN_UNUSED;
 /* "the model is conditional on a, b: ..."; always fails. */
 rh_status rh_fail_no_context(const rh_model *model);
+/* "<what>, for the model is conditional on a, b"; always fails. */
+rh_status rh_fail_no_rows(const rh_model *model, const char *what);
 
 /* Every row of `rows`, `times` times one after another. */
 typedef struct rh_repeated_rows {

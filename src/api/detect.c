@@ -246,8 +246,7 @@ static rh_status find_center(detect_job *t, scorers *s) {
 
 static rh_status sample_reference(detect_job *t, scorers *s) {
   const rh_flow *flow = t->density->model->flow;
-  if (flow->context)
-    return rh_fail(RH_E_ARGUMENT, "detect: the model is conditional on %lld columns: give normal rows", (long long)flow->context);
+  if (flow->context) return rh_fail_no_rows(t->density->model, "detect: give normal rows (TRAIN)");
   const double wanted = 20 / t->o.alarm;
   const int64_t n = wanted < SAMPLES_LEAST ? SAMPLES_LEAST : wanted > SAMPLES_MOST ? SAMPLES_MOST : (int64_t)wanted;
   double *x = rh_alloc_zero((size_t)n, (size_t)flow->columns * sizeof *x);

@@ -326,8 +326,8 @@ class Conditional(CommandTest):
         self.write("less.csv", self.test, ["x", "y", "c"])
         self.put("case.csv", self.text_of("test.csv").replace("colour", "Colour"))
         for name in ("less.csv", "case.csv"):
-            self.refused(1, f"{name}: line 1: the column 'colour' is not in the header", "score", "model.rheo", name)
-            self.refused(1, f"{name}: line 1: the column 'colour' is not in the header", *sample, name)
+            self.refused(1, f"{name}: line 1: the column 'colour' is not in the header: rename it there, or choose columns", "score", "model.rheo", name)
+            self.refused(1, f"{name}: line 1: the column 'colour' is not in the header: add it, or rename a column", *sample, name)  # it has no --columns
         self.refused(2, 'case.csv: no column is named "colour"; did you mean "Colour"?', "fit", "train.csv", *CONTEXT, "--val", "case.csv", "-o", "model.rheo")
         self.done("score", "model.rheo", "case.csv", "--columns", "x,c,Colour,y", "-q")
         self.write("warm.csv", {**self.test, "warm": self.test["c"]}, ["x", "y", "colour", "warm"])
@@ -340,7 +340,12 @@ class Conditional(CommandTest):
         np.save(self.path("three.npy"), np.zeros((5, 3)))
         self.refused(1, "three.npy: has 3 columns, the model takes 4", "score", "numbers.rheo", "three.npy")
         self.refused(1, "three.npy: has 3 columns: give the 2 context columns", "sample", "numbers.rheo", "--context", "three.npy", "-n", 1, "-o", "out.csv")
-        self.refused(2, "conditional|DATA", "check", "model.rheo")
+        np.save(self.path("one.npy"), np.zeros((5, 3)))
+        self.done("fit", "train.npy", "--columns", "1,2", "--context", "2", "-o", "single.rheo", "--epochs", 1, "-q")
+        self.refused(1, "one.npy: has 3 columns: give the 1 context column of the model, or a table of all its 2 columns", "sample", "single.rheo", "--context", "one.npy", "-n", 1, "-o", "out.csv")
+        self.refused(2, "check: give DATA, rows of the data and the context, for the model is conditional on c, colour", "check", "model.rheo")
+        self.refused(2, "conditional on column 2, column 3", "check", "numbers.rheo")
+        self.refused(2, "give normal rows (TRAIN), for the model is conditional on c, colour", "detect", "--model", "model.rheo", "test.csv")
 
     def test_sample_arguments(self):
         sample = ["sample", "model.rheo", "-n", 1, "-o", "out.csv"]
