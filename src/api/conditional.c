@@ -139,6 +139,20 @@ rh_status rh_known_of_model(const rh_model *m, rh_table_kind kind, rh_known_colu
   return RH_OK;
 }
 
+rh_status rh_known_of_labelled(const rh_model *m, const char *labels, rh_known_columns *known) {
+  RH_TRY(rh_known_of_model(m, RH_TABLE_WHOLE, known));
+  rh_known_column *column = (rh_known_column *)(uintptr_t)known->column;
+  const char *end = labels ? labels + strlen(labels) : NULL;
+  double number;
+  const bool numbered = labels && rh_number_read(labels, end, &number) == end;
+  known->narrow = m->flow->columns + m->flow->context; /* without the labels */
+  for (int64_t i = 0; i < known->n; i++) {
+    column[i].place[1] = column[i].place[0];
+    column[i].place[0] += numbered && (double)column[i].place[1] >= number - 1;
+  }
+  return RH_OK;
+}
+
 rh_status rh_known_of_table(const rh_table *table, rh_known_columns *known) {
   const int64_t d = rh_table_columns(table);
   const char *const *names = rh_table_names(table);

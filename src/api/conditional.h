@@ -19,6 +19,8 @@ typedef enum rh_table_kind {
   RH_TABLE_CODES  /* [latent | context] */
 } rh_table_kind;
 rh_status rh_known_of_model(const rh_model *model, rh_table_kind kind, rh_known_columns *known) RH_WARN_UNUSED;
+/* The same of whole tables that may have labels beside: a column of that number (from 1), if it is one; NULL: none. */
+rh_status rh_known_of_labelled(const rh_model *model, const char *labels, rh_known_columns *known) RH_WARN_UNUSED;
 rh_status rh_known_of_table(const rh_table *table, rh_known_columns *known) RH_WARN_UNUSED;
 void rh_known_free(rh_known_columns *known); /* {0} is fine */
 

@@ -147,6 +147,21 @@ static void a_comparison_knows_its_categories(void **state) {
   unlink(other);
 }
 
+static void detect_fits_all_columns(void **state) {
+  (void)state;
+  static const char *const options[] = {"{\"context\": \"k\", " SMALL "}", "{\"categorical\": \"k\", " SMALL "}",
+                                        "{\"embedding\": 2, " SMALL "}"};
+  char path[96];
+  snprintf(path, sizeof path, "%s/numbers.csv", folder);
+  write_numbers(path, 4);
+  for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+    REFUSED(RH_E_ARGUMENT, rh_detect_files(NULL, path, path, NULL, options[i], NULL, NULL, NULL));
+    assert_non_null(strstr(rh_last_error(), "detect fits the density of all columns: fit a conditional one first"));
+  }
+  OK(rh_detect_files(NULL, path, path, NULL, "{" SMALL "}", NULL, NULL, NULL));
+  unlink(path);
+}
+
 static rh_density *texts;
 
 static rh_status call_fit_texts(void **out) {
@@ -188,6 +203,7 @@ int main(void) {
       cmocka_unit_test(conditional),
       cmocka_unit_test(categories_of_texts),
       cmocka_unit_test(a_comparison_knows_its_categories),
+      cmocka_unit_test(detect_fits_all_columns),
       cmocka_unit_test(no_failed_allocation_is_lost),
   };
   return cmocka_run_group_tests(tests, start, stop);
