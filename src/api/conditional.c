@@ -68,6 +68,7 @@ static const char *context_name(const rh_model *m, int64_t i, char text[NAME_BYT
 /* "quality, column 12, ..." */
 static const char *list_context(const rh_model *m, char list[LIST_BYTES]) {
   char name[NAME_BYTES];
+  list[0] = '\0';
   for (int64_t i = 0, used = 0; i < m->flow->context; i++) {
     const int n = snprintf(list + used, LIST_BYTES - (size_t)used, "%s%s", i ? ", " : "", context_name(m, i, name));
     used += n;

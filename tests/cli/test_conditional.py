@@ -243,6 +243,8 @@ class Conditional(CommandTest):
         for tables in (["test.csv", "test.csv"], ["train.csv", "renamed.csv"]):
             np.testing.assert_allclose(self.detected("model.rheo", *tables), want, rtol=1e-5, atol=1e-5)
         np.testing.assert_allclose(self.detected("numbers.rheo", "train.npy", "test.npy"), self.scores("numbers.rheo", "test.npy"), rtol=1e-5, atol=1e-5)
+        self.put("case.csv", self.text_of("test.csv").replace("colour", "Colour"))
+        np.testing.assert_allclose(self.detected("model.rheo", "case.csv", "case.csv", "--columns", "x,c,Colour,y"), want, rtol=1e-5, atol=1e-5)
         odd = {**self.test, "odd": [float(i % 7 == 0) for i in range(1500)]}
         for place in range(5):  # labels anywhere, by name and by number; categories stand where they stand without them
             order = HEADER[:place] + ["odd"] + HEADER[place:]
