@@ -63,7 +63,10 @@ const cli_command command_ensemble = {
     .details =
         "The density of the new model is the weighted average of the members' densities, p(x) = sum of w_k p_k(x), so its log p is at "
         "least that of the best member less the logarithm of its share. Members may differ in architecture, seed and preprocessing, "
-        "but are of the same columns. The model scores and samples; it has no codes.",
+        "but are of the same columns. Members given a context are fitted to the same training rows (the same TRAIN and --val FILE), for "
+        "they "
+        "must read it alike; where categories have learned embeddings a model is averaged with none but itself. The model scores and "
+        "samples; it has no codes.",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .least_operands = 1,

@@ -192,7 +192,7 @@ const cli_command command_score = {
     .run = run_score};
 const cli_command command_encode = {.name = "encode",
                                     .operands = "MODEL DATA -o OUT",
-                                    .summary = "Map rows to codes, which are standard normal under the model.",
+                                    .summary = "Map rows to codes, which follow the base where the model is right.",
                                     .details = "A conditional model's context columns follow the codes, so that decode can read them.",
                                     OPTIONS(code_options),
                                     .least_operands = 2,

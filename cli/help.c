@@ -65,8 +65,8 @@ int print_usage(void) {
   wrapped("Learns the probability density of a table, evaluates it exactly, and samples from it.", 0, 0);
   printf("\ncommands:\n");
   for (const cli_command *const *at = commands; *at; at++) {
-    printf("  %-8s", (*at)->name);
-    wrapped((*at)->summary, 10, 10);
+    printf("  %-9s", (*at)->name);
+    wrapped((*at)->summary, 11, 11);
   }
   printf("\nrheo COMMAND --help tells more; rheo --version prints the version.\n");
   return EXIT_DONE;

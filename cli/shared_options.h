@@ -35,10 +35,10 @@
     .name = "test", .kind = ARG_TEXT, .value = "FILE",                                                       \
     .help = "Rows for the test figure; " USE ". Without it, and without --val, a part of TRAIN is held out." \
   }
-#define ARCH_OPTION                                                                                                             \
-  {                                                                                                                             \
-    .name = "arch", .kind = ARG_TEXT, .value = "NAME",                                                                          \
-    .help = "The architecture: nsf, nsf-coupling, maf, iaf, realnvp, nice, or auto (default), which goes by the table's width." \
+#define ARCH_OPTION                                                                                                                        \
+  {                                                                                                                                        \
+    .name = "arch", .kind = ARG_TEXT, .value = "NAME",                                                                                     \
+    .help = "The architecture: nsf, nsf-coupling, maf, iaf, realnvp, nice, or auto (default), which goes by the table's columns and rows." \
   }
 #define SET_OPTION(OF)                                                                                   \
   {                                                                                                      \

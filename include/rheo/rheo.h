@@ -1,7 +1,8 @@
 /* librheo: normalizing flows. The whole public face: this header and status.h, C11 and C++17.
  *
- * A density is a fitted flow: it gives the exact log-density of a row, draws samples, and maps rows to codes (standard normal under the
- * model) and back. Rows are always the RAW rows of the data: preprocessing is part of the density, and so is its share of the likelihood.
+ * A density is a fitted flow: it gives the exact log-density of a row, draws samples, and maps rows to codes (which follow the base
+ * where the model is right) and back. Rows are always the RAW rows of the data: preprocessing is part of the density, and so is its share
+ * of the likelihood.
  *
  * Units      log-densities in nats per row, of the data in its own units.
  * Arrays     row-major, C order. A row holds the data columns, then the context columns if the density has any: p(data | context).
@@ -160,7 +161,7 @@ typedef struct rh_block {
   int real_bytes; /* 8: double, 4: float */
 } rh_block;
 
-/* clang-format off: a list, line by line */
+/* clang-format off */
 /* Fits a density by maximum likelihood. val and test may be NULL: without val a part of train is held out (option split). Options:
  *   arch     architecture: "auto" (default) or a name; "set" holds its options and the training's, e.g. {"hidden": [128, 128], "lr": 1e-3}
  *   set      object of key: value pairs
@@ -204,7 +205,7 @@ typedef struct rh_compare_event {
 /* As rh_fit_progress: anything but 0 ends the comparison with what is done. */
 typedef int rh_compare_progress(void *arg, const rh_compare_event *event);
 
-/* clang-format off: a list, line by line */
+/* clang-format off */
 /* Fits several architectures to the same rows, with the same split, handling and seeds, and ranks them by the log-likelihood of the
  * validation rows. Options: those of rh_fit_files but for spec, resume and any_isa, and
  *   arch     which: "realnvp,nice"; default: every architecture with its defaults, and variants worth a try
@@ -224,23 +225,31 @@ RH_API rh_status rh_compare_files(const char *train, const char *val, const char
 
 /* ---- anomalies ---- */
 
-/* clang-format off: a list, line by line */
+/* clang-format off */
 /* How strange is each row of data? With density NULL a density is fitted to the rows of `normal`, a part of them held out; else `normal`
- * are normal rows that the density has not seen, or NULL: samples of the density take their place. Output (or NULL), a row each: row
- * number, from 1 log_density  log p(x), nats typicality   |log p(x) - the median log-density of normal rows|: too likely is strange, too
- * (Nalisnick et al. 2019) latent_norm  |u|^2 of the code's d normal scores under the base (see rh_check_file): |z|^2 for a standard normal
- * base, and for every base chi-square with d degrees of freedom where the model is right p_value      conformal: (1 + held-out rows at
- * least as strange) / (1
- * + held-out rows), by the score that `by` names. A normal row has p <= a with a probability of at most a, whatever the model is like flag
- * 1 where p_value <= alarm Options: those of a fit (rh_fit_files) but for output and resume where there is none, else only columns, header,
- * separator; and labels   0 or 1 (an anomaly) of every row: a column of data (name, or number from 1), else an array of its NPZ archive,
- * else a file. With them the report tells AUROC and average precision of each score. Where `normal` has such labels, only its rows of 0 are
- * used alarm    the rate of false alarms, default 0.01 by       auto (default: log_density, or latent_norm where columns hold values that
- * repeat among continuous ones), log_density, typicality or latent_norm draws    of the noise of discrete columns, averaged; default 16
- * after a fit, else the density's split    of normal rows: training, validation, held out; default: held out are enough for p-values of
- * half the alarm rate, but at least 0.1 and at most 0.3 of them report: rows, flagged, reference (what p-values are among), reference_rows,
- * fit; with labels: anomalies, normal, auroc and average_precision (objects by score; null where there is one class), detected,
- * false_alarms (shares of either class that are flagged). */
+ * are normal rows that the density has not seen, or NULL: samples of the density take their place (not of a conditional one).
+ * Output (or NULL), a row each:
+ *   row          its number, from 1
+ *   log_density  log p(x), nats
+ *   typicality   |log p(x) - the median log-density of normal rows|: too likely is strange, too (Nalisnick et al. 2019)
+ *   latent_norm  |u|^2 of the code's d normal scores under the base (see rh_check_file): |z|^2 for a standard normal base, and for every
+ *                base chi-square with d degrees of freedom where the model is right
+ *   p_value      conformal: (1 + held-out rows at least as strange) / (1 + held-out rows), by the score that `by` names. A normal row has
+ *                p <= a with a probability of at most a, whatever the model is like
+ *   flag         1 where p_value <= alarm
+ * Options: those of a fit (rh_fit_files) but for output, resume, context, categorical and embedding where there is no density, else only
+ * columns, header, separator; and
+ *   labels   0 or 1 (an anomaly) of every row: a column of data (name, or number from 1), else an array of its NPZ archive, else a file.
+ *            With them the report tells AUROC and average precision of each score. Where `normal` has such labels, only its rows of 0 are
+ *            used
+ *   alarm    the rate of false alarms, default 0.01
+ *   by       auto (default: log_density, or latent_norm where columns hold values that repeat among continuous ones), log_density,
+ *            typicality or latent_norm
+ *   draws    of the noise of discrete columns, averaged; default 16 after a fit, else the density's
+ *   split    of normal rows: training, validation, held out; default: held out are enough for p-values of half the alarm rate, but at
+ *            least 0.1 and at most 0.3 of them
+ * report: rows, flagged, reference (what p-values are among), reference_rows, fit; with labels: anomalies, normal, auroc and
+ * average_precision (objects by score; null where there is one class), detected, false_alarms (shares of either class that are flagged). */
 /* clang-format on */
 RH_API rh_status rh_detect_files(rh_density *density, const char *normal, const char *data, const char *output, const char *options,
                                  rh_fit_progress *progress, void *arg, char **report);

@@ -86,6 +86,22 @@ rh_status rh_density_log_prob_f32(rh_density *density, int64_t rows, const float
   return status;
 }
 
+/* Row i of the context belongs to sample first + i, and rh_sample numbers both alike. */
+typedef struct context_rows {
+  rh_dense_rows dense;
+  int64_t first;
+} context_rows;
+
+static void get_context(const void *arg, int64_t first, int64_t n, const int64_t *row, int64_t column, int64_t columns, double *dst) {
+  const context_rows *c = arg;
+  const rh_rows dense = rh_rows_dense(&c->dense);
+  if (!row) {
+    dense.get(dense.arg, first - c->first, n, NULL, column, columns, dst);
+    return;
+  }
+  for (int64_t i = 0; i < n; i++) dense.get(dense.arg, row[i] - c->first, 1, NULL, column, columns, dst + i * columns);
+}
+
 rh_status rh_density_sample(rh_density *density, uint64_t seed, double temperature, int64_t first, int64_t rows, const double *context,
                             double *x, double *log_prob) {
   RH_TRY(check("rh_density_sample", density, rows, x, x));
@@ -102,9 +118,8 @@ rh_status rh_density_sample(rh_density *density, uint64_t seed, double temperatu
   }
   if (context) RH_TRY(finite("rh_density_sample", rows, w.context, context));
   if (context) RH_TRY(rh_check_context(density->model, "rh_density_sample", rows, w.context, 0, context));
-  /* Row i of the context belongs to sample first + i: rh_sample numbers both alike. */
-  const rh_dense_rows dense = {first + rows, w.context, context ? context - first * w.context : NULL};
-  const rh_rows source = rh_rows_dense(&dense);
+  const context_rows given = {{rows, w.context, context}, first};
+  const rh_rows source = {.rows = first + rows, .columns = w.context, .get = get_context, .arg = &given};
   rh_scorer *scorer;
   rh_density_lock(density);
   rh_status status = rh_density_scorer(density, seed, temperature, &scorer);

@@ -234,9 +234,7 @@ static rh_status fill_rows(rh_density *d, const rh_table *table, const check_opt
     rows_read(in, table);
     return RH_OK;
   }
-  if (in->context) {
-    return rh_fail(RH_E_ARGUMENT, "check: the model is conditional: give DATA, rows of the data and the context");
-  }
+  if (in->context) return rh_fail_no_rows(d->model, "check: give DATA, rows of the data and the context");
   rh_scorer *scorer;
   RH_TRY(rh_density_scorer(d, o->seed, 1, &scorer));
   return rh_sample(scorer, NULL, 0, rows, in->x, NULL);

@@ -65,19 +65,31 @@ static const char *context_name(const rh_model *m, int64_t i, char text[NAME_BYT
   return text;
 }
 
-rh_status rh_fail_no_context(const rh_model *m) {
-  char list[LIST_BYTES] = "", name[NAME_BYTES];
+/* "quality, column 12, ..." */
+static const char *list_context(const rh_model *m, char list[LIST_BYTES]) {
+  char name[NAME_BYTES];
+  list[0] = '\0';
   for (int64_t i = 0, used = 0; i < m->flow->context; i++) {
-    const int n = snprintf(list + used, sizeof list - (size_t)used, "%s%s", i ? ", " : "", context_name(m, i, name));
+    const int n = snprintf(list + used, LIST_BYTES - (size_t)used, "%s%s", i ? ", " : "", context_name(m, i, name));
     used += n;
     if (used + NAME_BYTES > LIST_BYTES && i + 1 < m->flow->context) {
-      snprintf(list + used, sizeof list - (size_t)used, ", ...");
+      snprintf(list + used, LIST_BYTES - (size_t)used, ", ...");
       break;
     }
   }
+  return list;
+}
+
+rh_status rh_fail_no_rows(const rh_model *m, const char *what) {
+  char list[LIST_BYTES];
+  return rh_fail(RH_E_ARGUMENT, "%s, for the model is conditional on %s", what, list_context(m, list));
+}
+
+rh_status rh_fail_no_context(const rh_model *m) {
+  char list[LIST_BYTES];
   return rh_fail(RH_E_ARGUMENT,
-                 "the model is conditional on %s: give values for %s (--context FILE, or --context-values \"NAME=VALUE,...\")", list,
-                 m->flow->context == 1 ? "it" : "them");
+                 "the model is conditional on %s: give values for %s (--context FILE, or --context-values \"NAME=VALUE,...\")",
+                 list_context(m, list), m->flow->context == 1 ? "it" : "them");
 }
 
 void rh_note_context(const rh_table *table, int64_t data, json_t *notes) {
@@ -116,13 +128,28 @@ rh_status rh_known_of_model(const rh_model *m, rh_table_kind kind, rh_known_colu
   rh_known_column *column;
   const char **name;
   RH_TRY(known_room(c, d + c, &column, &name));
-  *known = (rh_known_columns){.column = column, .names = name, .narrow = kind == RH_TABLE_GIVEN ? c : 0};
+  *known =
+      (rh_known_columns){.column = column, .names = name, .narrow = kind == RH_TABLE_GIVEN ? c : 0, .no_choice = kind == RH_TABLE_GIVEN};
   for (int64_t j = first; j < d + c && m->columns; j++) name[known->n_names++] = name_at(m, j);
   for (int64_t i = 0; i < c; i++) {
     const rh_context_column *e = encoded(m, i);
     if (!e || !e->texts) continue;
     const int64_t place = kind == RH_TABLE_CODES ? m->flow->latent + i : e->place;
     column[known->n++] = (rh_known_column){.name = name_at(m, d + i), .place = {place, i}, .texts = e->texts, .n = e->n};
+  }
+  return RH_OK;
+}
+
+rh_status rh_known_of_labelled(const rh_model *m, const char *labels, rh_known_columns *known) {
+  RH_TRY(rh_known_of_model(m, RH_TABLE_WHOLE, known));
+  rh_known_column *column = (rh_known_column *)(uintptr_t)known->column;
+  const char *end = labels ? labels + strlen(labels) : NULL;
+  double number;
+  const bool numbered = labels && rh_number_read(labels, end, &number) == end;
+  known->narrow = m->flow->columns + m->flow->context; /* without the labels */
+  for (int64_t i = 0; i < known->n; i++) {
+    column[i].place[1] = column[i].place[0];
+    column[i].place[0] += numbered && (double)column[i].place[1] >= number - 1;
   }
   return RH_OK;
 }
@@ -222,8 +249,8 @@ static rh_status place_context(const char *path, const rh_model *m, int64_t *ord
   const int64_t d = m->flow->columns, c = m->flow->context, width = rh_table_columns(table);
   if (width == d + c) return rh_table_select(table, order + d, c);
   if (width == c) return RH_OK;
-  return rh_fail(RH_E_SHAPE, "%s: has %lld columns: give the %lld context columns of the model, or tables of all its %lld columns", path,
-                 (long long)width, (long long)c, (long long)(d + c));
+  return rh_fail(RH_E_SHAPE, "%s: has %lld columns: give the %lld context column%s of the model, or a table of all its %lld columns", path,
+                 (long long)width, (long long)c, c == 1 ? "" : "s", (long long)(d + c));
 }
 
 static rh_status choose_context(const char *path, const rh_model *m, int64_t *order, rh_table *table) {

@@ -19,6 +19,8 @@ typedef enum rh_table_kind {
   RH_TABLE_CODES  /* [latent | context] */
 } rh_table_kind;
 rh_status rh_known_of_model(const rh_model *model, rh_table_kind kind, rh_known_columns *known) RH_WARN_UNUSED;
+/* The same of whole tables that may have labels beside: a column of that number (from 1), if it is one; NULL: none. */
+rh_status rh_known_of_labelled(const rh_model *model, const char *labels, rh_known_columns *known) RH_WARN_UNUSED;
 rh_status rh_known_of_table(const rh_table *table, rh_known_columns *known) RH_WARN_UNUSED;
 void rh_known_free(rh_known_columns *known); /* {0} is fine */
 
@@ -37,6 +39,8 @@ rh_status rh_context_values(const rh_model *model, const char *text, bool narrow
 rh_status rh_category_value(const rh_model *model, int64_t column, const char *text, double *value) RH_WARN_UNUSED;
 /* "the model is conditional on a, b: ..."; always fails. */
 rh_status rh_fail_no_context(const rh_model *model);
+/* "<what>, for the model is conditional on a, b"; always fails. */
+rh_status rh_fail_no_rows(const rh_model *model, const char *what);
 
 /* Every row of `rows`, `times` times one after another. */
 typedef struct rh_repeated_rows {

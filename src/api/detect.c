@@ -34,6 +34,7 @@ typedef struct scored_rows {
 typedef struct detect_job {
   detect_options o;
   rh_read_options read;
+  rh_known_columns known; /* the categories of the density's context */
   const char *normal, *data, *output;
   rh_density *density, *own; /* own: fitted here */
   rh_fit_job *fit;
@@ -47,6 +48,19 @@ typedef struct detect_job {
 } detect_job;
 
 /* ---- options ---- */
+
+/* A fit here is of all columns; a density that is there already may be conditional. */
+static rh_status refuse_context(const json_t *options) {
+  static const char *const keys[] = {"context", "categorical", "embedding"};
+  for (size_t i = 0; i < RH_COUNT_OF(keys); i++)
+    if (json_object_get(options, keys[i]))
+      return rh_fail(
+          RH_E_ARGUMENT,
+          "options.%s: detect fits the density of all columns: fit a conditional one first (rheo fit --context) and give it, with "
+          "normal rows that it has not seen (rheo detect --model)",
+          keys[i]);
+  return RH_OK;
+}
 
 static rh_status read_detect(const json_t *json, detect_job *t, json_t **rest) {
   static const char *const own[] = {"labels", "alarm", "by", "draws", NULL};
@@ -65,6 +79,7 @@ static rh_status read_detect(const json_t *json, detect_job *t, json_t **rest) {
   t->read.narrow = !t->density && !(dtype && strcmp(dtype, "f64") == 0);
   /* A density that is there already leaves nothing to choose but how tables are read. */
   if (status == RH_OK && t->density && rh_options_done(&r) != RH_OK) status = RH_E_ARGUMENT;
+  if (status == RH_OK && !t->density) status = refuse_context(theirs);
   json_decref(mine); /* its texts live in the caller's object */
   if (status == RH_OK)
     *rest = theirs;
@@ -246,8 +261,7 @@ static rh_status find_center(detect_job *t, scorers *s) {
 
 static rh_status sample_reference(detect_job *t, scorers *s) {
   const rh_flow *flow = t->density->model->flow;
-  if (flow->context)
-    return rh_fail(RH_E_ARGUMENT, "detect: the model is conditional on %lld columns: give normal rows", (long long)flow->context);
+  if (flow->context) return rh_fail_no_rows(t->density->model, "detect: give normal rows (TRAIN)");
   const double wanted = 20 / t->o.alarm;
   const int64_t n = wanted < SAMPLES_LEAST ? SAMPLES_LEAST : wanted > SAMPLES_MOST ? SAMPLES_MOST : (int64_t)wanted;
   double *x = rh_alloc_zero((size_t)n, (size_t)flow->columns * sizeof *x);
@@ -266,13 +280,7 @@ static rh_status sample_reference(detect_job *t, scorers *s) {
 
 static rh_status match(const detect_job *t, const char *path, rh_table *table) {
   const rh_model *m = t->density->model;
-  const int64_t width = m->flow->columns + m->flow->context;
-  if (t->read.columns && rh_table_columns(table) == width) return RH_OK;
-  int64_t *order = NULL;
-  if (m->flow->context) RH_TRY(rh_whole_order(m, &order));
-  const rh_status status = rh_match_columns(path, m->columns, width, order, table);
-  rh_free(order);
-  RH_TRY(status);
+  RH_TRY(rh_arrange_rows(path, &t->read, m, table));
   if (!t->read.columns) rh_note_order(path, m->columns, table, t->notes);
   return RH_OK;
 }
@@ -440,6 +448,10 @@ static rh_status run_detect(detect_job *t, json_t *options, rh_fit_progress *pro
   RH_TRY(rh_refuse_same(t->output, t->normal));
   if (t->density) RH_TRY(rh_refuse_same(t->output, t->density->path));
   RH_TRY(rh_try_output(t->output));
+  if (t->density && t->density->model->flow->context) {
+    RH_TRY(rh_known_of_labelled(t->density->model, t->o.labels, &t->known));
+    t->read.known = &t->known;
+  }
   RH_TRY(rh_labelled_read(t->data, &t->read, t->o.labels, &t->table));
   if (t->normal) RH_TRY(read_normal(t));
   if (!t->density) RH_TRY(fit_normal(t, options, progress, arg));
@@ -456,6 +468,7 @@ static void detect_free(detect_job *t) {
     for (int i = 0; i < SCORES; i++) rh_free(scored[k]->score[i]);
   for (size_t i = 0; i < RH_COUNT_OF(blocks); i++) rh_free(blocks[i]);
   rh_labelled_free(&t->table);
+  rh_known_free(&t->known);
   rh_density_close(t->own);
   rh_fit_job_close(t->fit);
   rh_labelled_free(&t->normal_table); /* the fit's table lies on its values */

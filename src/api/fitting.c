@@ -207,6 +207,13 @@ static rh_status check_box(fit_job *j) {
                       &j->rows[RH_PART_TRAIN], j->o.compute.seed, j->o.spec ? "box in the specification" : "--set box=B", &j->outside);
 }
 
+/* Categories of the tables beside the training's are those of the fit. */
+static rh_status check_given(const fit_job *j) {
+  for (int i = 1; i < RH_PARTS && j->context; i++)
+    if (j->table[i]) RH_TRY(rh_check_categories(j->model, j->name[i], j->table[i], j->data));
+  return RH_OK;
+}
+
 static rh_status make_model(fit_job *j) {
   json_t *keys = rh_recipe_json(&j->recipe), *training = NULL, *architecture = NULL, *spec = NULL;
   rh_status status = keys ? rh_set_part(j->o.set, keys, &training, &architecture) : RH_E_MEMORY;
@@ -218,6 +225,7 @@ static rh_status make_model(fit_job *j) {
   if (status == RH_OK) status = create_model(j, spec);
   if (status == RH_OK) status = set_names(j);
   if (status == RH_OK) j->model->handling = json_incref(j->plan);
+  if (status == RH_OK) status = check_given(j);
   if (status == RH_OK) status = check_box(j);
   json_decref(keys);
   json_decref(training);
@@ -320,8 +328,6 @@ rh_status rh_try_output(const char *output) {
 rh_status rh_fit_job_finish(fit_job *j, rh_density **density, char **report) {
   RH_TRY(arrange_rows(j));
   RH_TRY(make_model(j));
-  for (int i = 1; i < RH_PARTS && j->context; i++)
-    if (j->table[i]) RH_TRY(rh_check_categories(j->model, j->name[i], j->table[i], j->data));
   rh_fit_report r;
   RH_TRY(train(j, &r));
   RH_TRY(rh_report_give(report_of(j, &r), report));

@@ -104,7 +104,7 @@ static rh_status find_elsewhere(const char *path, const char *labels, rh_labelle
 
 static rh_status fill(const char *path, const rh_read_options *options, const char *labels, rh_labelled *l) {
   rh_read_options all = *options;
-  all.columns = NULL; /* the labels may stand in a column that is not chosen */
+  if (labels) all.columns = NULL; /* they may stand in a column that is not chosen */
   RH_TRY(rh_table_read(path, &all, &l->table));
   l->column = labels ? find_column(l->table, labels) : -1;
   l->columns = rh_table_columns(l->table);
@@ -112,7 +112,7 @@ static rh_status fill(const char *path, const rh_read_options *options, const ch
     RH_TRY(take_labels(path, l->table, l->column, rh_table_rows(l->table), &l->label));
   else if (labels)
     RH_TRY(find_elsewhere(path, labels, l));
-  return options->columns || l->column >= 0 ? choose_columns(path, options->columns, l) : RH_OK;
+  return (options->columns && labels) || l->column >= 0 ? choose_columns(path, options->columns, l) : RH_OK;
 }
 
 rh_status rh_labelled_read(const char *path, const rh_read_options *options, const char *labels, rh_labelled *out) {
@@ -153,7 +153,7 @@ static rh_status array_like(const char *path, const char *labels, rh_labelled *l
 static rh_status fill_like(const char *path, const rh_read_options *options, const char *labels, const rh_labelled *like, rh_labelled *l,
                            const char **why) {
   rh_read_options all = *options;
-  all.columns = NULL;
+  if (labels) all.columns = NULL;
   RH_TRY(rh_table_read(path, &all, &l->table));
   l->column = labels && like->column >= 0 ? column_like(l->table, labels, like) : -1;
   l->columns = rh_table_columns(l->table);
@@ -164,7 +164,7 @@ static rh_status fill_like(const char *path, const rh_read_options *options, con
     *why = "it has no such column";
   else if (labels)
     RH_TRY(array_like(path, labels, l, why));
-  return options->columns || l->column >= 0 ? choose_columns(path, options->columns, l) : RH_OK;
+  return (options->columns && labels) || l->column >= 0 ? choose_columns(path, options->columns, l) : RH_OK;
 }
 
 rh_status rh_labelled_read_like(const char *path, const rh_read_options *options, const char *labels, const rh_labelled *like,

@@ -126,8 +126,7 @@ void rh_note_order(const char *name, const json_t *wanted, const rh_table *table
   json_array_append_new(notes, json_string(text));
 }
 
-/* A table of a model's columns: [data | context]. Columns that the caller chose are taken as they come. */
-static rh_status read_for(const char *path, const rh_read_options *options, const rh_model *model, rh_table *table) {
+rh_status rh_arrange_rows(const char *path, const rh_read_options *options, const rh_model *model, rh_table *table) {
   const rh_flow *f = model->flow;
   const int64_t width = f->columns + f->context;
   int64_t *order = NULL;
@@ -147,7 +146,7 @@ rh_status rh_read_rows(const char *path, const rh_read_options *options, const r
     read.known = &known;
   }
   rh_status status = rh_table_read(path, &read, &made);
-  if (status == RH_OK && model) status = read_for(path, options, model, made);
+  if (status == RH_OK && model) status = rh_arrange_rows(path, options, model, made);
   rh_known_free(&known);
   if (status != RH_OK) {
     rh_table_free(made);

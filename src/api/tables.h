@@ -7,6 +7,9 @@
 /* Reads a table; with `model`, its columns are chosen and ordered by the model's names where both have names, and its width must be
  * the model's (data and context). Without names the columns are those of the fit's table, in its order. */
 rh_status rh_read_rows(const char *path, const rh_read_options *options, const rh_model *model, rh_table **table) RH_WARN_UNUSED;
+/* The same of a table that has been read with these options: [data | context], every category one of the model's. Columns that the caller
+ * chose are taken as they come. */
+rh_status rh_arrange_rows(const char *path, const rh_read_options *options, const rh_model *model, rh_table *table) RH_WARN_UNUSED;
 /* A table of codes, [latent | context]: by place, the context also by name where the file has a header with its names. */
 rh_status rh_read_codes(const char *path, const rh_read_options *options, const rh_model *model, rh_table **table) RH_WARN_UNUSED;
 /* The same choice on a table that has been read; `name` stands in errors. Names are those of `wanted`, an array of texts, or NULL. Without

@@ -18,9 +18,8 @@ rh_status rh_csv_set_known(csv *c, const rh_known_columns *known) {
     const rh_known_column *column = &known->column[i];
     int64_t k = by_header ? column_named(c, column->name) : -1;
     if (k < 0 && by_header && !c->source->options->columns)
-      return rh_fail(RH_E_SHAPE,
-                     "%s: line %lld: the column '%.64s' is not in the header: rename it there, or choose columns (--columns LIST)",
-                     c->source->name, (long long)c->first_line, column->name);
+      return rh_fail(RH_E_SHAPE, "%s: line %lld: the column '%.64s' is not in the header: %s", c->source->name, (long long)c->first_line,
+                     column->name, known->no_choice ? "add it, or rename a column" : "rename it there, or choose columns (--columns LIST)");
     if (k < 0) k = column->place[known->narrow == c->d];
     if (k >= c->d || c->is_text[k]) continue; /* a wrong width is found by who wants the table */
     c->is_text[k] = true;

@@ -30,6 +30,7 @@ typedef struct rh_known_columns {
   const char *const *names; /* [n_names] of all columns that are looked for, or NULL */
   int64_t n_names;
   int64_t narrow; /* columns of a table where place[1] counts; 0: none does */
+  bool no_choice; /* columns cannot be chosen: an error does not advise it */
 } rh_known_columns;
 
 typedef struct rh_read_options { /* {0} or NULL: the defaults */

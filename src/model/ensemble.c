@@ -13,6 +13,48 @@ static int64_t flows_of(const rh_model *m) {
   return m->flow->body ? 1 : m->flow->components;
 }
 
+/* ---- the context's encoder: the whole has one, that of all members ---- */
+
+static rh_status fail_encoder(const rh_model *m, int64_t i, const char *first_name, const char *name, const char *key) {
+  const rh_flow *f = m->flow;
+  const char *column = m->columns ? json_string_value(json_array_get(m->columns, (size_t)(f->columns + i))) : NULL;
+  return rh_fail(RH_E_ARGUMENT,
+                 "ensemble: %s and %s read context column %lld (%.64s) differently: '%s' is not the same; fit all members to the same "
+                 "training rows (the same TRAIN and --val FILE)",
+                 name, first_name, (long long)i + 1, column ? column : "without a name", key);
+}
+
+/* An embedding's vectors are learned, by every fit its own. */
+static rh_status same_embedding(const rh_model *first, const rh_model *m, int64_t i, const char *first_name, const char *name) {
+  const rh_leaves *a = &first->flow->leaves, *b = &m->flow->leaves;
+  const int from = first->flow->encoder->column[i].weight, at = m->flow->encoder->column[i].weight;
+  for (int64_t k = 0; k < a->leaf[from].count; k++)
+    if (rh_values_get(a, &first->values, from, k) != rh_values_get(b, &m->values, at, k))
+      return rh_fail(RH_E_ARGUMENT,
+                     "ensemble: %s and %s have each learned an embedding of context column %lld: models of different embeddings cannot be "
+                     "averaged",
+                     name, first_name, (long long)i + 1);
+  return RH_OK;
+}
+
+static rh_status same_encoder(const rh_model *first, const rh_model *m, const char *first_name, const char *name) {
+  const rh_context_encoder *a = first->flow->encoder, *b = m->flow->encoder;
+  if (!a && !b) return RH_OK;
+  if (!a || !b)
+    return rh_fail(RH_E_ARGUMENT, "ensemble: %s reads its context as it is, %s through an encoder: fit all members alike",
+                   a ? name : first_name, a ? first_name : name);
+  for (int64_t i = 0; i < a->n; i++) {
+    const json_t *wanted = json_array_get(a->spec, (size_t)i), *entry = json_array_get(b->spec, (size_t)i);
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)wanted, key, value) {
+      if (!json_equal(value, json_object_get(entry, key))) return fail_encoder(first, i, first_name, name, key);
+    }
+    if (a->column[i].kind == RH_CONTEXT_EMBEDDING) RH_TRY(same_embedding(first, m, i, first_name, name));
+  }
+  return RH_OK;
+}
+
 static rh_status comparable(const rh_model *first, const rh_model *m, const char *first_name, const char *name) {
   const rh_flow *a = first->flow, *b = m->flow;
   if (a->columns != b->columns || a->context != b->context)
@@ -24,7 +66,7 @@ static rh_status comparable(const rh_model *first, const rh_model *m, const char
                    name, (long long)b->latent, first_name, (long long)a->latent);
   if (first->columns && m->columns && !json_equal(first->columns, m->columns))
     return rh_fail(RH_E_ARGUMENT, "ensemble: the columns of %s have other names, or another order, than those of %s", name, first_name);
-  return RH_OK;
+  return same_encoder(first, m, first_name, name);
 }
 
 /* ---- the specification ---- */
@@ -64,11 +106,15 @@ static json_t *whole_spec(int n, const rh_model *const *members, const double *w
       failed |= json_array_append_new(list, component_of(members[i], j));
       failed |= json_array_append_new(w, json_real((weights ? weights[i] : 1) * weight_of(members[i], j)));
     }
-  if (!failed)
-    return json_pack("{s:s, s:I, s:I, s:o, s:o}", "arch", "ensemble", "columns", (json_int_t)first->columns, "context",
-                     (json_int_t)first->context, "mixture", list, "weights", w);
-  json_decref(list);
-  json_decref(w);
+  if (failed) {
+    json_decref(list);
+    json_decref(w);
+    return NULL;
+  }
+  json_t *spec = json_pack("{s:s, s:I, s:I, s:o, s:o}", "arch", "ensemble", "columns", (json_int_t)first->columns, "context",
+                           (json_int_t)first->context, "mixture", list, "weights", w);
+  if (!spec || !first->encoder || json_object_set(spec, "context_encoder", first->encoder->spec) == 0) return spec;
+  json_decref(spec);
   return NULL;
 }
 
@@ -111,8 +157,21 @@ static rh_status copy_flow(const rh_model *m, int64_t j, int64_t component, rh_m
   return RH_OK;
 }
 
+/* The embeddings of the context, which are those of every member. */
+static void copy_encoder(const rh_model *m, rh_model *whole) {
+  const rh_context_encoder *from = m->flow->encoder, *to = whole->flow->encoder;
+  for (int64_t i = 0; to && i < to->n; i++) {
+    if (to->column[i].kind != RH_CONTEXT_EMBEDDING) continue;
+    const int weight = to->column[i].weight;
+    for (int64_t k = 0; k < whole->flow->leaves.leaf[weight].count; k++)
+      rh_values_set(&whole->flow->leaves, &whole->values, weight, k,
+                    rh_values_get(&m->flow->leaves, &m->values, from->column[i].weight, k));
+  }
+}
+
 static rh_status fill(int n, const rh_model *const *members, rh_model *whole) {
   int64_t component = 0;
+  copy_encoder(members[0], whole);
   for (int i = 0; i < n; i++) {
     for (int64_t j = 0; j < flows_of(members[i]); j++) RH_TRY(copy_flow(members[i], j, component++, whole));
     if (!whole->columns && members[i]->columns) whole->columns = json_incref(members[i]->columns);

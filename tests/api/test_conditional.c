@@ -66,6 +66,9 @@ static void conditional(void **state) {
   double one[2], p;
   OK(rh_density_sample(d, 3, 1, 77, 1, context + 77 * 2, one, &p)); /* alone, the same bits */
   assert_memory_equal(one, s + 77 * 2, sizeof one);
+  OK(rh_density_sample(d, 3, 1, INT64_MAX - 1, 1, context, one, &p)); /* the context of the last sample there is */
+  assert_true(isfinite(p));
+  OK(rh_density_sample(d, 3, 1, 77, 1, context + 77 * 2, one, &p));
   OK(rh_density_log_prob(d, 1, both + 77 * 4, &p));
   assert_true(p == scored[77]);
   OK(rh_density_encode(d, ROWS, both, z, NULL));
@@ -116,6 +119,49 @@ static void categories_of_texts(void **state) {
   unlink(out);
 }
 
+/* A table of three columns: a number, a category, a number; the last row's category is `last`. */
+static void write_numbers(const char *path, int last) {
+  FILE *file = fopen(path, "w");
+  assert_non_null(file);
+  fprintf(file, "a,k,b\n");
+  for (int i = 0; i < 60; i++) fprintf(file, "%.9g,%d,%.9g\n", x[i * COLUMNS], i == 59 ? last : 3 + i % 2, x[i * COLUMNS + 1]);
+  fclose(file);
+}
+
+static void a_comparison_knows_its_categories(void **state) {
+  (void)state;
+  static const char options[] = "{\"arch\": \"nice\", \"context\": \"k\", \"categorical\": \"k\", " SMALL "}";
+  static const char words[] = "row 60, column 2 (k): 9 is no category of the fit's; there are 3, 4";
+  char path[96], other[96], *report = NULL;
+  snprintf(path, sizeof path, "%s/numbers.csv", folder);
+  snprintf(other, sizeof other, "%s/other.csv", folder);
+  write_numbers(path, 4);
+  write_numbers(other, 9);
+  OK(rh_compare_files(path, path, path, options, NULL, NULL, NULL, &report));
+  rh_text_free(report);
+  for (int part = 0; part < 2; part++) {
+    REFUSED(RH_E_DATA, rh_compare_files(path, part ? path : other, part ? other : path, options, NULL, NULL, NULL, NULL));
+    if (!strstr(rh_last_error(), words)) fail_msg("'%s' does not say '%s'", rh_last_error(), words);
+  }
+  unlink(path);
+  unlink(other);
+}
+
+static void detect_fits_all_columns(void **state) {
+  (void)state;
+  static const char *const options[] = {"{\"context\": \"k\", " SMALL "}", "{\"categorical\": \"k\", " SMALL "}",
+                                        "{\"embedding\": 2, " SMALL "}"};
+  char path[96];
+  snprintf(path, sizeof path, "%s/numbers.csv", folder);
+  write_numbers(path, 4);
+  for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+    REFUSED(RH_E_ARGUMENT, rh_detect_files(NULL, path, path, NULL, options[i], NULL, NULL, NULL));
+    assert_non_null(strstr(rh_last_error(), "detect fits the density of all columns: fit a conditional one first"));
+  }
+  OK(rh_detect_files(NULL, path, path, NULL, "{" SMALL "}", NULL, NULL, NULL));
+  unlink(path);
+}
+
 static rh_density *texts;
 
 static rh_status call_fit_texts(void **out) {
@@ -156,6 +202,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(conditional),
       cmocka_unit_test(categories_of_texts),
+      cmocka_unit_test(a_comparison_knows_its_categories),
+      cmocka_unit_test(detect_fits_all_columns),
       cmocka_unit_test(no_failed_allocation_is_lost),
   };
   return cmocka_run_group_tests(tests, start, stop);

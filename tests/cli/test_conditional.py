@@ -232,6 +232,30 @@ class Conditional(CommandTest):
         again = self.report("fit", "train.csv", "--val", "test.csv", *CONTEXT, "-o", "given.rheo", "--epochs", 2, "-q", "--resume")
         self.assertTrue(again["already_done"])
 
+    def detected(self, model, *tables):
+        """Log-densities of the last table."""
+        self.done("detect", "--model", model, *tables, "-o", "detect.csv", "-q")
+        return np.genfromtxt(self.path("detect.csv"), delimiter=",", names=True)["log_density"]
+
+    def test_detect_reads_as_score_does(self):
+        want = self.scores("model.rheo", "test.csv")
+        self.put("renamed.csv", self.text_of("test.csv").replace("x,c,colour,y", "p,q,r,s"))
+        for tables in (["test.csv", "test.csv"], ["train.csv", "renamed.csv"]):
+            np.testing.assert_allclose(self.detected("model.rheo", *tables), want, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(self.detected("numbers.rheo", "train.npy", "test.npy"), self.scores("numbers.rheo", "test.npy"), rtol=1e-5, atol=1e-5)
+        self.put("case.csv", self.text_of("test.csv").replace("colour", "Colour"))
+        np.testing.assert_allclose(self.detected("model.rheo", "case.csv", "case.csv", "--columns", "x,c,Colour,y"), want, rtol=1e-5, atol=1e-5)
+        odd = {**self.test, "odd": [float(i % 7 == 0) for i in range(1500)]}
+        for place in range(5):  # labels anywhere, by name and by number; categories stand where they stand without them
+            order = HEADER[:place] + ["odd"] + HEADER[place:]
+            self.write("labelled.csv", odd, order)
+            self.write("bare.csv", odd, order, header=False)
+            for extra in (["labelled.csv", "--labels", "odd"], ["labelled.csv", "--labels", place + 1], ["bare.csv", "--header", "no", "--labels", place + 1]):
+                self.write("bare-normal.csv", self.test, header=False)
+                normal = "bare-normal.csv" if "--header" in extra else "test.csv"
+                np.testing.assert_allclose(self.detected("model.rheo", normal, *extra), want, rtol=1e-5, atol=1e-5)
+            np.testing.assert_allclose(self.detected("model.rheo", "labelled.csv", "labelled.csv", "--labels", "odd"), want, rtol=1e-5, atol=1e-5)
+
     # ---- bits ----
 
     def test_bits(self):
@@ -311,6 +335,9 @@ class Conditional(CommandTest):
         self.refused(1, words, "check", "model.rheo", "mauve.csv")
         self.refused(1, words, "sample", "model.rheo", "--context", "mauve.csv", "-n", 1, "-o", "out.csv")
         self.refused(1, words, "fit", "train.csv", "--val", "mauve.csv", *CONTEXT, "-o", "model.rheo", "--epochs", 1)
+        detect = ["detect", "--model", "model.rheo"]
+        self.refused(1, words, *detect, "test.csv", "mauve.csv")
+        self.refused(1, words, *detect, "mauve.csv", "test.csv")
         self.put("codes.csv", "z1,z2,c,colour\n0,0,1,mauve\n")
         self.refused(1, "codes.csv: line 2, column 4 (colour): \"mauve\"", "decode", "model.rheo", "codes.csv", "-o", "out.csv")
         x = np.load(self.path("test.npy"))
@@ -319,6 +346,8 @@ class Conditional(CommandTest):
         words = "four.npy: row 5, column 3: 4 is no category of the fit's; there are 3, 5, 7"
         self.refused(1, words, "score", "numbers.rheo", "four.npy")
         self.refused(1, words, "sample", "numbers.rheo", "--context", "four.npy", "-n", 1, "-o", "out.csv")
+        self.refused(1, words, "detect", "--model", "numbers.rheo", "test.npy", "four.npy")
+        self.refused(1, words, "detect", "--model", "numbers.rheo", "four.npy", "test.npy")
         self.refused(1, words, "fit", "train.npy", "--test", "four.npy", "--context", "2,3", "--categorical", "3", "-o", "model.rheo", "--epochs", 1)
 
     def test_missing_columns_and_widths(self):
@@ -326,8 +355,8 @@ class Conditional(CommandTest):
         self.write("less.csv", self.test, ["x", "y", "c"])
         self.put("case.csv", self.text_of("test.csv").replace("colour", "Colour"))
         for name in ("less.csv", "case.csv"):
-            self.refused(1, f"{name}: line 1: the column 'colour' is not in the header", "score", "model.rheo", name)
-            self.refused(1, f"{name}: line 1: the column 'colour' is not in the header", *sample, name)
+            self.refused(1, f"{name}: line 1: the column 'colour' is not in the header: rename it there, or choose columns", "score", "model.rheo", name)
+            self.refused(1, f"{name}: line 1: the column 'colour' is not in the header: add it, or rename a column", *sample, name)  # it has no --columns
         self.refused(2, 'case.csv: no column is named "colour"; did you mean "Colour"?', "fit", "train.csv", *CONTEXT, "--val", "case.csv", "-o", "model.rheo")
         self.done("score", "model.rheo", "case.csv", "--columns", "x,c,Colour,y", "-q")
         self.write("warm.csv", {**self.test, "warm": self.test["c"]}, ["x", "y", "colour", "warm"])
@@ -340,7 +369,12 @@ class Conditional(CommandTest):
         np.save(self.path("three.npy"), np.zeros((5, 3)))
         self.refused(1, "three.npy: has 3 columns, the model takes 4", "score", "numbers.rheo", "three.npy")
         self.refused(1, "three.npy: has 3 columns: give the 2 context columns", "sample", "numbers.rheo", "--context", "three.npy", "-n", 1, "-o", "out.csv")
-        self.refused(2, "conditional|DATA", "check", "model.rheo")
+        np.save(self.path("one.npy"), np.zeros((5, 3)))
+        self.done("fit", "train.npy", "--columns", "1,2", "--context", "2", "-o", "single.rheo", "--epochs", 1, "-q")
+        self.refused(1, "one.npy: has 3 columns: give the 1 context column of the model, or a table of all its 2 columns", "sample", "single.rheo", "--context", "one.npy", "-n", 1, "-o", "out.csv")
+        self.refused(2, "check: give DATA, rows of the data and the context, for the model is conditional on c, colour", "check", "model.rheo")
+        self.refused(2, "conditional on column 2, column 3", "check", "numbers.rheo")
+        self.refused(2, "give normal rows (TRAIN), for the model is conditional on c, colour", "detect", "--model", "model.rheo", "test.csv")
 
     def test_sample_arguments(self):
         sample = ["sample", "model.rheo", "-n", 1, "-o", "out.csv"]

@@ -25,11 +25,21 @@ class Mixtures(CommandTest):
             "f64": ["--dtype", "f64", "--handle", "none"],
         }.items():
             cls.done("fit", "t.csv", "-o", name, *SMALL, *(extra if "--steps" in extra else [*extra, "--steps", "100"]))
+        k = rng.integers(0, 6, 2000)
+        write_csv(cls.path("given.csv"), np.column_stack([cls.x[:, 0] + 30 * cls.x[:, 1] + k, 40 + 30 * cls.x[:, 1], k]), ["a", "b", "k"])
+        for name, extra in {
+            "number": ["--columns", "a,b", "--context", "b"],
+            "number2": ["--columns", "a,b", "--context", "b", "--arch", "realnvp"],
+            "other-rows": ["--columns", "a,b", "--context", "b", "--seed", "3"],
+            "hot": ["--columns", "b,k,a", "--context", "k,b", "--categorical", "k", "--embedding", "2"],
+            "hot2": ["--columns", "b,k,a", "--context", "k,b", "--categorical", "k", "--embedding", "2", "--seed", "3", "--val", "given.csv"],
+        }.items():
+            cls.done("fit", "given.csv", "-o", name, *SMALL, "--steps", "60", *extra)
         cls.done("fit", "swapped.csv", "-o", "swapped", *SMALL, "--steps", "5")
         cls.done("fit", "three.csv", "-o", "three", *SMALL, "--steps", "5")
 
-    def logp(self, model, *extra):
-        self.done("score", model, "t.csv", "-o", "logp.npy", "-q", *extra)
+    def logp(self, model, *extra, data="t.csv"):
+        self.done("score", model, data, "-o", "logp.npy", "-q", *extra)
         return np.load(self.path("logp.npy")).ravel().astype(float)
 
     def test_components(self):
@@ -75,6 +85,21 @@ class Mixtures(CommandTest):
     def test_alone(self):
         self.done("ensemble", "mix", "-o", "same", "-q")
         self.assertLess(np.abs(self.logp("same") - self.logp("mix")).max(), 1e-5)
+
+    def test_of_a_context(self):
+        for model in ("number", "hot"):
+            self.done("ensemble", model, model, "-o", "same", "-q")
+            want = self.logp(model, data="given.csv")
+            self.assertLess(np.abs(self.logp("same", data="given.csv") - want).max(), 1e-5 * max(1, np.abs(want).max()))
+            encoder = [self.report("info", name, "-q")["spec"]["context_encoder"] for name in (model, "same")]
+            self.assertEqual(encoder[0], encoder[1])
+        self.done("ensemble", "number", "number2", "-o", "both", "-q")
+        want = np.logaddexp(*(self.logp(model, data="given.csv") for model in ("number", "number2"))) - np.log(2)
+        self.assertLess(np.abs(self.logp("both", data="given.csv") - want).max(), 2e-4)
+        words = "number|other-rows|context column 1 (b)|'mean' is not the same|the same TRAIN and --val FILE"
+        self.refused(2, words, "ensemble", "number", "other-rows", "-o", "x")
+        self.done("fit", "given.csv", "-o", "hot3", *SMALL, "--steps", "5", "--columns", "b,k,a", "--context", "k,b", "--categorical", "k", "--embedding", "2", "--val", "given.csv")
+        self.refused(2, "hot3 and hot2 have each learned an embedding of context column", "ensemble", "hot2", "hot3", "-o", "x")
 
     def test_what_is_refused(self):
         self.refused(2, "-o FILE", "ensemble", "one", "two")

@@ -6,7 +6,7 @@ import numpy as np
 
 from command import ROOT, CommandTest, table
 
-COMMANDS = ("fit", "score", "sample", "encode", "decode", "info", "check", "compare", "detect")
+COMMANDS = ("fit", "score", "sample", "encode", "decode", "info", "check", "compare", "detect", "ensemble")
 
 
 class Usage(CommandTest):

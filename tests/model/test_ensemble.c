@@ -35,10 +35,11 @@ static rh_model *make(const char *text, uint64_t shake) {
   return m;
 }
 
+/* x: [ROWS, columns + context] */
 static void score(const rh_model *m, const double *x, double *log_prob) {
   rh_scorer *scorer;
   const rh_scorer_options options = {.threads = 1};
-  const rh_dense_rows dense = {ROWS, D, x};
+  const rh_dense_rows dense = {ROWS, m->flow->columns + m->flow->context, x};
   const rh_rows rows = rh_rows_dense(&dense);
   PROBE_OK(rh_scorer_create(m->flow, &m->values, &options, &scorer));
   PROBE_OK(rh_score(scorer, &rows, 0, ROWS, log_prob));
@@ -97,9 +98,80 @@ static void what_is_refused(void **state) {
   rh_model_destroy(first);
 }
 
-static void lost_allocations_are_errors(void **state) {
+/* ---- conditional models ---- */
+
+#define GIVEN(encoder)                                                                    \
+  "{\"columns\":2,\"context\":3,\"context_encoder\":[" encoder                            \
+  "],\"flow\":{\"type\":\"coupling\",\"transform\":\"affine\",\"net\":{\"type\":\"mlp\"," \
+  "\"hidden\":[6]}},\"base\":{\"type\":\"normal\"}}"
+#define NUMBER(mean) "{\"type\":\"standardize\",\"mean\":" mean ",\"scale\":3}"
+#define HOT(list)    "{\"type\":\"one-hot\",\"categories\":[" list "]}"
+#define VECTOR       "{\"type\":\"embedding\",\"categories\":[3,4,7],\"width\":2}"
+static const char plain_context[] = "{\"columns\":2,\"context\":3,\"flow\":{\"type\":\"chain\",\"parts\":[]}}";
+
+/* [ROWS, 2 + 3]: a number, two categories */
+static double *given_rows(void) {
+  static const double category[] = {3, 4, 7};
+  double *x = probe_random(ROWS * 5, 9, -4, 4);
+  for (int r = 0; r < ROWS; r++)
+    for (int j = 3; j < 5; j++) x[r * 5 + j] = category[(r + j * (r / 3)) % 3];
+  return x;
+}
+
+static void of_a_context(void **state) {
   (void)state;
-  rh_model *members[2] = {make(specs[0], 1), make(specs[1], 2)};
+  static const char *const encoders[] = {GIVEN(NUMBER("2") "," HOT("3,4,7") "," HOT("3,4,7")), GIVEN(NUMBER("2") "," VECTOR "," VECTOR)};
+  double *x = given_rows(), one[ROWS], other[ROWS], got[ROWS];
+  for (size_t e = 0; e < RH_COUNT_OF(encoders); e++) {
+    rh_model *a = make(encoders[e], 5), *b = make(encoders[e], 500), *whole;
+    for (int i = 1; i < 3 && e == 1; i++) { /* the embeddings are alike, what reads them is not */
+      const int from = a->flow->encoder->column[i].weight, to = b->flow->encoder->column[i].weight;
+      for (int64_t k = 0; k < 6; k++)
+        rh_values_set(&b->flow->leaves, &b->values, to, k, rh_values_get(&a->flow->leaves, &a->values, from, k));
+    }
+    score(a, x, one), score(b, x, other);
+    PROBE_OK(rh_model_ensemble(1, (const rh_model *const[]){a}, names, NULL, &whole));
+    score(whole, x, got);
+    for (int r = 0; r < ROWS; r++) assert_true(fabs(got[r] - one[r]) < 1e-12 * fmax(1, fabs(one[r])));
+    rh_model_destroy(whole);
+    PROBE_OK(rh_model_ensemble(2, (const rh_model *const[]){a, b}, names, NULL, &whole));
+    score(whole, x, got);
+    bool differ = false;
+    for (int r = 0; r < ROWS; r++) {
+      differ |= fabs(one[r] - other[r]) > 1e-3;
+      assert_true(fabs(got[r] - log((exp(one[r]) + exp(other[r])) / 2)) < 1e-12 * fmax(1, fabs(got[r])));
+    }
+    assert_true(differ);
+    rh_model_destroy(whole), rh_model_destroy(a), rh_model_destroy(b);
+  }
+  free(x);
+}
+
+static void other_encoders_are_refused(void **state) {
+  (void)state;
+  const struct {
+    const char *first, *second, *words;
+  } pairs[] = {{GIVEN(NUMBER("2") "," HOT("3,4") "," HOT("3,4")), GIVEN(NUMBER("1") "," HOT("3,4") "," HOT("3,4")),
+                "second and first read context column 1 (without a name) differently: 'mean' is not the same; fit all members"},
+               {GIVEN(NUMBER("2") "," HOT("3,4") "," HOT("3,4")), GIVEN(NUMBER("2") "," HOT("3,4") "," HOT("3,7")), "'categories'"},
+               {GIVEN(NUMBER("2") "," HOT("3,4,7") "," HOT("3,4,7")), GIVEN(NUMBER("2") "," VECTOR "," HOT("3,4,7")), "column 2|'type'"},
+               {GIVEN(NUMBER("2") "," VECTOR "," VECTOR), GIVEN(NUMBER("2") "," VECTOR "," VECTOR),
+                "second and first have each learned an embedding of context column 2"},
+               {plain_context, GIVEN(NUMBER("2") "," VECTOR "," VECTOR), "first reads its context as it is, second through an encoder"},
+               {GIVEN(NUMBER("2") "," VECTOR "," VECTOR), plain_context, "second reads its context as it is, first through an encoder"}};
+  for (size_t i = 0; i < RH_COUNT_OF(pairs); i++) {
+    rh_model *a = make(pairs[i].first, 1), *b = make(pairs[i].second, 2), *whole = NULL;
+    assert_int_equal(rh_model_ensemble(2, (const rh_model *const[]){a, b}, names, NULL, &whole), RH_E_ARGUMENT);
+    char words[120];
+    snprintf(words, sizeof words, "%s", pairs[i].words);
+    for (char *word = strtok(words, "|"); word; word = strtok(NULL, "|"))
+      if (!strstr(rh_last_error(), word)) fail_msg("'%s' does not say '%s'", rh_last_error(), word);
+    assert_null(whole);
+    rh_model_destroy(a), rh_model_destroy(b);
+  }
+}
+
+static void lose_allocations(rh_model *const members[2]) {
   int n = 0;
   for (bool done = false; !done; n++) {
     rh_model *whole = NULL;
@@ -111,11 +183,18 @@ static void lost_allocations_are_errors(void **state) {
     rh_model_destroy(whole);
   }
   assert_true(n > 10);
-  rh_model_destroy(members[0]), rh_model_destroy(members[1]);
+}
+
+static void lost_allocations_are_errors(void **state) {
+  (void)state;
+  rh_model *plain[2] = {make(specs[0], 1), make(specs[1], 2)}, *same = make(GIVEN(NUMBER("2") "," VECTOR "," HOT("3,4,7")), 1);
+  lose_allocations(plain);
+  lose_allocations((rh_model *const[]){same, same});
+  rh_model_destroy(plain[0]), rh_model_destroy(plain[1]), rh_model_destroy(same);
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(the_average), cmocka_unit_test(what_is_refused),
-                                     cmocka_unit_test(lost_allocations_are_errors)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(the_average), cmocka_unit_test(what_is_refused), cmocka_unit_test(of_a_context),
+                                     cmocka_unit_test(other_encoders_are_refused), cmocka_unit_test(lost_allocations_are_errors)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,6 +40,11 @@ static void expand(const rh_rqs *s, const real *raw, spline *q) {
   }
 }
 
+/* An infinite x has no place on a circle. */
+static double given_of(const rh_rqs *s, double x) {
+  return s->tails == RH_TAILS_CIRCULAR && !(x - x == 0) ? x - x : x;
+}
+
 static double into_box(const rh_rqs *s, double x) {
   const double b = s->box;
   if (s->tails == RH_TAILS_CIRCULAR && !(x >= -b && x <= b)) x -= 2 * b * floor((x + b) / (2 * b));
@@ -88,7 +93,7 @@ static int64_t find(const double *knot, int64_t k, double x) {
 void RH_SYM(rqs)(const rh_rqs *s, int inverse, int64_t n, const void *x, const void *raw, void *y, void *ladj) {
   const int64_t params = rh_rqs_params(s);
   for (int64_t i = 0; i < n; i++) {
-    const double given = (double)((const real *)x)[i], in = into_box(s, given);
+    const double given = given_of(s, (double)((const real *)x)[i]), in = into_box(s, given);
     const int inside = s->tails == RH_TAILS_CIRCULAR || (given >= -s->box && given <= s->box);
     spline q;
     place p = {0};
@@ -118,7 +123,7 @@ void RH_SYM(rqs_vjp)(const rh_rqs *s, int inverse, int64_t n, const void *x, con
                      void *dx, void *draw) {
   const int64_t k = s->bins, params = rh_rqs_params(s);
   for (int64_t i = 0; i < n; i++) {
-    const double given = (double)((const real *)x)[i], in = into_box(s, given);
+    const double given = given_of(s, (double)((const real *)x)[i]), in = into_box(s, given);
     double cy = ct_y ? (double)((const real *)ct_y)[i] : 0, cl = ct_ladj ? (double)((const real *)ct_ladj)[i] : 0;
     real *out = (real *)draw + i * params;
     for (int64_t j = 0; j < params; j++) out[j] = 0;

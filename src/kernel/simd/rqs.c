@@ -41,7 +41,7 @@ static void prepare(const rh_rqs *s, spline *q) {
   q->one = f_softplus(q->shift);
 }
 
-/* Clips before the mathematics; whole turns are taken away where the box is a circle. */
+/* Clips before the mathematics; whole turns are taken away where the box is a circle, of which an infinite x has no place. */
 RH_INLINE void into_box(const spline *q, group *g) {
   const real b = q->box, turn = 2 * b;
   const int circle = q->tails == RH_TAILS_CIRCULAR;
@@ -51,6 +51,7 @@ RH_INLINE void into_box(const spline *q, group *g) {
     real c = in ? x : circle ? wrapped : x;
     c = c > b ? b : c;
     g->in[l] = c >= -b ? c : -b;
+    g->given[l] = circle & !(x - x == 0) ? x - x : x;
     g->inside[l] = in | circle ? (real)1 : (real)0;
   }
 }
