@@ -1,6 +1,8 @@
 /* The laws of a bijection, each a check that says whether it holds and, if not, in text what differs. */
 #ifndef RH_TESTS_CHECKS_H
 #define RH_TESTS_CHECKS_H
+#include <float.h>
+
 #include "laws/law.h"
 
 typedef bool law_check(const law_entry *entry, void (*mutate)(rh_bijection_type *), char *text);
@@ -156,92 +158,173 @@ static inline bool law_gradients(const law_entry *entry, void (*mutate)(rh_bijec
   return fine;
 }
 
-/* A run's whole result in one buffer: y, ladj, gradient of the input for every row, then every parameter's gradient. */
-static inline int64_t law_everything(const law *s, int64_t rows, const double *x, const double *context, int threads, const char *isa,
-                                     double *out) {
-  probe p = law_probe(s, &s->f, rows, x, context);
+/* One direction of a law: what goes in and what comes out. */
+typedef struct law_way {
+  const char *name;
+  const rh_graph *g;
+  rh_val out, ladj;
+  const rh_val *first;  /* [wrts], of the input, then of each parameter */
+  const rh_val *column; /* [in]: the Jacobian's */
+  int64_t in, width;    /* numbers a row of the input and of the output */
+} law_way;
+
+static inline law_way law_way_of(const law *s, bool inverse) {
+  if (inverse) return (law_way){"inverse", &s->i, s->x, s->inverse_ladj, s->inverse_first, s->inverse_column, s->latent, s->d};
+  return (law_way){"forward", &s->f, s->y, s->ladj, s->first, s->column, s->d, s->latent};
+}
+
+static inline bool law_way_says(char *text, const law_entry *e, const law_way *way, const char *what, int64_t at, double got, double want) {
+  char both[120];
+  snprintf(both, sizeof both, "%s, %s", way->name, what);
+  return law_says(text, e, both, at, got, want);
+}
+
+/* A run's whole result in one buffer: output, ladj, gradient of the input for every row, then every parameter's gradient. */
+static inline int64_t law_everything(const law *s, const law_way *way, int64_t rows, const double *x, const double *context, int threads,
+                                     const char *isa, double *out) {
+  probe p = law_probe(s, way->g, rows, x, context);
   p.threads = threads, p.isa = isa;
   int64_t used = 0;
-  const rh_val row[3] = {s->y, s->ladj, s->first[0]};
+  const rh_val row[3] = {way->out, way->ladj, way->first[0]};
   for (int i = 0; i < 3; i++) {
     if (rh_is_none(row[i])) continue;
     p.row_val[p.n_row] = row[i], p.row_out[p.n_row++] = out + used;
-    used += rows * rh_count(&s->f, row[i]);
+    used += rows * rh_count(way->g, row[i]);
   }
-  const int64_t per_row = used;
   for (int w = 1; w < s->wrts && p.n_param < PROBE_MAX; w++) {
-    if (rh_is_none(s->first[w])) continue;
-    p.param_val[p.n_param] = s->first[w], p.param_out[p.n_param++] = out + used;
-    used += rh_count(&s->f, s->first[w]);
+    if (rh_is_none(way->first[w])) continue;
+    p.param_val[p.n_param] = way->first[w], p.param_out[p.n_param++] = out + used;
+    used += rh_count(way->g, way->first[w]);
   }
   probe_run(&p);
-  (void)per_row;
   return used;
 }
 
-/* The same bits for 1, 2, 3, 8 threads; KEEP = RECOMPUTE; a row alone, in 7, in 1000; every level close to the reference. */
+enum { LAW_BITS_ROWS = 1000 };
+
+/* a: the whole at one thread. A row alone or in a few has its bits. */
+static inline bool law_bits_in_company(const law *s, const law_way *way, const double *x, const double *context, const char *isa,
+                                       const double *a, double *b, char *text) {
+  const int64_t n = way->width;
+  bool fine = true;
+  for (int64_t rows = 1; rows <= 7 && fine; rows += 6)
+    for (int64_t first = 0; first + rows <= LAW_BITS_ROWS && fine; first += 199) {
+      law_everything(s, way, rows, x + first * way->in, context + first * LAW_CONTEXT, 1, isa, b);
+      for (int64_t k = 0; k < rows * n && fine; k++)
+        if (memcmp(b + k, a + first * n + k, 8) != 0)
+          fine = law_way_says(text, s->entry, way, "bits of a row alone or in a few", k, b[k], a[first * n + k]);
+      for (int64_t k = 0; k < rows && fine; k++)
+        if (memcmp(b + rows * n + k, a + LAW_BITS_ROWS * n + first + k, 8) != 0)
+          fine = law_way_says(text, s->entry, way, "bits of a row's ladj", k, b[rows * n + k], a[LAW_BITS_ROWS * n + first + k]);
+    }
+  return fine;
+}
+
+/* most[k]: how far the inverse's output k moves if every input moves by its own size, or by 1 where that is less: what one rounding of the
+ * inputs is worth. (A slope of 0.003, which a linear spline may have, magnifies it 300 times.) */
+static inline void law_moves(const law *s, const law_way *way, const double *x, const double *context, double *most) {
+  double *column = malloc((size_t)(LAW_BITS_ROWS * way->width) * 8);
+  memset(most, 0, (size_t)(LAW_BITS_ROWS * way->width) * 8);
+  for (int64_t j = 0; j < way->in; j++) {
+    probe p = law_probe(s, way->g, LAW_BITS_ROWS, x, context);
+    p.isa = "ref", p.n_row = 1, p.row_val[0] = way->column[j], p.row_out[0] = column;
+    probe_run(&p);
+    for (int64_t k = 0; k < LAW_BITS_ROWS * way->width; k++) most[k] += fabs(column[k]) * fmax(1, fabs(x[k / way->width * way->in + j]));
+  }
+  free(column);
+}
+
+/* a: a level's. The inverse may differ by 32 roundings of its inputs more. */
+static inline bool law_near_reference(const law *s, bool inverse, const double *x, const double *context, const double *a, double *b,
+                                      char *text) {
+  const law_way way = law_way_of(s, inverse);
+  const bool wide = s->values.real_bytes == 8;
+  const int64_t n = LAW_BITS_ROWS * way.width;
+  double *most = calloc((size_t)(n + LAW_BITS_ROWS), 8);
+  bool fine = true;
+  law_everything(s, &way, LAW_BITS_ROWS, x, context, 1, "ref", b);
+  if (inverse) law_moves(s, &way, x, context, most);
+  for (int64_t k = 0; k < n + LAW_BITS_ROWS && fine; k++)
+    if (!(fabs(a[k] - b[k]) <= (wide ? 1e-11 : 2e-4) * fmax(1, fabs(b[k])) + 32 * (wide ? DBL_EPSILON : FLT_EPSILON) * most[k]))
+      fine = law_way_says(text, s->entry, &way, "a level against the reference", k, a[k], b[k]);
+  free(most);
+  return fine;
+}
+
+/* r: the same under RECOMPUTE. */
+static inline bool law_bits_of(const law *s, const law *r, bool inverse, const double *x, const double *context, char *text) {
+  const law_way way = law_way_of(s, inverse), twin = law_way_of(r, inverse);
+  const size_t room = (size_t)(LAW_BITS_ROWS * (2 * s->d + s->latent + 2) + 400000);
+  double *a = calloc(room, 8), *b = calloc(room, 8);
+  int n_isa;
+  const char *const *isa = rh_isa_levels(&n_isa);
+  bool fine = true;
+  for (int level = 0; level < n_isa && fine; level++) {
+    const int64_t n = law_everything(s, &way, LAW_BITS_ROWS, x, context, 1, isa[level], a);
+    static const int threads[3] = {2, 3, 8};
+    for (int t = 0; t < 4 && fine; t++) {
+      law_everything(t < 3 ? s : r, t < 3 ? &way : &twin, LAW_BITS_ROWS, x, context, t < 3 ? threads[t] : 2, isa[level], b);
+      for (int64_t k = 0; k < n && fine; k++)
+        if (memcmp(a + k, b + k, 8) != 0)
+          fine = law_way_says(text, s->entry, &way, t < 3 ? "bits at another number of threads" : "bits under RECOMPUTE", k, b[k], a[k]);
+    }
+    fine =
+        fine && law_bits_in_company(s, &way, x, context, isa[level], a, b, text) && law_near_reference(s, inverse, x, context, a, b, text);
+  }
+  free(a), free(b);
+  return fine;
+}
+
+/* The same bits for 1, 2, 3, 8 threads; KEEP = RECOMPUTE; a row alone, in 7, in 1000; every level close to the reference; both ways. */
 static inline bool law_bits(const law_entry *entry, void (*mutate)(rh_bijection_type *), char *text) {
-  enum { ROWS = 1000 };
   bool fine = true;
   for (int rb = 4; rb <= 8 && fine; rb += 4) {
     law s, r;
     law_begin(&s, entry, rb, RH_KEEP, mutate);
     law_begin(&r, entry, rb, RH_RECOMPUTE, mutate);
-    double *x = law_data(&s, ROWS), *context = law_context(ROWS);
-    const size_t room = (size_t)(ROWS * (2 * s.d + s.latent + 2) + 400000);
-    double *a = calloc(room, 8), *b = calloc(room, 8);
-    int n_isa;
-    const char *const *isa = rh_isa_levels(&n_isa);
-    for (int level = 0; level < n_isa && fine; level++) {
-      const int64_t n = law_everything(&s, ROWS, x, context, 1, isa[level], a);
-      static const int threads[3] = {2, 3, 8};
-      for (int t = 0; t < 4 && fine; t++) {
-        law_everything(t < 3 ? &s : &r, ROWS, x, context, t < 3 ? threads[t] : 2, isa[level], b);
-        for (int64_t k = 0; k < n && fine; k++)
-          if (memcmp(a + k, b + k, 8) != 0)
-            fine = law_says(text, entry, t < 3 ? "bits at another number of threads" : "bits under RECOMPUTE", k, b[k], a[k]);
-      }
-      for (int64_t rows = 1; rows <= 7 && fine; rows += 6)
-        for (int64_t first = 0; first + rows <= ROWS && fine; first += 199) {
-          law_everything(&s, rows, x + first * s.d, context + first * LAW_CONTEXT, 1, isa[level], b);
-          for (int64_t k = 0; k < rows * s.latent && fine; k++)
-            if (memcmp(b + k, a + first * s.latent + k, 8) != 0)
-              fine = law_says(text, entry, "bits of a row alone or in a few", k, b[k], a[first * s.latent + k]);
-          for (int64_t k = 0; k < rows && fine; k++)
-            if (memcmp(b + rows * s.latent + k, a + ROWS * s.latent + first + k, 8) != 0)
-              fine = law_says(text, entry, "bits of a row's ladj", k, b[rows * s.latent + k], a[ROWS * s.latent + first + k]);
-        }
-      law_everything(&s, ROWS, x, context, 1, "ref", b);
-      for (int64_t k = 0; k < ROWS * (s.latent + 1) && fine; k++)
-        if (!(fabs(a[k] - b[k]) <= (rb == 8 ? 1e-11 : 2e-4) * fmax(1, fabs(b[k]))))
-          fine = law_says(text, entry, "a level against the reference", k, a[k], b[k]);
+    double *x = law_data(&s, LAW_BITS_ROWS), *context = law_context(LAW_BITS_ROWS);
+    fine = law_bits_of(&s, &r, false, x, context, text);
+    if (fine && s.b->type->inverse) {
+      double *y = malloc((size_t)(LAW_BITS_ROWS * s.latent) * 8);
+      probe p = law_probe(&s, &s.f, LAW_BITS_ROWS, x, context);
+      p.n_row = 1, p.row_val[0] = s.y, p.row_out[0] = y;
+      probe_run(&p);
+      fine = law_bits_of(&s, &r, true, y, context, text);
+      free(y);
     }
-    free(x), free(context), free(a), free(b);
+    free(x), free(context);
     law_end(&s);
     law_end(&r);
   }
   return fine;
 }
 
-/* Extreme inputs: never NaN in y or ladj where the input is finite. */
-static inline bool law_extremes(const law_entry *entry, void (*mutate)(rh_bijection_type *), char *text) {
-  static const double extreme[] = {0, -0.0, 1e-30, 1, -1, 37.5, -37.5, 700, -700, 1e6, -1e6, 1e15, -1e15};
+static inline bool law_extremes_of(const law *s, bool inverse, char *text) {
+  static const double extreme[] = {0, -0.0, 1e-30, 1, -1, 37.5, -37.5, 700, -700, 1e6, -1e6, 1e15, -1e15, 1e30, -1e30};
   enum { ROWS = sizeof extreme / sizeof *extreme };
+  const law_way way = law_way_of(s, inverse);
+  double *x = malloc((size_t)(ROWS * way.in) * 8), *context = law_context(ROWS), *out = malloc((size_t)(ROWS * way.width) * 8), ladj[ROWS];
+  bool fine = true;
+  for (int r = 0; r < ROWS; r++)
+    for (int64_t c = 0; c < way.in; c++) x[r * way.in + c] = extreme[(r + (c == 0 ? 0 : c * 5)) % ROWS];
+  probe p = law_probe(s, way.g, ROWS, x, context);
+  p.n_row = 2, p.row_val[0] = way.out, p.row_val[1] = way.ladj, p.row_out[0] = out, p.row_out[1] = ladj;
+  probe_run(&p);
+  for (int64_t k = 0; k < ROWS * way.width && fine; k++)
+    if (isnan(out[k])) fine = law_way_says(text, s->entry, &way, "value at extreme inputs", k, out[k], 0);
+  for (int64_t k = 0; k < ROWS && fine; k++)
+    if (isnan(ladj[k])) fine = law_way_says(text, s->entry, &way, "ladj at extreme inputs", k, ladj[k], 0);
+  free(x), free(context), free(out);
+  return fine;
+}
+
+/* Extreme inputs: never NaN in value or ladj where the input is finite; both ways. */
+static inline bool law_extremes(const law_entry *entry, void (*mutate)(rh_bijection_type *), char *text) {
   bool fine = true;
   for (int rb = 4; rb <= 8 && fine; rb += 4) {
     law s;
     law_begin(&s, entry, rb, RH_KEEP, mutate);
-    double *x = malloc((size_t)(ROWS * s.d) * 8), *context = law_context(ROWS), *y = malloc((size_t)(ROWS * s.latent) * 8), ladj[ROWS];
-    for (int r = 0; r < ROWS; r++)
-      for (int64_t c = 0; c < s.d; c++) x[r * s.d + c] = extreme[(r + (c == 0 ? 0 : c * 5)) % ROWS];
-    probe p = law_probe(&s, &s.f, ROWS, x, context);
-    p.n_row = 2, p.row_val[0] = s.y, p.row_val[1] = s.ladj, p.row_out[0] = y, p.row_out[1] = ladj;
-    probe_run(&p);
-    for (int64_t k = 0; k < ROWS * s.latent && fine; k++)
-      if (isnan(y[k])) fine = law_says(text, entry, "y at extreme inputs", k, y[k], 0);
-    for (int64_t k = 0; k < ROWS && fine; k++)
-      if (isnan(ladj[k])) fine = law_says(text, entry, "ladj at extreme inputs", k, ladj[k], 0);
-    free(x), free(context), free(y);
+    fine = law_extremes_of(&s, false, text) && (!s.b->type->inverse || law_extremes_of(&s, true, text));
     law_end(&s);
   }
   return fine;

@@ -24,8 +24,8 @@ typedef struct law {
   rh_graph f; /* forward: x, context -> y, ladj, jacobian columns, gradients */
   rh_val y, ladj, column[LAW_WIDTH], loss, first[40], second_of, second[40], wrt[40];
   int wrts;
-  rh_graph i; /* inverse: y, context -> x, ladj */
-  rh_val x, inverse_ladj;
+  rh_graph i; /* inverse: y, context -> x, ladj, jacobian columns, gradients */
+  rh_val x, inverse_ladj, inverse_column[LAW_WIDTH], inverse_wrt[40], inverse_first[40];
   rh_bijection_type type; /* the instance's own, so that a mutant may change it */
 } law;
 
@@ -52,6 +52,19 @@ static inline void law_shake(law *s) {
   }
 }
 
+/* The Jacobian's columns, where they are few. */
+static inline rh_status law_columns(rh_graph *g, rh_val in, rh_val out, rh_val *column) {
+  const int64_t d = rh_count(g, in), width = rh_count(g, out);
+  for (int i = 0; i < d && d <= LAW_WIDTH; i++) {
+    double unit[LAW_WIDTH] = {0};
+    unit[i] = 1;
+    const rh_val t = rh_const_values(g, rh_shape1(d), unit);
+    RH_TRY(rh_jvp(g, 1, &in, &t, 1, &out, &column[i]));
+    column[i] = rh_is_none(column[i]) ? rh_fill(g, rh_shape1(width), 0) : rh_add(g, rh_fill(g, rh_shape1(width), 0), column[i]);
+  }
+  return g->status;
+}
+
 static inline rh_status law_graphs(law *s, rh_memory memory) {
   rh_graph *g = &s->f;
   RH_TRY(rh_graph_init(g, &s->leaves));
@@ -65,14 +78,7 @@ static inline rh_status law_graphs(law *s, rh_memory memory) {
   s->latent = rh_count(g, s->y);
   s->ladj = law_row(g, s->ladj);
   s->loss = rh_add(g, law_weighed(g, s->y, 1), s->ladj);
-  for (int i = 0; i < s->d && s->d <= LAW_WIDTH; i++) {
-    double unit[LAW_WIDTH] = {0};
-    unit[i] = 1;
-    const rh_val t = rh_const_values(g, rh_shape1(s->d), unit);
-    RH_TRY(rh_jvp(g, 1, &x, &t, 1, &s->y, &s->column[i]));
-    s->column[i] =
-        rh_is_none(s->column[i]) ? rh_fill(g, rh_shape1(s->latent), 0) : rh_add(g, rh_fill(g, rh_shape1(s->latent), 0), s->column[i]);
-  }
+  RH_TRY(law_columns(g, x, s->y, s->column));
   RH_TRY(rh_vjp(g, 1, &s->loss, NULL, s->wrts, s->wrt, s->first, memory));
   s->second_of = RH_NONE;
   if (!s->entry->no_second) {
@@ -82,11 +88,17 @@ static inline rh_status law_graphs(law *s, rh_memory memory) {
   g = &s->i;
   RH_TRY(rh_graph_init(g, &s->leaves));
   if (!s->b->type->inverse) return RH_OK;
-  const rh_val y = rh_input(g, rh_shape1(s->latent));
+  const rh_val y = s->inverse_wrt[0] = rh_input(g, rh_shape1(s->latent));
   const rh_val c = s->entry->context ? rh_input(g, rh_shape1(s->entry->context)) : RH_NONE;
   rh_inverse(s->b, g, y, c, &s->x, &s->inverse_ladj);
+  RH_TRY(g->status);
   s->inverse_ladj = law_row(g, s->inverse_ladj);
-  return g->status;
+  RH_TRY(law_columns(g, y, s->x, s->inverse_column));
+  int n = 1;
+  for (int64_t l = 0; l < s->leaves.n; l++)
+    if (s->leaves.leaf[l].klass == RH_PARAM && n < 40) s->inverse_wrt[n++] = rh_leaf_val(g, (int)l);
+  const rh_val loss = rh_add(g, law_weighed(g, s->x, 3), s->inverse_ladj);
+  return rh_vjp(g, 1, &loss, NULL, n, s->inverse_wrt, s->inverse_first, memory);
 }
 
 /* mutate: given the instance's own copy of its type, before any graph is built; NULL: none. */

@@ -1,4 +1,5 @@
-/* Every law over every entry of the table; every registered bijection must have an entry. */
+/* Every law over every entry of the table; every registered bijection must have an entry, and every transform in every driver. */
+#include "bijection/transform.h"
 #include "laws/checks.h"
 #include "laws/table.h"
 
@@ -34,25 +35,90 @@ static void extremes(void **state) {
   run_law(4);
 }
 
+/* ---- nobody is left out ---- */
+
+static bool row_has(const char *type, bool context) {
+  char quoted[80];
+  snprintf(quoted, sizeof quoted, "\"%s\"", type);
+  for (size_t i = 0; i < sizeof law_table / sizeof *law_table; i++)
+    if (strstr(law_table[i].spec, quoted) && (law_table[i].context > 0) == context) return true;
+  return false;
+}
+
 static void everyone_is_here(void **state) {
   (void)state;
   int n;
   const rh_bijection_type *const *types = rh_bijection_types(&n);
   for (int t = 0; t < n; t++) {
-    char quoted[80];
-    snprintf(quoted, sizeof quoted, "\"%s\"", types[t]->type);
-    bool found = false;
-    for (size_t i = 0; i < sizeof law_table / sizeof *law_table; i++) found |= strstr(law_table[i].spec, quoted) != NULL;
-    for (size_t i = 0; i < sizeof surjections / sizeof *surjections; i++) found |= strcmp(surjections[i], types[t]->type) == 0;
-    if (!found) fail_msg("bijection %s has no entry in tests/laws/table.h", types[t]->type);
+    const char *type = types[t]->type;
+    bool lossy = false;
+    for (size_t i = 0; i < sizeof surjections / sizeof *surjections; i++) lossy |= strcmp(surjections[i], type) == 0;
+    if (!lossy && !row_has(type, false) && !row_has(type, true)) fail_msg("bijection %s has no entry in tests/laws/table.h", type);
+    for (int c = 0; c < 2 && types[t]->conditioned; c++)
+      if (!row_has(type, c)) fail_msg("bijection %s has no entry %s a context in tests/laws/table.h", type, c ? "with" : "without");
   }
   printf("%d registered bijections and surjections, all in the table\n", n);
 }
 
+/* What drives transforms. */
+static const char *const drivers[] = {"elementwise", "coupling", "autoregressive"};
+enum { DRIVERS = sizeof drivers / sizeof *drivers };
+
+/* Which driver a specification is, -1: none; its transform, and the transform's options. */
+static int driver_of(const json_t *spec, const char **transform, const json_t **options) {
+  const char *type = json_string_value(json_object_get(spec, "type"));
+  const json_t *t = json_object_get(spec, "transform");
+  *options = json_is_object(t) ? t : NULL;
+  *transform = json_is_object(t) ? json_string_value(json_object_get(t, "type")) : t ? json_string_value(t) : "affine";
+  for (int k = 0; k < DRIVERS; k++)
+    if (strcmp(type, drivers[k]) == 0) return k;
+  return -1;
+}
+
+/* Is there a row of this driver, transform and, unless NULL, tails? inverse: within an inverse. */
+static bool driven(int driver, const char *transform, const char *tails, bool context, bool inverse) {
+  bool found = false;
+  for (size_t i = 0; i < sizeof law_table / sizeof *law_table && !found; i++) {
+    const law_entry *e = &law_table[i];
+    json_t *whole;
+    PROBE_OK(rh_json_parse(e->spec, strlen(e->spec), e->name, &whole));
+    const json_t *part = json_object_get(whole, "part"), *options;
+    const char *name;
+    if ((e->context > 0) == context && (part != NULL) == inverse && driver_of(part ? part : whole, &name, &options) == driver)
+      found = strcmp(name, transform) == 0 && (!tails || (options && json_object_get(options, "tails") &&
+                                                          strcmp(json_string_value(json_object_get(options, "tails")), tails) == 0));
+    json_decref(whole);
+  }
+  return found;
+}
+
+/* Every transform in every driver, with and without a context: a type that lacks a row is in no law there. */
+static void every_transform_is_here(void **state) {
+  (void)state;
+  static const char *const with[2] = {"without", "with"}, *const tails[] = {"bounded", "circular"};
+  int n;
+  const rh_transform_type *const *types = rh_transform_types(&n);
+  assert_true(n >= 6);
+  for (int context = 0; context < 2; context++) {
+    for (int k = 0; k < DRIVERS; k++)
+      for (int t = 0; t < n; t++)
+        if (!driven(k, types[t]->type, NULL, context, false))
+          fail_msg("transform %s has no row in %s %s a context in tests/laws/table.h", types[t]->type, drivers[k], with[context]);
+    for (int k = 0; k < 2; k++)
+      if (!driven(1, "rqs", tails[k], context, false)) fail_msg("rqs %s has no row in coupling %s a context", tails[k], with[context]);
+    for (int k = 1; k < DRIVERS; k++)
+      if (!driven(k, "affine", NULL, context, true)) fail_msg("inverse %s has no row %s a context", drivers[k], with[context]);
+  }
+  assert_false(driven(1, "affine", "bounded", false, false) || driven(2, "no such transform", NULL, true, false));
+  printf("%d transforms, each in %d drivers with and without a context\n", n, DRIVERS);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(everyone_is_here), cmocka_unit_test(round_trip), cmocka_unit_test(jacobian),
-      cmocka_unit_test(gradients),        cmocka_unit_test(bits),       cmocka_unit_test(extremes),
+      cmocka_unit_test(everyone_is_here), cmocka_unit_test(every_transform_is_here),
+      cmocka_unit_test(round_trip),       cmocka_unit_test(jacobian),
+      cmocka_unit_test(gradients),        cmocka_unit_test(bits),
+      cmocka_unit_test(extremes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -419,9 +419,12 @@ static void everyone_is_here(void **state) {
     if (!found) fail_msg("base %s has no row in tests/laws/distributions.h", base[t]->type);
   }
   for (int t = 0; t < archs; t++) {
-    bool found = false;
-    for (int i = 0; i < DISTRIBUTIONS; i++) found |= distributions[i].arch && strcmp(distributions[i].arch, arch[t]->name) == 0;
-    if (!found) fail_msg("architecture %s has no row in tests/laws/distributions.h", arch[t]->name);
+    bool found[2] = {false};
+    for (int i = 0; i < DISTRIBUTIONS; i++)
+      if (distributions[i].arch && strcmp(distributions[i].arch, arch[t]->name) == 0) found[distributions[i].context > 0] = true;
+    for (int c = 0; c < 2; c++)
+      if (!found[c])
+        fail_msg("architecture %s has no row %s a context in tests/laws/distributions.h", arch[t]->name, c ? "with" : "without");
   }
   printf("%d registered bases and %d architectures, all in the table\n", bases, archs);
 }
