@@ -51,7 +51,7 @@ RH_INLINE void into_box(const spline *q, group *g) {
     real c = in ? x : circle ? wrapped : x;
     c = c > b ? b : c;
     g->in[l] = c >= -b ? c : -b;
-    g->given[l] = circle & !(x - x == 0) ? x - x : x;
+    g->given[l] = (circle & !(x - x == 0)) ? x - x : x;
     g->inside[l] = in | circle ? (real)1 : (real)0;
   }
 }
