@@ -57,3 +57,35 @@ void RH_SYM(gemm_tn_ragged)(int64_t m, int64_t rows, const void *a_, int64_t lda
       *c = sum;
     }
 }
+
+void RH_SYM(conv)(const rh_conv_shape *s, int64_t images, const void *x_, const void *packed_, const void *bias, void *y_,
+                  rh_epilogue epilogue, const void *gate) {
+  const int64_t terms = s->kh * s->kw * s->c, pixels = s->oh * s->ow;
+  for (int64_t at = 0; at < images * pixels; at++)
+    for (int64_t v = 0; v < s->o; v++) {
+      const int64_t image = at / pixels, p = at % pixels / s->ow, q = at % s->ow;
+      const real *x = (const real *)x_ + ((image * s->h + p * s->stride) * s->w + q * s->stride) * s->c;
+      const real *b = (const real *)packed_ + v / RH_PANEL * RH_PANEL * terms + v % RH_PANEL;
+      real *y = (real *)y_ + at * s->o + v, sum = bias ? ((const real *)bias)[v] : 0;
+      for (int64_t i = 0; i < s->kh; i++)
+        for (int64_t l = 0; l < s->kw * s->c; l++, b += RH_PANEL) sum = FMA(x[i * s->w * s->c + l], *b, sum);
+      if (epilogue == RH_EPI_RELU && sum <= 0) sum = 0;
+      if (epilogue == RH_EPI_GATE && !(((const real *)gate)[at * s->o + v] > 0)) sum = 0;
+      *y = sum;
+    }
+}
+
+void RH_SYM(conv_tn)(const rh_conv_shape *s, int64_t images, int64_t i, int64_t first, int64_t n, const void *x_, const void *dy_,
+                     void *dw_, int64_t dw_u, int64_t dw_v, int accumulate) {
+  const real *x = (const real *)x_ + i * s->w * s->c + first, *dy = dy_;
+  for (int64_t u = 0; u < n; u++)
+    for (int64_t v = 0; v < s->o; v++) {
+      real *dw = (real *)dw_ + u * dw_u + v * dw_v, sum = accumulate ? *dw : 0;
+      for (int64_t p = 0; p < images * s->oh; p++)
+        for (int64_t q = 0; q < s->ow; q++) {
+          const int64_t line = p / s->oh * s->h + p % s->oh * s->stride;
+          sum = FMA(x[(line * s->w + q * s->stride) * s->c + u], dy[(p * s->ow + q) * s->o + v], sum);
+        }
+      *dw = sum;
+    }
+}

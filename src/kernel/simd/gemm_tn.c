@@ -224,3 +224,91 @@ void RH_SYM(gemm_tn_ragged)(int64_t m, int64_t rows, const void *a, int64_t lda,
                       .reach = reach};
   outer(&o);
 }
+
+/* ---- images: the rows are pixels, in lines, of images ---- */
+
+/* Numbers from pixel to pixel, line to line, image to image. */
+typedef struct rh_steps {
+  int64_t pixel, line, image;
+} rh_steps;
+
+/* Columns [0, cols) of some pixels, copied close together. */
+static void copy_pixels(const real *from, rh_steps s, int64_t images, int64_t lines, int64_t pixels, int64_t cols, real *to) {
+  const int first = (int)(cols < RH_LANES ? cols : RH_LANES), more = (int)cols - first;
+  for (int64_t image = 0; image < images; image++)
+    for (int64_t line = 0; line < lines; line++)
+      for (int64_t pixel = 0; pixel < pixels; pixel++, to += RH_PANEL) {
+        const real *at = from + image * s.image + line * s.line + pixel * s.pixel;
+        vec_store(to, vec_load_first(at, first));
+        if (more > 0) vec_store(to + RH_LANES, vec_load_first(at + RH_LANES, more));
+      }
+}
+
+/* So many images, lines of each, pixels of each. Vectors are read in place where they are whole and tiles have many registers. */
+static void some_pixels(const rh_outer *o, rh_steps s, rh_steps v, int64_t images, int64_t lines, int64_t pixels) {
+  _Alignas(64) real copy[ROWS_AT_ONCE * RH_PANEL];
+  rh_tile t = {.k = pixels,
+               .a_row = 1,
+               .a_term = s.pixel,
+               .lines = lines,
+               .a_skip = s.line - pixels * s.pixel,
+               .images = images,
+               .a_image_skip = s.image - lines * s.line,
+               .accumulate = o->accumulate};
+  for (int64_t j = 0; j < o->nv; j += RH_PANEL) {
+    const int in_place = ROWS_OF_TWO >= 12 && o->nv - j >= RH_PANEL;
+    t.cols = (int)(o->nv - j < RH_PANEL ? o->nv - j : RH_PANEL);
+    t.b = in_place ? o->v + j : copy;
+    t.b_term = in_place ? v.pixel : RH_PANEL;
+    t.b_skip = in_place ? v.line - pixels * v.pixel : 0;
+    t.b_image_skip = in_place ? v.image - lines * v.line : 0;
+    if (!in_place) copy_pixels(o->v + j, v, images, lines, pixels, t.cols, copy);
+    const rh_tile_kind kind = tile_kind(t.cols);
+    const rh_cut cut = cut_tiles(o->ns, tile_rows[kind]);
+    for (int64_t tile = 0, i = 0, width; tile < cut.tiles; tile++, i += width) {
+      width = cut.least + (tile < cut.larger);
+      t.a = o->s + i;
+      into(o, &t, i, j, width, kind);
+    }
+  }
+}
+
+/* Pieces of so many pixels that what their tiles share stays in the second cache. */
+static void image_outer(rh_outer o, rh_steps s, rh_steps v, int64_t images, int64_t lines, int64_t pixels) {
+  const int64_t q_most = pixels < ROWS_AT_ONCE ? pixels : ROWS_AT_ONCE;
+  const int64_t p_most = q_most * lines < ROWS_AT_ONCE ? lines : ROWS_AT_ONCE / q_most;
+  const int64_t r_most = q_most < pixels || p_most < lines ? 1 : ROWS_AT_ONCE / (lines * pixels);
+  const real *s0 = o.s, *v0 = o.v;
+  for (int64_t r = 0; r < images; r += r_most)
+    for (int64_t p = 0; p < lines; p += p_most)
+      for (int64_t q = 0; q < pixels; q += q_most) {
+        o.s = s0 + r * s.image + p * s.line + q * s.pixel;
+        o.v = v0 + r * v.image + p * v.line + q * v.pixel;
+        some_pixels(&o, s, v, images - r < r_most ? images - r : r_most, lines - p < p_most ? lines - p : p_most,
+                    pixels - q < q_most ? pixels - q : q_most);
+        o.accumulate = 1;
+      }
+}
+
+void RH_SYM(conv_tn)(const rh_conv_shape *shape, int64_t images, int64_t i, int64_t first, int64_t n, const void *x_, const void *dy,
+                     void *dw, int64_t dw_u, int64_t dw_v, int accumulate) {
+  const int64_t m = shape->o, pitch = shape->w * shape->c;
+  const rh_steps window = {shape->stride * shape->c, shape->stride * pitch, shape->h * pitch};
+  const rh_steps pixel = {m, shape->ow * m, shape->oh * shape->ow * m};
+  const real *x = (const real *)x_ + i * pitch + first;
+  if (m <= 0 || n <= 0) return;
+  if (images <= 0) {
+    for (int64_t u = 0; u < n && !accumulate; u++)
+      for (int64_t v = 0; v < m; v++) ((real *)dw)[u * dw_u + v * dw_v] = 0;
+    return;
+  }
+  const int64_t along_m = n * ((m + RH_LANES - 1) / RH_LANES), along_n = m * ((n + RH_LANES - 1) / RH_LANES);
+  const int turned = along_m < along_n || (along_m == along_n && dw_v == 1);
+  if (turned) {
+    const rh_outer o = {.ns = n, .nv = m, .s = x, .v = dy, .c = dw, .c_s = dw_u, .c_v = dw_v, .accumulate = accumulate};
+    image_outer(o, window, pixel, images, shape->oh, shape->ow);
+  } else {
+    const rh_outer o = {.ns = m, .nv = n, .s = dy, .v = x, .c = dw, .c_s = dw_v, .c_v = dw_u, .accumulate = accumulate};
+    image_outer(o, pixel, window, images, shape->oh, shape->ow);
+  }
+}
