@@ -86,11 +86,27 @@ static rh_val every_pixel(rh_graph *g, rh_val bias, rh_shape shape) {
   return v;
 }
 
+/* [o, i, j, c] -> [c, kh - 1 - i, kw - 1 - j, o] */
+static rh_val turn_round(rh_graph *g, rh_val v, const rh_conv_shape *s) {
+  const int64_t taps = s->kh * s->kw;
+  int32_t *index = pixel_index(g, taps * s->o, s->c);
+  if (!index) return RH_NONE;
+  for (int64_t c = 0, at = 0; c < s->c; c++)
+    for (int64_t tap = taps - 1; tap >= 0; tap--)
+      for (int64_t o = 0; o < s->o; o++) index[at++] = (int32_t)((o * taps + tap) * s->c + c);
+  const rh_val turned = rh_gather(g, v, rh_shape4(s->c, s->kh, s->kw, s->o), index);
+  rh_free(index);
+  return turned;
+}
+
 /* The sum over rows and windows: x: the padded operand; ct: of the result -> weight's shape. */
-static rh_val weight_sum(rh_graph *g, rh_val x, rh_val ct, const conv_attr *a) {
-  const rh_shape shape = a->turned ? rh_shape4(a->s.c, a->s.kh, a->s.kw, a->s.o) : rh_shape4(a->s.o, a->s.kh, a->s.kw, a->s.c);
+static rh_val emit_sum(rh_graph *g, rh_val x, rh_val ct, const rh_conv_shape *s) {
   const rh_val in[2] = {as_row(g, x), as_row(g, ct)};
-  return rh_emit(g, RH_OP_conv2d_w, 2, in, shape, a, sizeof *a);
+  return rh_emit(g, RH_OP_conv2d_w, 2, in, rh_shape4(s->o, s->kh, s->kw, s->c), s, sizeof *s);
+}
+static rh_val weight_sum(rh_graph *g, rh_val x, rh_val ct, const conv_attr *a) {
+  const rh_val sum = emit_sum(g, x, ct, &a->s);
+  return a->turned ? turn_round(g, sum, &a->s) : sum;
 }
 
 static void conv2d_vjp(rh_graph *g, rh_val node, rh_val ct, rh_val *out) {
@@ -187,39 +203,30 @@ const rh_op rh_op_conv2d = {.name = "conv2d",
                             .packing = &conv_packing,
                             .epilogue = true};
 
-/* ---- the gradient in the weight: a piece is some numbers of one line of the window ---- */
-enum { SUM_WINDOW = 132 };
-static int64_t line_pieces(const conv_attr *a) {
-  return a->turned ? a->s.kw : (a->s.kw * a->s.c + SUM_WINDOW - 1) / SUM_WINDOW;
-}
+/* ---- the gradient in the weight; a piece is some columns of it ---- */
+enum { SUM_COLUMNS = 128 };
 static int64_t conv2d_w_tasks(const rh_graph *g, const rh_node *node) {
   (void)g;
-  return conv_of(node)->s.kh * line_pieces(conv_of(node));
+  return (rh_shape_count(&node->shape) / node->shape.dim[0] + SUM_COLUMNS - 1) / SUM_COLUMNS;
 }
-static void conv2d_w_run(const rh_run_args *r) {
-  const conv_attr *a = conv_of(r->node);
-  const rh_conv_shape *s = &a->s;
-  const int64_t pieces = line_pieces(a), i = r->task / pieces, piece = r->task % pieces, line = s->kw * s->c, whole = s->kh * line;
-  if (a->turned) { /* a tap: dw [c, kh - 1 - i, kw - 1 - j, o] */
-    const int64_t at = (s->kh * s->kw - 1 - i * s->kw - piece) * s->o;
-    r->k->conv_tn(s, r->rows, i, piece * s->c, s->c, r->in[0], r->in[1], (char *)r->out + at * r->k->real_bytes, s->kh * s->kw * s->o, 1,
-                  r->accumulate);
-    return;
-  }
-  const int64_t first = line * piece / pieces, last = line * (piece + 1) / pieces; /* dw [o, i, (j, c)] */
-  r->k->conv_tn(s, r->rows, i, first, last - first, r->in[0], r->in[1], (char *)r->out + (i * line + first) * r->k->real_bytes, 1, whole,
-                r->accumulate);
+static void conv2d_w_run(const rh_run_args *a) {
+  const rh_conv_shape *s = a->node->attr;
+  const int64_t terms = s->kh * s->kw * s->c, first = a->task * SUM_COLUMNS, left = terms - first;
+  a->k->conv_tn(s, a->rows, first, left < SUM_COLUMNS ? left : SUM_COLUMNS, a->in[0], a->in[1], a->out, a->accumulate);
+}
+static int64_t conv2d_w_flops(const rh_graph *g, const rh_node *node) {
+  return 2 * rh_shape_count(&node->shape) * (rh_count(g, node->in[1]) / node->shape.dim[0]);
 }
 static rh_val conv2d_w_jvp(rh_graph *g, rh_val node, const rh_val *t) {
   const rh_node n = *rh_at(g, node);
-  const conv_attr a = *conv_of(&n);
-  const rh_val v = rh_is_none(t[0]) ? RH_NONE : weight_sum(g, t[0], n.in[1], &a);
-  return rh_add_maybe(g, v, rh_is_none(t[1]) ? RH_NONE : weight_sum(g, n.in[0], t[1], &a));
+  const rh_conv_shape s = *(const rh_conv_shape *)n.attr;
+  const rh_val v = rh_is_none(t[0]) ? RH_NONE : emit_sum(g, t[0], n.in[1], &s);
+  return rh_add_maybe(g, v, rh_is_none(t[1]) ? RH_NONE : emit_sum(g, n.in[0], t[1], &s));
 }
 const rh_op rh_op_conv2d_w = {.name = "conv2d_w",
                               .order = 0,
                               .reduces = true,
                               .jvp = conv2d_w_jvp,
                               .run = conv2d_w_run,
-                              .flops = conv2d_flops,
+                              .flops = conv2d_w_flops,
                               .tasks = conv2d_w_tasks};

@@ -145,10 +145,10 @@ typedef struct rh_kernels {
    * b[(i, j, c), :]), the terms ascending; packed: b, kh kw c x o. gate as above, of y's shape. */
   void (*conv)(const rh_conv_shape *s, int64_t images, const void *x, const void *packed, const void *bias, void *y, rh_epilogue epilogue,
                const void *gate);
-  /* Its gradient in the matrix, for the i-th line of the window, of whose kw c numbers [first, first + n): dw[u dw_u + v dw_v] (+)=
-   * sum_(images, p, q ascending) x[p stride + i, q stride][first + u] dy[p, q, v], u < n, v < o. */
-  void (*conv_tn)(const rh_conv_shape *s, int64_t images, int64_t i, int64_t first, int64_t n, const void *x, const void *dy, void *dw,
-                  int64_t dw_u, int64_t dw_v, int accumulate);
+  /* Its gradient in the matrix, transposed, of whose columns [first, first + n): dw[v, (i, j, c)] (+)= sum_(images, p, q ascending)
+   * x[p stride + i, q stride + j, c] dy[p, q, v]; dw: [o, kh kw c]. */
+  void (*conv_tn)(const rh_conv_shape *s, int64_t images, int64_t first, int64_t n, const void *x, const void *dy, void *dw,
+                  int accumulate);
 
   void (*row_sum)(int64_t rows, int64_t cols, const void *x, void *y); /* y[r] = sum_c x[r, c]: a fixed tree that depends on cols alone */
   void (*row_max)(int64_t rows, int64_t cols, const void *x, void *y); /* NaN wins */

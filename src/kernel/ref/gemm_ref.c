@@ -75,16 +75,18 @@ void RH_SYM(conv)(const rh_conv_shape *s, int64_t images, const void *x_, const 
     }
 }
 
-void RH_SYM(conv_tn)(const rh_conv_shape *s, int64_t images, int64_t i, int64_t first, int64_t n, const void *x_, const void *dy_,
-                     void *dw_, int64_t dw_u, int64_t dw_v, int accumulate) {
-  const real *x = (const real *)x_ + i * s->w * s->c + first, *dy = dy_;
-  for (int64_t u = 0; u < n; u++)
-    for (int64_t v = 0; v < s->o; v++) {
-      real *dw = (real *)dw_ + u * dw_u + v * dw_v, sum = accumulate ? *dw : 0;
+void RH_SYM(conv_tn)(const rh_conv_shape *s, int64_t images, int64_t first, int64_t n, const void *x_, const void *dy_, void *dw_,
+                     int accumulate) {
+  const real *dy = dy_;
+  const int64_t line = s->kw * s->c;
+  for (int64_t v = 0; v < s->o; v++)
+    for (int64_t u = first; u < first + n; u++) {
+      const real *x = (const real *)x_ + u / line * s->w * s->c + u % line;
+      real *dw = (real *)dw_ + v * s->kh * line + u, sum = accumulate ? *dw : 0;
       for (int64_t p = 0; p < images * s->oh; p++)
         for (int64_t q = 0; q < s->ow; q++) {
-          const int64_t line = p / s->oh * s->h + p % s->oh * s->stride;
-          sum = FMA(x[(line * s->w + q * s->stride) * s->c + u], dy[(p * s->ow + q) * s->o + v], sum);
+          const int64_t at = p / s->oh * s->h + p % s->oh * s->stride;
+          sum = FMA(x[(at * s->w + q * s->stride) * s->c], dy[(p * s->ow + q) * s->o + v], sum);
         }
       *dw = sum;
     }

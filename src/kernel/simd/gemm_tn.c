@@ -225,90 +225,92 @@ void RH_SYM(gemm_tn_ragged)(int64_t m, int64_t rows, const void *a, int64_t lda,
   outer(&o);
 }
 
-/* ---- images: the rows are pixels, in lines, of images ---- */
+/* ---- images: the spread operand is a matrix [pixels, o], the vectors are windows, which lie in the image in runs of a line each ---- */
 
-/* Numbers from pixel to pixel, line to line, image to image. */
-typedef struct rh_steps {
-  int64_t pixel, line, image;
-} rh_steps;
+/* A run of a window's numbers [first, ...): where it lies from the window's first pixel on, and where in a copy. */
+typedef struct rh_run {
+  int64_t from;
+  int to, n;
+} rh_run;
 
-/* Columns [0, cols) of some pixels, copied close together. */
-static void copy_pixels(const real *from, rh_steps s, int64_t images, int64_t lines, int64_t pixels, int64_t cols, real *to) {
-  const int first = (int)(cols < RH_LANES ? cols : RH_LANES), more = (int)cols - first;
-  for (int64_t image = 0; image < images; image++)
-    for (int64_t line = 0; line < lines; line++)
-      for (int64_t pixel = 0; pixel < pixels; pixel++, to += RH_PANEL) {
-        const real *at = from + image * s.image + line * s.line + pixel * s.pixel;
-        vec_store(to, vec_load_first(at, first));
-        if (more > 0) vec_store(to + RH_LANES, vec_load_first(at + RH_LANES, more));
-      }
+/* Numbers [first, first + cols) of a window as runs; how many. */
+static int window_runs(const rh_conv_shape *s, int64_t first, int cols, rh_run *run) {
+  const int64_t line = s->kw * s->c;
+  int runs = 0;
+  for (int to = 0; to < cols; to += run[runs++].n) {
+    const int64_t at = first + to, left = line - at % line;
+    run[runs] = (rh_run){at / line * s->w * s->c + at % line, to, (int)(left < cols - to ? left : cols - to)};
+  }
+  return runs;
 }
 
-/* So many images, lines of each, pixels of each. Vectors are read in place where they are whole and tiles have many registers. */
-static void some_pixels(const rh_outer *o, rh_steps s, rh_steps v, int64_t images, int64_t lines, int64_t pixels) {
-  _Alignas(64) real copy[ROWS_AT_ONCE * RH_PANEL];
-  rh_tile t = {.k = pixels,
-               .a_row = 1,
-               .a_term = s.pixel,
-               .lines = lines,
-               .a_skip = s.line - pixels * s.pixel,
-               .images = images,
-               .a_image_skip = s.image - lines * s.line,
-               .accumulate = o->accumulate};
-  for (int64_t j = 0; j < o->nv; j += RH_PANEL) {
-    const int in_place = ROWS_OF_TWO >= 12 && o->nv - j >= RH_PANEL;
-    t.cols = (int)(o->nv - j < RH_PANEL ? o->nv - j : RH_PANEL);
-    t.b = in_place ? o->v + j : copy;
-    t.b_term = in_place ? v.pixel : RH_PANEL;
-    t.b_skip = in_place ? v.line - pixels * v.pixel : 0;
-    t.b_image_skip = in_place ? v.image - lines * v.line : 0;
-    if (!in_place) copy_pixels(o->v + j, v, images, lines, pixels, t.cols, copy);
-    const rh_tile_kind kind = tile_kind(t.cols);
-    const rh_cut cut = cut_tiles(o->ns, tile_rows[kind]);
-    for (int64_t tile = 0, i = 0, width; tile < cut.tiles; tile++, i += width) {
-      width = cut.least + (tile < cut.larger);
-      t.a = o->s + i;
-      into(o, &t, i, j, width, kind);
+/* Those of pixels [pixel, pixel + count) of all images, a row each, zeros behind them. */
+static void copy_windows(const rh_conv_shape *s, const real *x, int64_t pixel, int64_t count, int64_t first, int cols, real *to) {
+  rh_run run[RH_PANEL];
+  const int runs = window_runs(s, first, cols, run), one = runs == 1;
+  const int low = cols < RH_LANES ? cols : RH_LANES, high = cols - low;
+  int64_t q = pixel % s->ow, p = pixel / s->ow % s->oh, image = pixel / (s->ow * s->oh);
+  for (int64_t i = 0; i < count; i++, to += RH_PANEL) {
+    const real *at = x + ((image * s->h + p * s->stride) * s->w + q * s->stride) * s->c;
+    if (one) {
+      vec_store(to, vec_load_first(at + run[0].from, low));
+      vec_store(to + RH_LANES, high > 0 ? vec_load_first(at + run[0].from + RH_LANES, high) : vec_splat(0));
+    } else {
+      for (int r = 0; r < runs; r++)
+        for (int l = 0; l < run[r].n; l++) to[run[r].to + l] = at[run[r].from + l];
+      for (int l = cols; l < RH_PANEL; l++) to[l] = 0;
     }
+    if (++q < s->ow) continue;
+    q = 0;
+    if (++p == s->oh) p = 0, image++;
   }
 }
 
-/* Pieces of so many pixels that what their tiles share stays in the second cache. */
-static void image_outer(rh_outer o, rh_steps s, rh_steps v, int64_t images, int64_t lines, int64_t pixels) {
-  const int64_t q_most = pixels < ROWS_AT_ONCE ? pixels : ROWS_AT_ONCE;
-  const int64_t p_most = q_most * lines < ROWS_AT_ONCE ? lines : ROWS_AT_ONCE / q_most;
-  const int64_t r_most = q_most < pixels || p_most < lines ? 1 : ROWS_AT_ONCE / (lines * pixels);
-  const real *s0 = o.s, *v0 = o.v;
-  for (int64_t r = 0; r < images; r += r_most)
-    for (int64_t p = 0; p < lines; p += p_most)
-      for (int64_t q = 0; q < pixels; q += q_most) {
-        o.s = s0 + r * s.image + p * s.line + q * s.pixel;
-        o.v = v0 + r * v.image + p * v.line + q * v.pixel;
-        some_pixels(&o, s, v, images - r < r_most ? images - r : r_most, lines - p < p_most ? lines - p : p_most,
-                    pixels - q < q_most ? pixels - q : q_most);
-        o.accumulate = 1;
+/* Windows' numbers [first, first + cols) in place, for a spread operand of a single tile: whole vectors, in one run. false: they are not.
+ */
+static int windows_in_place(const rh_conv_shape *s, const rh_outer *o, int64_t images, const real *x, int64_t first, int cols) {
+  const int64_t line = s->kw * s->c, pixel = s->stride * s->c, step = s->stride * s->w * s->c, o_step = o->lds;
+  if (o->ns > ROWS_OF_TWO || cols < RH_PANEL || first % line + cols > line) return 0;
+  rh_tile t = {.k = s->ow,
+               .a = o->s,
+               .a_row = 1,
+               .a_term = o_step,
+               .lines = s->oh,
+               .b_skip = step - s->ow * pixel,
+               .images = images,
+               .b_image_skip = s->h * s->w * s->c - s->oh * step,
+               .b = x + first / line * s->w * s->c + first % line,
+               .b_term = pixel,
+               .c = o->c + first,
+               .c_row = o->c_s,
+               .cols = cols,
+               .accumulate = o->accumulate};
+  tile_run[TILE_WHOLE][o->ns](&t, 0, 1);
+  return 1;
+}
+
+void RH_SYM(conv_tn)(const rh_conv_shape *s, int64_t images, int64_t first, int64_t n, const void *x, const void *dy, void *dw,
+                     int accumulate) {
+  _Alignas(64) real copy[ROWS_AT_ONCE * RH_PANEL];
+  const int64_t pixels = images * s->oh * s->ow, terms = s->kh * s->kw * s->c;
+  rh_outer o = {.ns = s->o, .nv = terms, .s = dy, .lds = s->o, .c = dw, .c_s = terms, .c_v = 1, .accumulate = accumulate};
+  for (int64_t j = first, cols; j < first + n; j += cols) {
+    cols = first + n - j < RH_PANEL ? first + n - j : RH_PANEL;
+    o.s = dy, o.accumulate = accumulate;
+    if (pixels > 0 && windows_in_place(s, &o, images, x, j, (int)cols)) continue;
+    for (int64_t at = 0; at == 0 || at < pixels; at += ROWS_AT_ONCE, o.accumulate = 1) {
+      o.rows = pixels - at < ROWS_AT_ONCE ? pixels - at : ROWS_AT_ONCE;
+      o.s = (const real *)dy + at * s->o;
+      copy_windows(s, x, at, o.rows, j, (int)cols, copy);
+      rh_tile t = {.k = o.rows, .a_row = 1, .b = copy, .b_term = RH_PANEL, .cols = (int)cols, .accumulate = o.accumulate};
+      const rh_tile_kind kind = tile_kind(cols);
+      const rh_cut cut = cut_tiles(o.ns, tile_rows[kind]);
+      t.a_term = o.lds;
+      for (int64_t tile = 0, i = 0, width; tile < cut.tiles; tile++, i += width) {
+        width = cut.least + (tile < cut.larger);
+        t.a = o.s + i;
+        into(&o, &t, i, j, width, kind);
       }
-}
-
-void RH_SYM(conv_tn)(const rh_conv_shape *shape, int64_t images, int64_t i, int64_t first, int64_t n, const void *x_, const void *dy,
-                     void *dw, int64_t dw_u, int64_t dw_v, int accumulate) {
-  const int64_t m = shape->o, pitch = shape->w * shape->c;
-  const rh_steps window = {shape->stride * shape->c, shape->stride * pitch, shape->h * pitch};
-  const rh_steps pixel = {m, shape->ow * m, shape->oh * shape->ow * m};
-  const real *x = (const real *)x_ + i * pitch + first;
-  if (m <= 0 || n <= 0) return;
-  if (images <= 0) {
-    for (int64_t u = 0; u < n && !accumulate; u++)
-      for (int64_t v = 0; v < m; v++) ((real *)dw)[u * dw_u + v * dw_v] = 0;
-    return;
-  }
-  const int64_t along_m = n * ((m + RH_LANES - 1) / RH_LANES), along_n = m * ((n + RH_LANES - 1) / RH_LANES);
-  const int turned = along_m < along_n || (along_m == along_n && dw_v == 1);
-  if (turned) {
-    const rh_outer o = {.ns = n, .nv = m, .s = x, .v = dy, .c = dw, .c_s = dw_u, .c_v = dw_v, .accumulate = accumulate};
-    image_outer(o, window, pixel, images, shape->oh, shape->ow);
-  } else {
-    const rh_outer o = {.ns = m, .nv = n, .s = dy, .v = x, .c = dw, .c_s = dw_v, .c_v = dw_u, .accumulate = accumulate};
-    image_outer(o, pixel, window, images, shape->oh, shape->ow);
+    }
   }
 }

@@ -8,9 +8,9 @@ typedef struct rh_tile {
   int64_t k;     /* terms of a line */
   const real *a; /* a[r * a_row + i * a_term] */
   int64_t a_row, a_term;
-  /* Images: the terms lie in lines, the lines in images, one after another; a and b go so far from the end of a line to the next, and
-   * so much farther from the end of an image's last one. 0 lines and images count as 1. */
-  int64_t lines, a_skip, b_skip, images, a_image_skip, b_image_skip;
+  /* Images: the terms lie in lines of k, the lines in images, one after another; from the end of a line to the next it is so far in a and
+   * in b, and so much farther from an image's last one in b. 0 lines and images count as 1. */
+  int64_t lines, a_skip, b_skip, images, b_image_skip;
   const real *b; /* b[i * b_term + j], j below two vectors; from there at b_next + b[i * b_term + j] */
   int64_t b_term, b_next;
   const real *bias; /* start of every row, NULL: zero */
@@ -119,7 +119,7 @@ RH_INLINE void OF(_tile)(const rh_tile *t, int64_t first, int64_t tiles, const i
         }
         MOVE_ON(t->a_skip, t->b_skip)
       } while (--lines > 0);
-      MOVE_ON(t->a_image_skip, t->b_image_skip)
+      b += t->b_image_skip;
     } while (--images > 0);
 #define RELU(r, p, q)                                                                \
   if (rows > r) {                                                                    \
