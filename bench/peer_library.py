@@ -91,7 +91,7 @@ class Library(protocol.Model):
             raise ValueError("%s has %d parameters, the problem's dense ones are %d" % (self.library, parameters, dense))
         self.optimizer = torch.optim.Adam(self.flow.parameters(), lr=problem["rate"])
         self.rows = torch.randn(problems.DATA_BATCHES * problem["batch"], problem["d"]).clamp_(-3, 3)
-        self.x, self.at = torch.randn(problems.ROWS, problem["d"]), len(self.rows)
+        self.x, self.at = torch.randn(problem["rows"], problem["d"]), len(self.rows)
         return parameters
 
     def log_densities(self, x):
