@@ -1,8 +1,9 @@
 """The image flows of the benchmark, as data: what every participant builds from a problem.
 
 Rows are images [h, w, c], pixel by pixel, channels together. A level: squeeze (2 x 2 pixels become channels), `layers` steps, then, but after the last level, the
-second half of the channels is factored out, with no learned prior. A step of glow: ActNorm, a 1x1 convolution W = L U, affine coupling by channels; of
-realnvp-image: the coupling alone. A coupling keeps one half of the channels: glow the first, realnvp-image the first and the second in turn, which is a swap between couplings.
+second half of the channels is factored out, with no learned prior. A step of glow: ActNorm y = (x + b) e^s, a 1x1 convolution P L U (P fixed: here the identity), affine coupling
+by channels, y = x sigmoid(raw + 2) + t; of realnvp-image: the coupling alone, y = x e^s + t with s = bound tanh(raw / bound). A coupling keeps one half of the channels: glow the
+first, realnvp-image the first and the second in turn, which is what swaps between couplings come to.
 """
 import math
 
@@ -43,8 +44,8 @@ def triangle(c):
 
 
 def mixing(c):
-    """ActNorm's shift and log-scale; of the 1x1 convolution L below and U above the diagonal, row by row, U's log-diagonal, bias."""
-    return [(c,), (c,), (triangle(c),), (triangle(c),), (c,), (c,)]
+    """ActNorm's shift and log-scale; of the 1x1 convolution L below and U above the diagonal, row by row, and U's log-diagonal."""
+    return [(c,), (c,), (triangle(c),), (triangle(c),), (c,)]
 
 
 def step_shapes(problem, c):
@@ -56,7 +57,7 @@ def shapes(problem):
 
 
 def dense_parameters(problem):
-    """What libraries count: L and U as whole matrices without a bias, and the mean and scale of a base that is trained."""
+    """What libraries count: L and U as whole matrices, and the mean and scale of a base that is trained."""
     whole = sum(math.prod(shape) for _, _, c in levels(problem) for shape in conditioner(problem, c))
     mixed = sum(3 * c + 2 * c * c for _, _, c in levels(problem)) if glow(problem) else 0
     return problem["layers"] * (whole + mixed) + 2 * problem["d"]
@@ -78,6 +79,22 @@ def initial(problem, rng):
         limit = 1 / math.sqrt(math.prod(shape[1:])) if len(shape) == 4 else 0.05
         parts.append(rng.uniform(-limit, limit, math.prod(shape)) * (0.5 if len(shape) == 4 and shape[0] != problem["hidden"][0] else 1))
     return np.concatenate(parts)
+
+
+def spec(problem):
+    """rheo's specification of the flow."""
+    affine = {"type": "affine", "scale": "sigmoid"} if glow(problem) else {"type": "affine", "bound": problem["bound"]}
+    net = {"type": "conv", "hidden": problem["hidden"][0], "activation": "relu"}
+    inner = None
+    for _ in range(problem["levels"]):  # from the last level outwards
+        parts = [{"type": "squeeze"}]
+        for step in range(problem["layers"]):
+            parts += [{"type": "actnorm"}, {"type": "lu", "bound": problem["bound"]}] if glow(problem) else []
+            parts.append({"type": "coupling", "mask": "channels" if keeps_first(problem, step) else "channels-swap", "transform": affine, "net": net})
+        parts.append({"type": "factor_out", "part": inner} if inner else {"type": "factor_out"})
+        inner = {"type": "chain", "parts": parts}
+    inner["parts"].insert(0, {"type": "image", "shape": problem["image"]})
+    return {"columns": problem["d"], "flow": inner, "base": {"type": "normal"}}
 
 
 def squeeze(x, backend=np):

@@ -115,13 +115,13 @@ class ImageOracle(Oracle):
 
     def mix(self, x):
         """ActNorm and the 1x1 convolution."""
-        shift, log_scale, lower, upper, log_diagonal, bias = self.take(6)
+        shift, log_scale, lower, upper, log_diagonal = self.take(5)
         c, bound = len(shift), self.problem["bound"]
         lu, log_diagonal = (np.eye(c), np.zeros((c, c))), bound * np.tanh(log_diagonal / bound)
         lu[0][np.tril_indices(c, -1)] = lower
         lu[1][np.triu_indices(c, 1)] = upper
         lu[1][np.diag_indices(c)] = np.exp(log_diagonal)
-        y = (x + shift) * np.exp(log_scale) @ (lu[0] @ lu[1]).T + bias
+        y = (x + shift) * np.exp(log_scale) @ (lu[0] @ lu[1]).T
         return y, x.shape[1] * x.shape[2] * (log_scale.sum() + log_diagonal.sum())
 
     def couple(self, x, step):

@@ -93,7 +93,8 @@ def by_products(x, weight, bias):
     return as_images(y, x) if y.dim() == 2 else y
 
 
-CONVOLUTIONS = {"conv": (conv, conv), "1x1 by rows": (conv, by_rows), "by the BLAS": (by_products, by_rows)}
+# Of the three convolutions of a conditioner: by oneDNN or torch's own, else by the BLAS.
+CONVOLUTIONS = {"first": (conv, by_products), "1x1": (conv, by_rows), "last": (conv, by_products)}
 
 
 def affine_of(raw, shift, changed, bound):
@@ -110,7 +111,7 @@ class ImageFlow:
         self.problem, self.glow, self.steps = problem, images.glow(problem), problem["layers"]
         self.levels, self.bound = images.levels(problem), 0.0 if images.glow(problem) else problem["bound"]
         self.constant = 0.5 * problem["d"] * math.log(2 * math.pi)
-        self.format, self.three, self.one = LAST, conv, conv
+        self.format, self.first, self.one, self.last = LAST, conv, conv, conv
 
     # ---- parameters ----
 
@@ -119,7 +120,7 @@ class ImageFlow:
         found = []
         for _, _, c in self.levels:
             if self.glow:
-                found += [(self.steps, *shape) for shape in ((c,), (c,), (c, c), (c, c), (c,), (c,))]
+                found += [(self.steps, *shape) for shape in ((c,), (c,), (c, c), (c, c), (c,))]
             for shape in images.conditioner(self.problem, c) * self.steps:
                 found.append(shape if len(shape) == 1 or self.format is LAST else (shape[0], shape[3], *shape[1:3]))
         return found
@@ -130,7 +131,7 @@ class ImageFlow:
         for _, _, c in self.levels:
             steps = [[next(own) for _ in images.step_shapes(self.problem, c)] for _ in range(self.steps)]
             if self.glow:
-                mixing = [list(parts) for parts in zip(*(step[:6] for step in steps))]
+                mixing = [list(parts) for parts in zip(*(step[:5] for step in steps))]
                 for at, indices in ((2, np.tril_indices(c, -1)), (3, np.triu_indices(c, 1))):
                     for s, packed in enumerate(mixing[at]):
                         mixing[at][s] = np.zeros((c, c), "f4")
@@ -146,20 +147,20 @@ class ImageFlow:
         return [tensor.permute(0, 3, 1, 2) if tensor.dim() == 4 else tensor for tensor in tensors]
 
     def level_of(self, tensors, level):
-        """(the six of the mixing, the steps' six of the conditioner)"""
-        count = (6 if self.glow else 0) + 6 * self.steps
+        """(the five of the mixing, the steps' six of the conditioner)"""
+        count = (5 if self.glow else 0) + 6 * self.steps
         own = tensors[level * count:(level + 1) * count]
         return own[:count - 6 * self.steps], [own[at:at + 6] for at in range(count - 6 * self.steps, count, 6)]
 
     def matrices(self, mixing):
-        """Of all steps of a level: W diag(e^s), the bias W e^s b + bias, the sum of the log-determinants of one pixel."""
-        shift, log_scale, lower, upper, log_diagonal, bias = mixing
+        """Of all steps of a level: W diag(e^s), the bias W e^s b, the sum of the log-determinants of one pixel."""
+        shift, log_scale, lower, upper, log_diagonal = mixing
         bound = self.problem["bound"]
         log_diagonal = torch.tanh(log_diagonal * (1 / bound)) * bound
         eye = torch.eye(shift.shape[1])
         whole = (torch.tril(lower, -1) + eye) @ (torch.triu(upper, 1) + torch.diag_embed(log_diagonal.exp()))
         whole = whole * log_scale.exp().unsqueeze(1)
-        return whole, (whole @ shift.unsqueeze(2)).squeeze(2) + bias, log_scale.sum() + log_diagonal.sum()
+        return whole, (whole @ shift.unsqueeze(2)).squeeze(2), log_scale.sum() + log_diagonal.sum()
 
     # ---- the flow ----
 
@@ -167,8 +168,8 @@ class ImageFlow:
         return images.squeeze(x.view(len(x), *self.problem["image"]), torch).permute(0, 3, 1, 2).contiguous(memory_format=self.format)
 
     def condition(self, kept, net):
-        hidden = torch.relu_(self.three(kept, net[0], net[1]))
-        return self.three(torch.relu_(self.one(hidden, net[2], net[3])), net[4], net[5]).chunk(2, 1)
+        hidden = torch.relu_(self.first(kept, net[0], net[1]))
+        return self.last(torch.relu_(self.one(hidden, net[2], net[3])), net[4], net[5]).chunk(2, 1)
 
     def step(self, first, second, number, matrix, bias, *net):
         """Halves of the channels in and out, and the log-scales."""
@@ -249,17 +250,17 @@ class ImageTorch(Torch):
         self.source = problems.initial(problem, np.random.default_rng(0)).astype("f4")
         self.rows = torch.randn(2 * problem["batch"], problem["d"]).clamp_(-3, 3)
         self.x = torch.randn(problem["rows"], problem["d"])
-        plain = (FIRST, True, "conv", problem["rows"])
+        plain = (FIRST, True, (0, 0, 0), problem["rows"])
         self.choice = {work: plain for work in problems.WORKS}
         self.prepared = {}
         self.choose_train((ForeachAdam if self.untuned else FlatAdam, plain))
         return problems.parameters(problem)
 
     def use(self, variant):
-        """(format, oneDNN or not, who convolves, rows at a time)"""
-        self.flow.format, onednn, name, _ = variant
+        """(format, oneDNN or not, which of CONVOLUTIONS, rows at a time)"""
+        self.flow.format, onednn, which, _ = variant
         torch.backends.mkldnn.set_flags(onednn)
-        self.flow.three, self.flow.one = CONVOLUTIONS[name]
+        self.flow.first, self.flow.one, self.flow.last = (kinds[at] for kinds, at in zip(CONVOLUTIONS.values(), which))
 
     def choose_train(self, choice):
         """The parameters go over as they are."""
@@ -342,9 +343,7 @@ class ImageTorch(Torch):
         if self.untuned:
             return json.dumps({work: [self.best_of([None], lambda _: None, getattr(self, work), seconds)[1], "plain"] for work in problems.WORKS})
         rows = self.problem["rows"]
-        how = [(form, onednn, name) for form, onednn, name in itertools.product((LAST, FIRST), (True, False), CONVOLUTIONS)
-               if name != "by the BLAS" or (form is LAST and onednn)]  # it has no use of oneDNN
-        how = [(form, onednn, name, rows) for form, onednn, name in how if onednn or name == "conv"]
+        how = [(LAST, True, which, rows) for which in itertools.product((0, 1), repeat=3)] + [(FIRST, True, (0, 0, 0), rows), (FIRST, False, (0, 0, 0), rows)]
         (_, variant), _ = self.best_of([(FlatAdam, variant) for variant in how], self.choose_train, self.train, seconds)
         (optimizer, variant), spent = self.best_of([(FlatAdam, variant), (ForeachAdam, variant)], self.choose_train, self.train, seconds)
         found = {"train": [spent, "%s, %s" % (optimizer.__name__, self.words(variant))]}
@@ -359,5 +358,6 @@ class ImageTorch(Torch):
 
     @staticmethod
     def words(variant):
-        form, onednn, name, _ = variant
-        return "%s, %s" % ("channels last" if form is LAST else "contiguous", name if name == "by the BLAS" else ("oneDNN " if onednn else "no oneDNN ") + name)
+        form, onednn, which, _ = variant
+        own = [name for name, at in zip(CONVOLUTIONS, which) if at]
+        return "%s%s%s" % ("channels last" if form is LAST else "contiguous", "" if onednn else ", no oneDNN", ", %s by the BLAS" % " and ".join(own) if own else "")

@@ -3,7 +3,7 @@
 A problem is a plain dict that travels as JSON to every worker:
   name, arch, d (columns), layers (couplings or autoregressive transforms), hidden (sizes), activation, batch, rows (of a log_prob call), draws (samples of a sample call), base,
   rate (Adam's), bound (of the log-scales), bins and box (of the splines), memory (keep or recompute), lu (rheo's: an LU layer before each coupling; for --memory only, the peers have
-  none). Image flows (images.py) also have image [h, w, c] and levels; their layers are those of a level.
+  none). Image flows (images.py) also have image [h, w, c], levels and spec (rheo's specification); their layers are those of a level.
 A later architecture joins with one entry of ARCHITECTURES here and a builder in each peer.
 
 Masked layers (MADE, Germain et al. 2015) have hidden units in ascending order of degree, and the columns in the transform's order: every row of a masked
@@ -195,6 +195,7 @@ def complete(row, name):
         if len(problem["image"]) != 3 or problem["image"][0] % side or problem["image"][1] % side:
             raise ValueError("an image flow needs image=HxWxC, H and W multiples of %d for %d levels" % (side, problem["levels"]))
         problem["d"] = math.prod(problem["image"])
+        problem["spec"] = images.spec(problem)
     if problem["d"] < 2 or problem["layers"] < 1 or problem["batch"] < 1 or not 1 <= problem["draws"] <= ROWS or min(problem["hidden"]) < 1:
         raise ValueError("a problem needs d >= 2, positive layers, hidden and batch, and 1 to %d draws" % ROWS)
     return problem
