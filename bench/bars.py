@@ -141,8 +141,8 @@ def sampling(options):
         width = max(512, 2 * d)
         problem = problems.complete(dict(SAMPLED, d=d, hidden=[width, width]), "maf-%d" % d)
         _, score, _, draw = asked(options, options.candidate, problem, ("log_prob", 1), ("log_prob", 3), ("sample", 1), ("sample", 3))
-        flop = problems.flops(problem, "log_prob") / problems.ROWS / 1e6
-        score, draw = float(score.split()[0]) * 1e3 / problems.ROWS, float(draw.split()[0]) * 1e3 / problem["draws"]
+        flop = problems.flops(problem, "log_prob") / problem["rows"] / 1e6
+        score, draw = float(score.split()[0]) * 1e3 / problem["rows"], float(draw.split()[0]) * 1e3 / problem["draws"]
         lines.append((d, flop, score, draw))
         print("| %d | 2 x %d | %.3f | %.2f | %.2f | %.2f |" % (d, width, flop, score, draw, draw / score), flush=True)
     most = max(max(score, draw) for _, _, score, draw in lines)

@@ -57,13 +57,11 @@ PEERS = {
     "torch": (python("peer_torch.py"), torch_environments),
     "torch-swept": (python("peer_torch.py", "--swept"), torch_environments),
     "torch-plain": (python("peer_torch.py", "--plain"), torch_environments),
-    "zuko": (python("peer_library.py", "zuko"), torch_environments),
-    "nflows": (python("peer_library.py", "nflows"), torch_environments),
     "numpy": (python("peer_numpy.py"), plain_environments),
 }
-
-
-LIBRARIES = ("zuko", "nflows")  # own parametrizations: their weights are their own
+# Libraries have own parametrizations: their weights are their own. NAME-last: the same in torch's channels-last format.
+LIBRARIES = {"zuko": (), "nflows": (), "normflows": (), "FrEIA": (), "normflows-last": ("--channels-last",), "FrEIA-last": ("--channels-last",)}
+PEERS.update({name: (python("peer_library.py", name.replace("-last", ""), *words), torch_environments) for name, words in LIBRARIES.items()})
 
 
 def die_with_parent():

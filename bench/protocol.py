@@ -6,7 +6,7 @@
   tune SECONDS       a peer may time its variants and keep the fastest of each work; "ok" and, in JSON,
                      {WORK: [best milliseconds, words]}, where there is something to tune
   train N            N optimizer steps: "ok WALL CPU", milliseconds of one: on the clock, and of the process's CPU time
-  log_prob N, sample N   N calls on problems.ROWS rows, or of "draws" samples: likewise
+  log_prob N, sample N   N calls on the problem's "rows" rows, or of "draws" samples: likewise
   sample1 N          N calls of one sample each: "ok MEDIAN P99", milliseconds
   logp IN OUT        log-densities of the rows in IN (raw float32 [n, d]) to OUT (raw float64 [n])
   quit
@@ -76,12 +76,16 @@ def answer(model, command, rest):
     raise ValueError("unknown command '%s'" % command)
 
 
-def serve(model):
+def serve(make):
+    """make(problem): the model for it."""
+    model = Model()
     for line in sys.stdin:
         command, _, rest = line.rstrip("\n").partition(" ")
         if command == "quit":
             return
         try:
+            if command == "setup":
+                model = make(json.loads(rest))
             value = answer(model, command, rest)
             print("ok", "" if value is None else value, flush=True)
         except Exception as problem:  # the driver prints it and stops
