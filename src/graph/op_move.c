@@ -1,4 +1,5 @@
-/* Moves and sums within one row. gather and scatter are each other's adjoint, sum_last and expand_last too, so every rule is one line. */
+/* Moves and sums within one row. sum_last and expand_last are each other's adjoint, so every rule is one line. gather and scatter:
+ * op_gather.c. */
 #include <string.h>
 
 #include "graph/ops.h"
@@ -123,38 +124,7 @@ static void max_last_run(const rh_run_args *a) {
 }
 const rh_op rh_op_max_last = {.name = "max_last", .order = -1, .vjp = max_last_vjp, .jvp = max_last_jvp, .run = max_last_run};
 
-/* ---- gather, scatter ---- */
-typedef struct move_attr {
-  int64_t first; /* index[i] = first + i for all i, or -1 */
-  int64_t count;
-  int32_t index[]; /* [count] */
-} move_attr;
-
-static rh_val emit_move(rh_graph *g, rh_op_id op, rh_val x, rh_shape shape, const int32_t *index, int64_t count, int64_t limit) {
-  const size_t bytes = sizeof(move_attr) + (size_t)count * sizeof *index;
-  move_attr *attr = rh_arena_alloc(&g->arena, bytes);
-  if (!attr) {
-    g->status = RH_E_MEMORY;
-    return RH_NONE;
-  }
-  *attr = (move_attr){.first = index[0], .count = count};
-  for (int64_t i = 0; i < count; i++) {
-    if (index[i] >= limit)
-      return rh_graph_fail(g, RH_E_SHAPE, "%s: index %d at %lld is beyond %lld elements", rh_ops[op]->name, index[i], (long long)i,
-                           (long long)limit);
-    attr->index[i] = index[i];
-    if (index[i] < 0 || index[i] != attr->first + i) attr->first = -1;
-  }
-  return rh_emit(g, op, 1, &x, shape, attr, bytes);
-}
-rh_val rh_gather(rh_graph *g, rh_val x, rh_shape shape, const int32_t *index) {
-  if (absent(g, x)) return missing(g, "gather");
-  return emit_move(g, RH_OP_gather, x, shape, index, rh_shape_count(&shape), rh_count(g, x));
-}
-rh_val rh_scatter(rh_graph *g, rh_val x, rh_shape shape, const int32_t *index) {
-  if (absent(g, x)) return missing(g, "scatter");
-  return emit_move(g, RH_OP_scatter, x, shape, index, rh_count(g, x), rh_shape_count(&shape));
-}
+/* ---- slice, concat ---- */
 rh_val rh_slice(rh_graph *g, rh_val x, int64_t first, int64_t count) {
   if (absent(g, x)) return missing(g, "slice");
   if (first < 0 || count < 1 || first + count > rh_count(g, x)) {
@@ -172,63 +142,6 @@ rh_val rh_slice(rh_graph *g, rh_val x, int64_t first, int64_t count) {
   rh_free(index);
   return v;
 }
-static void gather_vjp(rh_graph *g, rh_val node, rh_val ct, rh_val *out) {
-  out[0] = rh_scatter(g, ct, rh_at(g, rh_at(g, node)->in[0])->shape, ((const move_attr *)rh_at(g, node)->attr)->index);
-}
-static rh_val gather_jvp(rh_graph *g, rh_val node, const rh_val *t) {
-  return rh_gather(g, t[0], rh_at(g, node)->shape, ((const move_attr *)rh_at(g, node)->attr)->index);
-}
-static void scatter_vjp(rh_graph *g, rh_val node, rh_val ct, rh_val *out) {
-  out[0] = rh_gather(g, ct, rh_at(g, rh_at(g, node)->in[0])->shape, ((const move_attr *)rh_at(g, node)->attr)->index);
-}
-static rh_val scatter_jvp(rh_graph *g, rh_val node, const rh_val *t) {
-  return rh_scatter(g, t[0], rh_at(g, node)->shape, ((const move_attr *)rh_at(g, node)->attr)->index);
-}
-
-#define MOVES(type)                                                                                  \
-  static void gather_##type(const move_attr *m, int64_t rows, int64_t nx, const type *x, type *y) {  \
-    for (int64_t r = 0; r < rows; r++, x += nx, y += m->count) {                                     \
-      if (m->first >= 0) {                                                                           \
-        for (int64_t i = 0; i < m->count; i++) y[i] = x[m->first + i];                               \
-      } else {                                                                                       \
-        for (int64_t i = 0; i < m->count; i++) y[i] = m->index[i] < 0 ? 0 : x[m->index[i]];          \
-      }                                                                                              \
-    }                                                                                                \
-  }                                                                                                  \
-  static void scatter_##type(const move_attr *m, int64_t rows, int64_t ny, const type *x, type *y) { \
-    for (int64_t r = 0; r < rows; r++, x += m->count, y += ny) {                                     \
-      for (int64_t i = 0; i < ny; i++) y[i] = 0;                                                     \
-      if (m->first >= 0) {                                                                           \
-        for (int64_t i = 0; i < m->count; i++) y[m->first + i] = x[i];                               \
-      } else {                                                                                       \
-        for (int64_t i = 0; i < m->count; i++)                                                       \
-          if (m->index[i] >= 0) y[m->index[i]] += x[i];                                              \
-      }                                                                                              \
-    }                                                                                                \
-  }
-MOVES(float)
-MOVES(double)
-
-static void gather_run(const rh_run_args *a) {
-  const int64_t nx = rh_shape_count(&a->in_node[0]->shape);
-  if (a->k->real_bytes == 4) {
-    gather_float(a->node->attr, a->rows, nx, a->in[0], a->out);
-  } else {
-    gather_double(a->node->attr, a->rows, nx, a->in[0], a->out);
-  }
-}
-static void scatter_run(const rh_run_args *a) {
-  const int64_t ny = rh_shape_count(&a->node->shape);
-  if (a->k->real_bytes == 4) {
-    scatter_float(a->node->attr, a->rows, ny, a->in[0], a->out);
-  } else {
-    scatter_double(a->node->attr, a->rows, ny, a->in[0], a->out);
-  }
-}
-const rh_op rh_op_gather = {.name = "gather", .order = -1, .vjp = gather_vjp, .jvp = gather_jvp, .run = gather_run};
-const rh_op rh_op_scatter = {.name = "scatter", .order = -1, .vjp = scatter_vjp, .jvp = scatter_jvp, .run = scatter_run};
-
-/* ---- concat ---- */
 rh_val rh_concat(rh_graph *g, int n, const rh_val *parts) {
   int64_t total = 0;
   for (int i = 0; i < n; i++) {

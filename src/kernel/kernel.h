@@ -108,6 +108,12 @@ static inline int64_t rh_rqs_slope_at(const rh_rqs *s, int64_t knot) {
   return s->tails == RH_TAILS_BOUNDED ? first + knot : first + knot % k;
 }
 
+/* A convolution over an image of h x w pixels of c numbers each (channels last), whatever padding it has included: a window of kh x kw
+ * pixels in steps of `stride` gives oh x ow pixels of o numbers. */
+typedef struct rh_conv_shape {
+  int64_t h, w, c, oh, ow, o, kh, kw, stride;
+} rh_conv_shape;
+
 typedef struct rh_kernels {
   const char *isa; /* "ref", "base", "v3", "v4" */
   int real_bytes;  /* 4 or 8 */
@@ -134,6 +140,15 @@ typedef struct rh_kernels {
   /* The same of rows that reach different ways: c[row[i] + j] (+)= sum_r a[r, i] b[r, j] for j < reach[i], reach never falling. */
   void (*gemm_tn_ragged)(int64_t m, int64_t rows, const void *a, int64_t lda, const void *b, int64_t ldb, void *c, const int64_t *row,
                          const int64_t *reach, int accumulate);
+
+  /* Convolutions over images (below), one behind the other. y[p, q, :] = epi(bias + sum_(i, j, c) x[p stride + i, q stride + j, c]
+   * b[(i, j, c), :]), the terms ascending; packed: b, kh kw c x o. gate as above, of y's shape. */
+  void (*conv)(const rh_conv_shape *s, int64_t images, const void *x, const void *packed, const void *bias, void *y, rh_epilogue epilogue,
+               const void *gate);
+  /* Its gradient in the matrix, transposed, of whose columns [first, first + n): dw[v, (i, j, c)] (+)= sum_(images, p, q ascending)
+   * x[p stride + i, q stride + j, c] dy[p, q, v]; dw: [o, kh kw c]. */
+  void (*conv_tn)(const rh_conv_shape *s, int64_t images, int64_t first, int64_t n, const void *x, const void *dy, void *dw,
+                  int accumulate);
 
   void (*row_sum)(int64_t rows, int64_t cols, const void *x, void *y); /* y[r] = sum_c x[r, c]: a fixed tree that depends on cols alone */
   void (*row_max)(int64_t rows, int64_t cols, const void *x, void *y); /* NaN wins */

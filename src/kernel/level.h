@@ -44,6 +44,10 @@ void RH_SYM(gemm_tn)(int64_t m, int64_t n, int64_t rows, const void *a, int64_t 
                      int accumulate);
 void RH_SYM(gemm_tn_ragged)(int64_t m, int64_t rows, const void *a, int64_t lda, const void *b, int64_t ldb, void *c, const int64_t *row,
                             const int64_t *reach, int accumulate);
+void RH_SYM(conv)(const rh_conv_shape *s, int64_t images, const void *x, const void *packed, const void *bias, void *y,
+                  rh_epilogue epilogue, const void *gate);
+void RH_SYM(conv_tn)(const rh_conv_shape *s, int64_t images, int64_t first, int64_t n, const void *x, const void *dy, void *dw,
+                     int accumulate);
 void RH_SYM(row_sum)(int64_t rows, int64_t cols, const void *x, void *y);
 void RH_SYM(row_max)(int64_t rows, int64_t cols, const void *x, void *y);
 void RH_SYM(col_sum)(int64_t rows, int64_t cols, const void *x, int64_t ldx, void *y, int accumulate);

@@ -113,9 +113,23 @@ static rh_val build_trisolve_lead(rh_graph *g, rh_val x, const rh_val *w, int ar
   const rh_val two = rh_reshape(g, rh_concat(g, 2, (rh_val[]){x, rh_square(g, x)}), rh_shape2(2, D));
   return rh_mul(g, rh_trisolve(g, two, w[2], arg & 1, false, (arg & 4) != 0), rh_sum(g, rh_square(g, solved)));
 }
+/* By arg: image, window (of w[3]'s 18 numbers), stride, padding; odd ones with a bias. */
 static rh_val build_conv(rh_graph *g, rh_val x, const rh_val *w, int arg) {
-  const rh_val image = rh_reshape(g, rh_concat(g, 2, (rh_val[]){x, rh_square(g, x)}), rh_shape3(1, 3, 4));
-  return rh_square(g, rh_conv2d(g, image, w[3], arg));
+  static const struct {
+    rh_shape image, window;
+    int stride, pad;
+  } cases[] = {
+      {{3, {3, 4, 1}}, {4, {2, 3, 3, 1}}, 1, 0}, {{3, {3, 4, 1}}, {4, {2, 3, 3, 1}}, 1, 1}, {{3, {3, 4, 1}}, {4, {2, 3, 3, 1}}, 2, 1},
+      {{3, {2, 3, 2}}, {4, {3, 1, 3, 2}}, 1, 0}, {{3, {3, 2, 2}}, {4, {1, 3, 3, 2}}, 1, 2}, {{3, {6, 2, 1}}, {4, {3, 3, 2, 1}}, 3, 1},
+  };
+  const rh_val image = rh_reshape(g, rh_concat(g, 2, (rh_val[]){x, rh_square(g, x)}), cases[arg].image);
+  const rh_val bias = arg % 2 ? rh_slice(g, w[0], 1, cases[arg].window.dim[0]) : RH_NONE;
+  return rh_square(g, rh_conv2d(g, image, rh_reshape(g, w[3], cases[arg].window), bias, cases[arg].stride, cases[arg].pad));
+}
+/* Every operand a parameter: nothing a row changes. */
+static rh_val build_conv_shared(rh_graph *g, rh_val x, const rh_val *w, int arg) {
+  const rh_val image = rh_reshape(g, rh_slice(g, w[2], 0, 16), rh_shape3(4, 4, 1));
+  return rh_mul(g, rh_sum(g, rh_square(g, rh_conv2d(g, image, rh_reshape(g, w[3], rh_shape4(2, 3, 3, 1)), RH_NONE, 1, arg))), x);
 }
 static rh_val build_param_only(rh_graph *g, rh_val x, const rh_val *w, int arg) { /* a log-det of parameters, added to rows */
   (void)arg;
@@ -217,7 +231,12 @@ static const rule_case cases[] = {
     {"trisolve over leading dimensions", build_trisolve_lead, 1, -1, 1},
     {"trisolve over leading dimensions, transposed", build_trisolve_lead, 4, -1, 1},
     {"conv2d", build_conv, 0, -1, 1},
-    {"conv2d padded", build_conv, 1, -1, 1},
+    {"conv2d padded, with a bias", build_conv, 1, -1, 1},
+    {"conv2d by steps", build_conv, 2, -1, 1},
+    {"conv2d, oblong window", build_conv, 3, -1, 1},
+    {"conv2d, wide padding", build_conv, 4, -1, 1},
+    {"conv2d by steps, oblong", build_conv, 5, -1, 1},
+    {"conv2d of a shared image", build_conv_shared, 1, -1, 1},
     {"parameters alone", build_param_only, 0, -1, 1},
     {"rqs", build_rqs, RH_TAILS_LINEAR, -1, 1},
     {"rqs bounded", build_rqs, RH_TAILS_BOUNDED, -0.8, 0.8},

@@ -57,3 +57,37 @@ void RH_SYM(gemm_tn_ragged)(int64_t m, int64_t rows, const void *a_, int64_t lda
       *c = sum;
     }
 }
+
+void RH_SYM(conv)(const rh_conv_shape *s, int64_t images, const void *x_, const void *packed_, const void *bias, void *y_,
+                  rh_epilogue epilogue, const void *gate) {
+  const int64_t terms = s->kh * s->kw * s->c, pixels = s->oh * s->ow;
+  for (int64_t at = 0; at < images * pixels; at++)
+    for (int64_t v = 0; v < s->o; v++) {
+      const int64_t image = at / pixels, p = at % pixels / s->ow, q = at % s->ow;
+      const real *x = (const real *)x_ + ((image * s->h + p * s->stride) * s->w + q * s->stride) * s->c;
+      const real *b = (const real *)packed_ + v / RH_PANEL * RH_PANEL * terms + v % RH_PANEL;
+      real *y = (real *)y_ + at * s->o + v, sum = bias ? ((const real *)bias)[v] : 0;
+      for (int64_t i = 0; i < s->kh; i++)
+        for (int64_t l = 0; l < s->kw * s->c; l++, b += RH_PANEL) sum = FMA(x[i * s->w * s->c + l], *b, sum);
+      if (epilogue == RH_EPI_RELU && sum <= 0) sum = 0;
+      if (epilogue == RH_EPI_GATE && !(((const real *)gate)[at * s->o + v] > 0)) sum = 0;
+      *y = sum;
+    }
+}
+
+void RH_SYM(conv_tn)(const rh_conv_shape *s, int64_t images, int64_t first, int64_t n, const void *x_, const void *dy_, void *dw_,
+                     int accumulate) {
+  const real *dy = dy_;
+  const int64_t line = s->kw * s->c;
+  for (int64_t v = 0; v < s->o; v++)
+    for (int64_t u = first; u < first + n; u++) {
+      const real *x = (const real *)x_ + u / line * s->w * s->c + u % line;
+      real *dw = (real *)dw_ + v * s->kh * line + u, sum = accumulate ? *dw : 0;
+      for (int64_t p = 0; p < images * s->oh; p++)
+        for (int64_t q = 0; q < s->ow; q++) {
+          const int64_t at = p / s->oh * s->h + p % s->oh * s->stride;
+          sum = FMA(x[(at * s->w + q * s->stride) * s->c], dy[(p * s->ow + q) * s->o + v], sum);
+        }
+      *dw = sum;
+    }
+}

@@ -175,3 +175,34 @@ void RH_SYM(gemm)(int64_t rows, int64_t k, int64_t n, const void *a, int64_t lda
     }
   }
 }
+
+void RH_SYM(conv)(const rh_conv_shape *s, int64_t images, const void *x, const void *packed, const void *bias, void *y,
+                  rh_epilogue epilogue, const void *gate_) {
+  const real *gate = epilogue == RH_EPI_GATE ? gate_ : NULL;
+  const int64_t line = s->kw * s->c, terms = s->kh * line, pitch = s->w * s->c;
+  rh_tile t = {.k = line,
+               .lines = s->kh,
+               .a_row = s->stride * s->c,
+               .a_term = 1,
+               .a_skip = pitch - line,
+               .b_next = terms * RH_PANEL,
+               .c_row = s->o,
+               .relu = epilogue == RH_EPI_RELU};
+  for (int64_t image = 0; image < images; image++)
+    for (int64_t j = 0; j < s->o; j += t.cols) {
+      const int64_t left = s->o - j;
+      const int wide = s->ow <= ROWS_OF_FOUR && left >= 2 * RH_PANEL; /* short lines: broader tiles */
+      t.cols = (int)(wide ? 2 * RH_PANEL : left < RH_PANEL ? left : RH_PANEL);
+      t.b_term = wide ? RH_PANEL : panel_step(t.cols);
+      t.b = (const real *)packed + j * terms;
+      t.bias = bias ? (const real *)bias + j : NULL;
+      const rh_tile_kind kind = wide ? TILE_WIDE : tile_kind(t.cols);
+      for (int64_t p = 0; p < s->oh; p++) {
+        const int64_t to = (image * s->oh + p) * s->ow * s->o + j;
+        t.a = (const real *)x + (image * s->h + p * s->stride) * pitch;
+        t.c = (real *)y + to;
+        t.gate = gate ? gate + to : NULL;
+        run_tiles(&t, s->ow, kind);
+      }
+    }
+}

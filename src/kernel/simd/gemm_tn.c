@@ -224,3 +224,93 @@ void RH_SYM(gemm_tn_ragged)(int64_t m, int64_t rows, const void *a, int64_t lda,
                       .reach = reach};
   outer(&o);
 }
+
+/* ---- images: the spread operand is a matrix [pixels, o], the vectors are windows, which lie in the image in runs of a line each ---- */
+
+/* A run of a window's numbers [first, ...): where it lies from the window's first pixel on, and where in a copy. */
+typedef struct rh_run {
+  int64_t from;
+  int to, n;
+} rh_run;
+
+/* Numbers [first, first + cols) of a window as runs; how many. */
+static int window_runs(const rh_conv_shape *s, int64_t first, int cols, rh_run *run) {
+  const int64_t line = s->kw * s->c;
+  int runs = 0;
+  for (int to = 0; to < cols; to += run[runs++].n) {
+    const int64_t at = first + to, left = line - at % line;
+    run[runs] = (rh_run){at / line * s->w * s->c + at % line, to, (int)(left < cols - to ? left : cols - to)};
+  }
+  return runs;
+}
+
+/* Those of pixels [pixel, pixel + count) of all images, a row each, zeros behind them. */
+static void copy_windows(const rh_conv_shape *s, const real *x, int64_t pixel, int64_t count, int64_t first, int cols, real *to) {
+  rh_run run[RH_PANEL];
+  const int runs = window_runs(s, first, cols, run), one = runs == 1;
+  const int low = cols < RH_LANES ? cols : RH_LANES, high = cols - low;
+  int64_t q = pixel % s->ow, p = pixel / s->ow % s->oh, image = pixel / (s->ow * s->oh);
+  for (int64_t i = 0; i < count; i++, to += RH_PANEL) {
+    const real *at = x + ((image * s->h + p * s->stride) * s->w + q * s->stride) * s->c;
+    if (one) {
+      vec_store(to, vec_load_first(at + run[0].from, low));
+      vec_store(to + RH_LANES, high > 0 ? vec_load_first(at + run[0].from + RH_LANES, high) : vec_splat(0));
+    } else {
+      for (int r = 0; r < runs; r++)
+        for (int l = 0; l < run[r].n; l++) to[run[r].to + l] = at[run[r].from + l];
+      for (int l = cols; l < RH_PANEL; l++) to[l] = 0;
+    }
+    if (++q < s->ow) continue;
+    q = 0;
+    if (++p == s->oh) p = 0, image++;
+  }
+}
+
+/* Windows' numbers [first, first + cols) in place, for a spread operand of a single tile: whole vectors, in one run. false: they are not.
+ */
+static int windows_in_place(const rh_conv_shape *s, const rh_outer *o, int64_t images, const real *x, int64_t first, int cols) {
+  const int64_t line = s->kw * s->c, pixel = s->stride * s->c, step = s->stride * s->w * s->c, o_step = o->lds;
+  if (o->ns > ROWS_OF_TWO || cols < RH_PANEL || first % line + cols > line) return 0;
+  rh_tile t = {.k = s->ow,
+               .a = o->s,
+               .a_row = 1,
+               .a_term = o_step,
+               .lines = s->oh,
+               .b_skip = step - s->ow * pixel,
+               .images = images,
+               .b_image_skip = s->h * s->w * s->c - s->oh * step,
+               .b = x + first / line * s->w * s->c + first % line,
+               .b_term = pixel,
+               .c = o->c + first,
+               .c_row = o->c_s,
+               .cols = cols,
+               .accumulate = o->accumulate};
+  tile_run[TILE_WHOLE][o->ns](&t, 0, 1);
+  return 1;
+}
+
+void RH_SYM(conv_tn)(const rh_conv_shape *s, int64_t images, int64_t first, int64_t n, const void *x, const void *dy, void *dw,
+                     int accumulate) {
+  _Alignas(64) real copy[ROWS_AT_ONCE * RH_PANEL];
+  const int64_t pixels = images * s->oh * s->ow, terms = s->kh * s->kw * s->c;
+  rh_outer o = {.ns = s->o, .nv = terms, .s = dy, .lds = s->o, .c = dw, .c_s = terms, .c_v = 1, .accumulate = accumulate};
+  for (int64_t j = first, cols; j < first + n; j += cols) {
+    cols = first + n - j < RH_PANEL ? first + n - j : RH_PANEL;
+    o.s = dy, o.accumulate = accumulate;
+    if (pixels > 0 && windows_in_place(s, &o, images, x, j, (int)cols)) continue;
+    for (int64_t at = 0; at == 0 || at < pixels; at += ROWS_AT_ONCE, o.accumulate = 1) {
+      o.rows = pixels - at < ROWS_AT_ONCE ? pixels - at : ROWS_AT_ONCE;
+      o.s = (const real *)dy + at * s->o;
+      copy_windows(s, x, at, o.rows, j, (int)cols, copy);
+      rh_tile t = {.k = o.rows, .a_row = 1, .b = copy, .b_term = RH_PANEL, .cols = (int)cols, .accumulate = o.accumulate};
+      const rh_tile_kind kind = tile_kind(cols);
+      const rh_cut cut = cut_tiles(o.ns, tile_rows[kind]);
+      t.a_term = o.lds;
+      for (int64_t tile = 0, i = 0, width; tile < cut.tiles; tile++, i += width) {
+        width = cut.least + (tile < cut.larger);
+        t.a = o.s + i;
+        into(&o, &t, i, j, width, kind);
+      }
+    }
+  }
+}

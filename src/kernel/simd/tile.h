@@ -5,9 +5,12 @@
 #ifndef RH_KERNEL_TILE_ARGS
 #define RH_KERNEL_TILE_ARGS
 typedef struct rh_tile {
-  int64_t k;     /* terms */
+  int64_t k;     /* terms of a line */
   const real *a; /* a[r * a_row + i * a_term] */
   int64_t a_row, a_term;
+  /* Images: the terms lie in lines of k, the lines in images, one after another; from the end of a line to the next it is so far in a and
+   * in b, and so much farther from an image's last one in b. 0 lines and images count as 1. */
+  int64_t lines, a_skip, b_skip, images, b_image_skip;
   const real *b; /* b[i * b_term + j], j below two vectors; from there at b_next + b[i * b_term + j] */
   int64_t b_term, b_next;
   const real *bias; /* start of every row, NULL: zero */
@@ -70,7 +73,8 @@ RH_INLINE void OF(_tile)(const rh_tile *t, int64_t first, int64_t tiles, const i
       if (vectors > 1) s1 = OF(_get)(bias + OF(_lanes), valid, whole || vectors > 2);
       if (vectors > 2) s2 = OF(_get)(bias + 2 * OF(_lanes), valid, 1), s3 = OF(_get)(bias + 3 * OF(_lanes), valid, whole);
     }
-#define BEGIN(r, p, q) OF(_t) c##r##_0 = s0, c##r##_1 = s1, c##r##_2 = s2, c##r##_3 = s3;
+#define MOVE_ON(a_far, b_far) p0 += a_far, p1 += a_far, p2 += a_far, p3 += a_far, p4 += a_far, b += b_far;
+#define BEGIN(r, p, q)        OF(_t) c##r##_0 = s0, c##r##_1 = s1, c##r##_2 = s2, c##r##_3 = s3;
     RH_TILE_ROWS(BEGIN)
 #define LOAD_C(r, p, q)                                                                 \
   if (rows > r) {                                                                       \
@@ -83,21 +87,25 @@ RH_INLINE void OF(_tile)(const rh_tile *t, int64_t first, int64_t tiles, const i
     if (accumulate) {
       RH_TILE_ROWS(LOAD_C)
     }
-    for (int64_t i = k; i > 0; i--) {
-      OF(_t) b0 = OF(_load)(b), b1 = vectors > 1 ? OF(_load)(b + OF(_lanes)) : b0;
-      if (RH_AHEAD > 0 && !unit) {
-        __builtin_prefetch(b + RH_AHEAD * b_term);
-        if (vectors > 1) __builtin_prefetch(b + RH_AHEAD * b_term + OF(_lanes));
-        if (vectors > 2) __builtin_prefetch(b + RH_AHEAD * b_term + b_next);
-        if (vectors > 2) __builtin_prefetch(b + RH_AHEAD * b_term + b_next + OF(_lanes));
-        __builtin_prefetch(p0 + RH_AHEAD * a_term);
-        if (rows > 4) __builtin_prefetch(p0 + RH_AHEAD * a_term + rows - 1);
-      }
-      OF(_t) b2 = vectors > 2 ? OF(_load)(b + b_next) : b0, b3 = vectors > 2 ? OF(_load)(b + b_next + OF(_lanes)) : b0;
-      RH_HOLD(b0);
-      if (vectors > 1) RH_HOLD(b1);
-      if (vectors > 2) RH_HOLD(b2);
-      if (vectors > 2) RH_HOLD(b3);
+    int64_t images = t->images, lines;
+    do {
+      lines = t->lines;
+      do {
+        for (int64_t i = k; i > 0; i--) {
+          OF(_t) b0 = OF(_load)(b), b1 = vectors > 1 ? OF(_load)(b + OF(_lanes)) : b0;
+          if (RH_AHEAD > 0 && !unit) {
+            __builtin_prefetch(b + RH_AHEAD * b_term);
+            if (vectors > 1) __builtin_prefetch(b + RH_AHEAD * b_term + OF(_lanes));
+            if (vectors > 2) __builtin_prefetch(b + RH_AHEAD * b_term + b_next);
+            if (vectors > 2) __builtin_prefetch(b + RH_AHEAD * b_term + b_next + OF(_lanes));
+            __builtin_prefetch(p0 + RH_AHEAD * a_term);
+            if (rows > 4) __builtin_prefetch(p0 + RH_AHEAD * a_term + rows - 1);
+          }
+          OF(_t) b2 = vectors > 2 ? OF(_load)(b + b_next) : b0, b3 = vectors > 2 ? OF(_load)(b + b_next + OF(_lanes)) : b0;
+          RH_HOLD(b0);
+          if (vectors > 1) RH_HOLD(b1);
+          if (vectors > 2) RH_HOLD(b2);
+          if (vectors > 2) RH_HOLD(b3);
 #define STEP(r, p, q)                                      \
   if (rows > r) {                                          \
     const OF(_t) x = OF(_splat)(p[q * lda]);               \
@@ -106,9 +114,13 @@ RH_INLINE void OF(_tile)(const rh_tile *t, int64_t first, int64_t tiles, const i
     if (vectors > 2) c##r##_2 = OF(_fma)(x, b2, c##r##_2); \
     if (vectors > 2) c##r##_3 = OF(_fma)(x, b3, c##r##_3); \
   }
-      RH_TILE_ROWS(STEP)
-      p0 += a_term, p1 += a_term, p2 += a_term, p3 += a_term, p4 += a_term, b += b_term;
-    }
+          RH_TILE_ROWS(STEP)
+          p0 += a_term, p1 += a_term, p2 += a_term, p3 += a_term, p4 += a_term, b += b_term;
+        }
+        MOVE_ON(t->a_skip, t->b_skip)
+      } while (--lines > 0);
+      b += t->b_image_skip;
+    } while (--images > 0);
 #define RELU(r, p, q)                                                                \
   if (rows > r) {                                                                    \
     c##r##_0 = OF(_relu)(c##r##_0), c##r##_1 = OF(_relu)(c##r##_1);                  \
@@ -139,6 +151,7 @@ RH_INLINE void OF(_tile)(const rh_tile *t, int64_t first, int64_t tiles, const i
     out += ldc;                                                                         \
   }
     RH_TILE_ROWS(END)
+#undef MOVE_ON
 #undef BEGIN
 #undef LOAD_C
 #undef STEP
