@@ -223,7 +223,7 @@ static bool values_law(const entry *e, char *text) {
           in[used++] = rb == 8 ? s.data[i][r * s.width[i] + c] : (double)(float)s.data[i][r * s.width[i] + c];
       e->row->by_hand(&n, in, want + r * out);
     }
-    fine = subject_near(text, &s, "the formula in plain C", ROWS * out, got, want, rb == 8 ? 1e-13 : e->row->image ? 2e-5 : 5e-6);
+    fine = subject_near(text, &s, "the formula in plain C", ROWS * out, got, want, rb == 8 ? 1e-13 : e->row->image ? 5e-5 : 5e-6);
     end(&s, &n);
   }
   return fine;
