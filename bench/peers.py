@@ -127,9 +127,15 @@ class Worker:
             pass  # then the peak is that of the whole life
 
     def peak_mb(self):
+        return self.status_mb("VmHWM:")
+
+    def resident_mb(self):
+        return self.status_mb("VmRSS:")
+
+    def status_mb(self, key):
         with open("/proc/%d/status" % self.process.pid) as file:
             for line in file:
-                if line.startswith("VmHWM:"):
+                if line.startswith(key):
                     return int(line.split()[1]) / 1024
         return float("nan")
 

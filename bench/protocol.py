@@ -1,5 +1,6 @@
 """A worker: a process that reads commands, one a line, and answers each with one line, "ok VALUE" or "error WHY".
 
+  ready              "ok" as soon as the process runs
   setup JSON         build the problem with "threads" threads; "ok PARAMETERS"
   weights FILE       take these parameters: raw little-endian float32 in the order of problems.shapes
   data FILE          take these training rows: raw float32 [n, d]
@@ -59,6 +60,8 @@ class Model:
 
 
 def answer(model, command, rest):
+    if command == "ready":
+        return None
     if command == "setup":
         return model.setup(json.loads(rest))
     if command in ("weights", "data"):

@@ -333,6 +333,7 @@ static rh_status obey(worker *w, const char *command, char *rest, char *reply) {
     const char *name;
     rh_status (*work)(worker *);
   } works[] = {{"train", one_step}, {"log_prob", one_score}, {"sample", one_sample}};
+  if (!strcmp(command, "ready")) return RH_OK;
   if (!strcmp(command, "setup")) return set_up(w, rest, reply);
   if (!w->model) return rh_fail(RH_E_ARGUMENT, "setup comes first");
   for (size_t i = 0; i < RH_COUNT_OF(works); i++)
