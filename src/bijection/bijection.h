@@ -46,7 +46,7 @@ void rh_forward(const rh_bijection *b, rh_graph *g, rh_val x, rh_val context, rh
 void rh_inverse(const rh_bijection *b, rh_graph *g, rh_val y, rh_val context, rh_val *x, rh_val *ladj);
 int64_t rh_bijection_parts(const rh_bijection *b, rh_bijection *const **parts); /* 0: not a chain */
 rh_bijection *rh_bijection_within(const rh_bijection *b);                       /* NULL: none */
-double rh_bijection_box(const rh_bijection *b);                                 /* of the first part that has one; 0: none */
+double rh_bijection_box(const rh_bijection *b); /* of the first part that has one, unless an ActNorm comes before; 0: none */
 const rh_bijection_type *const *rh_bijection_types(int *n);
 
 /* A list of specifications (an array) as one chain; the i-th part's leaves are prefix.i... */

@@ -102,13 +102,20 @@ rh_bijection *rh_bijection_within(const rh_bijection *b) {
   return b->type->within ? b->type->within(b) : NULL;
 }
 
-double rh_bijection_box(const rh_bijection *b) {
+/* true: what comes behind does not see the columns as they enter b: there is the box, or a start from the data puts them where they belong.
+ */
+static bool find_box(const rh_bijection *b, double *box) {
   rh_bijection *const *parts;
   const int64_t n = rh_bijection_parts(b, &parts);
-  double box = b->type->box ? b->type->box(b) : 0;
-  for (int64_t i = 0; i < n && box == 0; i++) box = rh_bijection_box(parts[i]);
-  if (box == 0 && rh_bijection_within(b)) box = rh_bijection_box(rh_bijection_within(b));
-  return box;
+  *box = b->type->box ? b->type->box(b) : 0;
+  bool found = *box != 0 || b->type->warm_up;
+  for (int64_t i = 0; i < n && !found; i++) found = find_box(parts[i], box);
+  const rh_bijection *within = found ? NULL : rh_bijection_within(b);
+  return within ? find_box(within, box) : found;
+}
+double rh_bijection_box(const rh_bijection *b) {
+  double box;
+  return find_box(b, &box) ? box : 0;
 }
 
 /* ---- for the parts ---- */
