@@ -14,7 +14,7 @@ add_library(rheo_flags INTERFACE)
 target_include_directories(rheo_flags INTERFACE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
 target_compile_options(rheo_flags INTERFACE ${RHEO_WARNINGS} ${RHEO_NUMERICS})
 target_compile_definitions(rheo_flags INTERFACE _POSIX_C_SOURCE=200809L)
-target_link_libraries(rheo_flags INTERFACE PkgConfig::JANSSON ZLIB::ZLIB Threads::Threads m)
+target_link_libraries(rheo_flags INTERFACE PkgConfig::JANSSON PkgConfig::PNG ZLIB::ZLIB Threads::Threads m)
 
 set(RHEO_OBJECTS "")
 foreach(floor IN LISTS RHEO_FLOORS)

@@ -10,7 +10,7 @@ set_target_properties(rheo_shared PROPERTIES OUTPUT_NAME rheo EXPORT_NAME rheo L
                       SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}) # before 1.0 a minor version may break the face
 target_link_libraries(rheo_shared PRIVATE $<BUILD_INTERFACE:rheo_flags>)
 target_link_libraries(rheo_static PRIVATE $<BUILD_INTERFACE:rheo_flags>
-                      INTERFACE $<INSTALL_INTERFACE:jansson> $<INSTALL_INTERFACE:z> $<INSTALL_INTERFACE:m> $<INSTALL_INTERFACE:-pthread>)
+                      INTERFACE $<INSTALL_INTERFACE:jansson> $<INSTALL_INTERFACE:png> $<INSTALL_INTERFACE:z> $<INSTALL_INTERFACE:m> $<INSTALL_INTERFACE:-pthread>)
 foreach(library rheo_static rheo_shared)
   target_include_directories(${library} INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 endforeach()

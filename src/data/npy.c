@@ -4,7 +4,7 @@
 
 #include "data/source.h"
 
-enum { AXES = 32, ITEM_BYTES = 32 };
+enum { ITEM_BYTES = 32 };
 static const unsigned char magic[6] = {0x93, 'N', 'U', 'M', 'P', 'Y'};
 
 typedef struct header {
@@ -13,7 +13,7 @@ typedef struct header {
   char descr[ITEM_BYTES];
   bool fortran;
   int axes;
-  int64_t shape[AXES];
+  int64_t shape[RH_NPY_AXES];
   unsigned seen; /* bit k: field k of `fields` */
 } header;
 
@@ -76,7 +76,7 @@ static rh_status read_shape(header *h) {
       value = value * 10 + (*h->p - '0');
     }
     if (h->p == start) return malformed(h, "the shape holds something else than whole numbers");
-    if (h->axes == AXES) return malformed(h, "the shape has too many axes");
+    if (h->axes == RH_NPY_AXES) return malformed(h, "the shape has too many axes");
     h->shape[h->axes++] = value;
     if (h->p < h->end && *h->p == 'L') h->p++; /* Python 2 wrote 3L */
     skip_blanks(h);
@@ -119,15 +119,15 @@ static bool machine_is_little(void) {
   return first == 1;
 }
 
-static rh_status cell_of(const header *h, rh_cells *cells) {
+static rh_status cell_of(const header *h, rh_npy_array *a) {
   const char order = h->descr[0], *kind = h->descr + 1;
   if (order && strchr("<>=|", order)) {
     for (int c = 0; c < RH_CELL_COUNT; c++) {
       if (strcmp(rh_cell_name((rh_cell)c), kind) != 0) continue;
       const int bytes = rh_cell_bytes((rh_cell)c);
       if (order == '|' && bytes > 1) break;
-      cells->cell = (rh_cell)c;
-      cells->swapped = bytes > 1 && order != '=' && (order == '<') != machine_is_little();
+      a->cell = (rh_cell)c;
+      a->swapped = bytes > 1 && order != '=' && (order == '<') != machine_is_little();
       return RH_OK;
     }
   }
@@ -136,27 +136,6 @@ static rh_status cell_of(const header *h, rh_cells *cells) {
                      : *kind == 'c'                 ? " (complex numbers)"
                                                     : "";
   return rh_fail(RH_E_UNSUPPORTED, "%s: dtype '%s'%s is not read; save the array with .astype('float32')", h->name, h->descr, hint);
-}
-
-static rh_status shape_of(const header *h, rh_cells *cells) {
-  char text[128] = "";
-  for (int a = 0, used = 0; a < h->axes && used < 100; a++) {
-    used += snprintf(text + used, sizeof text - (size_t)used, a ? ", %lld" : "%lld", (long long)h->shape[a]);
-  }
-  if (h->axes < 1 || h->axes > 2) {
-    return rh_fail(RH_E_SHAPE, "%s: shape (%s) has %d axes; a table has rows and columns: save it with .reshape(rows, columns)", h->name,
-                   text, h->axes);
-  }
-  cells->n = h->shape[0];
-  cells->d = h->axes == 2 ? h->shape[1] : 1;
-  const int64_t bytes = rh_cell_bytes(cells->cell);
-  if (cells->n == 0 || cells->d == 0)
-    return rh_fail(RH_E_DATA, "%s: shape (%s) holds no values; a table needs at least one row", h->name, text);
-  if (cells->n > INT64_MAX / bytes / cells->d)
-    return rh_fail(RH_E_FORMAT, "%s: shape (%s) is larger than any memory; the file is damaged", h->name, text);
-  cells->row_step = h->fortran ? bytes : bytes * cells->d;
-  cells->column_step = h->fortran ? bytes * cells->n : bytes;
-  return RH_OK;
 }
 
 /* The header's place: from after the length field to where the values start. */
@@ -174,26 +153,68 @@ static rh_status find_header(header *h, const unsigned char *file, int64_t size)
   return RH_OK;
 }
 
-rh_status rh_npy_parse(const char *name, const unsigned char *file, int64_t size, bool whole, rh_npy *npy) {
+rh_status rh_npy_look(const char *name, const unsigned char *file, int64_t size, rh_npy_array *array) {
   header h = {.name = name};
-  rh_npy found = {0};
+  rh_npy_array found = {0};
   RH_TRY(find_header(&h, file, size));
-  const unsigned char *values = h.end;
+  found.values = h.end;
+  found.there = size - (h.end - file);
   RH_TRY(read_dictionary(&h));
+  RH_TRY(cell_of(&h, &found));
+  found.fortran = h.fortran;
   found.axes = h.axes;
-  found.cells.at = values;
-  RH_TRY(cell_of(&h, &found.cells));
-  RH_TRY(shape_of(&h, &found.cells));
-  const int64_t there = size - (values - file), wanted = found.cells.n * found.cells.d * rh_cell_bytes(found.cells.cell);
-  if (whole && there < wanted) {
+  memcpy(found.shape, h.shape, sizeof found.shape);
+  *array = found;
+  return RH_OK;
+}
+
+const char *rh_npy_shape(const rh_npy_array *array, char text[RH_NPY_SHAPE_BYTES]) {
+  text[0] = 0;
+  for (int a = 0, used = 0; a < array->axes && used < 100; a++) {
+    used += snprintf(text + used, RH_NPY_SHAPE_BYTES - (size_t)used, a ? ", %lld" : "%lld", (long long)array->shape[a]);
+  }
+  return text;
+}
+
+rh_status rh_npy_check(const char *name, const rh_npy_array *array, bool whole) {
+  char text[RH_NPY_SHAPE_BYTES];
+  const int64_t bytes = rh_cell_bytes(array->cell);
+  int64_t wanted = bytes;
+  for (int a = 0; a < array->axes; a++) {
+    if (array->shape[a] == 0)
+      return rh_fail(RH_E_DATA, "%s: shape (%s) holds no values; a table needs at least one row", name, rh_npy_shape(array, text));
+  }
+  for (int a = 0; a < array->axes; a++) {
+    if (array->shape[a] > INT64_MAX / wanted) {
+      return rh_fail(RH_E_FORMAT, "%s: shape (%s) is larger than any memory; the file is damaged", name, rh_npy_shape(array, text));
+    }
+    wanted *= array->shape[a];
+  }
+  if (whole && array->there < wanted) {
     return rh_fail(RH_E_FORMAT, "%s: the file is cut short: %lld bytes of values, its shape needs %lld; fetch or write it again", name,
-                   (long long)there, (long long)wanted);
+                   (long long)array->there, (long long)wanted);
   }
-  if (whole && there > wanted) {
+  if (whole && array->there > wanted) {
     return rh_fail(RH_E_FORMAT, "%s: %lld bytes follow the array; the file is damaged or holds several arrays (save them as .npz)", name,
-                   (long long)(there - wanted));
+                   (long long)(array->there - wanted));
   }
-  *npy = found;
+  return RH_OK;
+}
+
+rh_status rh_npy_parse(const char *name, const unsigned char *file, int64_t size, bool whole, rh_npy *npy) {
+  rh_npy_array a;
+  char text[RH_NPY_SHAPE_BYTES];
+  RH_TRY(rh_npy_look(name, file, size, &a));
+  if (a.axes < 1 || a.axes > 2) {
+    return rh_fail(RH_E_SHAPE, "%s: shape (%s) has %d axes; a table has rows and columns: save it with .reshape(rows, columns)", name,
+                   rh_npy_shape(&a, text), a.axes);
+  }
+  RH_TRY(rh_npy_check(name, &a, whole));
+  const int64_t n = a.shape[0], d = a.axes == 2 ? a.shape[1] : 1, bytes = rh_cell_bytes(a.cell);
+  npy->axes = a.axes;
+  npy->cells = (rh_cells){.at = a.values, .cell = a.cell, .swapped = a.swapped, .n = n, .d = d};
+  npy->cells.row_step = a.fortran ? bytes : bytes * d;
+  npy->cells.column_step = a.fortran ? bytes * n : bytes;
   return RH_OK;
 }
 

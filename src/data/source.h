@@ -11,9 +11,15 @@ typedef struct rh_source {
   bool borrowed;  /* data is the caller's: a table that keeps it copies it */
   rh_bytes bytes; /* else the owner of data: one of these two */
   rh_spool spool;
+  char *file;                     /* of a path: the owner of name */
   const rh_read_options *options; /* with every default filled in */
 } rh_source;
 
+rh_read_options rh_read_defaults(const rh_read_options *options);
+/* A file, FILE.npz:NAME or standard input ("-"), decompressed where it is gzip. Closed on failure. */
+rh_status rh_source_open(const char *path, const rh_read_options *filled, rh_source *source) RH_WARN_UNUSED;
+/* The same of bytes that the caller keeps alive. */
+rh_status rh_source_borrow(const char *name, const void *bytes, size_t n, const rh_read_options *filled, rh_source *source) RH_WARN_UNUSED;
 void rh_source_close(rh_source *source);
 /* A spool as the options want it. */
 void rh_source_spool(const rh_source *source, rh_spool *spool);
@@ -31,7 +37,23 @@ typedef struct rh_format {
 } rh_format;
 extern const rh_format rh_format_csv, rh_format_npy, rh_format_npz; /* each is its file's one symbol */
 
-/* An NPY header. data: the array's bytes, whole, inside [file, file + size). `whole` false: the file may be cut after the header. */
+/* An array as its header tells, of any number of axes. */
+enum { RH_NPY_AXES = 32, RH_NPY_SHAPE_BYTES = 128 };
+typedef struct rh_npy_array {
+  const unsigned char *values;
+  int64_t there; /* bytes of values in the file */
+  rh_cell cell;
+  bool swapped, fortran;
+  int axes;
+  int64_t shape[RH_NPY_AXES];
+} rh_npy_array;
+rh_status rh_npy_look(const char *name, const unsigned char *file, int64_t size, rh_npy_array *array) RH_WARN_UNUSED;
+/* That it holds values, and (whole) all that its shape needs and no more. */
+rh_status rh_npy_check(const char *name, const rh_npy_array *array, bool whole) RH_WARN_UNUSED;
+const char *rh_npy_shape(const rh_npy_array *array, char text[RH_NPY_SHAPE_BYTES]); /* "3, 28, 28"; returns text */
+
+/* An NPY header of a table. data: the array's bytes, whole, inside [file, file + size). `whole` false: the file may be cut after the
+ * header. */
 typedef struct rh_npy {
   rh_cells cells;
   int axes;

@@ -15,6 +15,7 @@ struct rh_table {
   const char **names;
   rh_column_facts *facts; /* array[d], or NULL: columns of numbers, in the source's order */
   rh_arena arena;         /* of the names and facts */
+  rh_image_facts image;   /* h = 0: none */
   rh_bytes bytes;
   rh_spool spool;
 };
@@ -125,6 +126,32 @@ const char *const *rh_table_names(const rh_table *table) {
 
 rh_column_facts rh_table_facts(const rh_table *table, int64_t column) {
   return table->facts ? table->facts[column] : (rh_column_facts){.number = column + 1};
+}
+
+const rh_image_facts *rh_table_image(const rh_table *table) {
+  return table->image.h > 0 ? &table->image : NULL;
+}
+
+static int64_t pixels_of(const rh_image_facts *image) {
+  return image->h * image->w * image->c;
+}
+
+rh_status rh_table_set_image(rh_table *table, const rh_image_facts *facts) {
+  if (!facts) {
+    table->image = (rh_image_facts){0};
+    return RH_OK;
+  }
+  const int64_t d = table->cells.d;
+  const rh_image_facts f = *facts;
+  if (f.h < 1 || f.w < 1 || f.c < 1 || f.h > d || f.w > d / f.h || f.c > d / f.h / f.w) {
+    return rh_fail(RH_E_SHAPE, "a table of %lld columns does not hold images of %lld x %lld x %lld", (long long)d, (long long)f.h,
+                   (long long)f.w, (long long)f.c);
+  }
+  if (f.bits < 1 || f.bits > 16 || f.greatest < 0 || f.greatest >= 1 << f.bits) {
+    return rh_fail(RH_E_ARGUMENT, "images of %d bits whose greatest value is %d: give 1 to 16 bits that hold it", f.bits, f.greatest);
+  }
+  table->image = f;
+  return RH_OK;
 }
 
 rh_cell rh_table_cell(const rh_table *table) {
@@ -305,6 +332,24 @@ rh_status rh_table_wrap(const rh_cells *cells, const char *const *names, rh_tabl
   return RH_OK;
 }
 
+/* Whether the columns begin with those of the image, in order. */
+static bool keeps_image(const rh_table *table, const int64_t *columns, int64_t count) {
+  const int64_t pixels = pixels_of(&table->image);
+  if (pixels == 0 || count < pixels) return false;
+  for (int64_t k = 0; k < pixels; k++) {
+    if (columns[k] != k) return false;
+  }
+  return true;
+}
+
+/* Columns that lie one after another need no list: the table begins at the first. */
+static bool lie_together(const int64_t *column, int64_t count) {
+  for (int64_t k = 1; k < count; k++) {
+    if (column[k] != column[0] + k) return false;
+  }
+  return true;
+}
+
 rh_status rh_table_select(rh_table *table, const int64_t *columns, int64_t count) {
   if (count < 1) return rh_fail(RH_E_ARGUMENT, "no column is selected");
   int64_t *column = rh_alloc((size_t)count * sizeof *column);
@@ -319,8 +364,14 @@ rh_status rh_table_select(rh_table *table, const int64_t *columns, int64_t count
     if (names) names[k] = table->names[columns[k]];
     facts[k] = rh_table_facts(table, columns[k]);
   }
+  if (!keeps_image(table, columns, count)) table->image = (rh_image_facts){0};
   rh_free(table->column);
   table->column = column;
+  if (lie_together(column, count)) {
+    table->cells.at = (const unsigned char *)table->cells.at + column[0] * table->cells.column_step;
+    table->column = NULL;
+    rh_free(column);
+  }
   table->names = names;
   table->facts = facts;
   table->cells.d = count;
@@ -333,6 +384,7 @@ rh_status rh_table_view(const rh_table *table, const int64_t *columns, int64_t c
   view->cells = table->cells;
   view->names = table->names; /* the other's, until the selection makes its own */
   view->facts = table->facts;
+  view->image = table->image;
   view->spool.fd = -1;
   rh_status status = RH_OK;
   if (table->column) {

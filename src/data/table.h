@@ -49,6 +49,15 @@ bool rh_is_utf8(const char *text, int64_t n); /* and without NUL bytes: what a n
 /* "column 3 (label)" or "column 3", its number in the source; cut to `room` and safe to print (one line). Returns text. */
 const char *rh_table_label(const rh_table *table, int64_t column, char *text, int room);
 enum { RH_LABEL_BYTES = 96 };
+/* Columns that are the values of an image: the first h * w * c of the table, row-major, channels last. */
+typedef struct rh_image_facts {
+  int64_t h, w, c;
+  int bits;     /* the depth of the data: values are whole numbers below 2^bits */
+  int greatest; /* the greatest value found, at most 2^bits - 1: the data may not fill their depth */
+} rh_image_facts;
+const rh_image_facts *rh_table_image(const rh_table *table); /* NULL: no image; lives as long as the table and its selection */
+/* The table needs at least h * w * c columns; facts NULL takes them away. */
+rh_status rh_table_set_image(rh_table *table, const rh_image_facts *facts) RH_WARN_UNUSED;
 rh_cell rh_table_cell(const rh_table *table);   /* f8 for text sources */
 bool rh_table_is_narrow(const rh_table *table); /* every value fits float32 exactly by its type (f4, f2, 8- and 16-bit integers, bool) */
 /* Memory that the table holds itself: 0 where it is mapped. */
@@ -74,7 +83,8 @@ typedef struct rh_cells {
   int64_t row_step, column_step;
 } rh_cells;
 rh_status rh_table_wrap(const rh_cells *cells, const char *const *names, rh_table **table) RH_WARN_UNUSED;
-/* Only these columns (array[count], in this order, each index in [0, d)), in place. */
+/* Only these columns (array[count], in this order, each index in [0, d)), in place. It is an image's table still where they begin with all
+ * of its pixels in order. */
 rh_status rh_table_select(rh_table *table, const int64_t *columns, int64_t count) RH_WARN_UNUSED;
 /* Another table over the same values, of these columns alone; lives no longer than `table`. */
 rh_status rh_table_view(const rh_table *table, const int64_t *columns, int64_t count, rh_table **view) RH_WARN_UNUSED;

@@ -15,9 +15,15 @@ static const rh_format *const formats[] = {&rh_format_npy, &rh_format_npz, &rh_f
 
 /* ---- sources ---- */
 
-void rh_source_close(rh_source *source) {
+static void drop_data(rh_source *source) {
   rh_bytes_close(&source->bytes);
   rh_spool_close(&source->spool);
+}
+
+void rh_source_close(rh_source *source) {
+  drop_data(source);
+  rh_free(source->file);
+  source->file = NULL;
 }
 
 void rh_source_spool(const rh_source *source, rh_spool *spool) {
@@ -25,7 +31,7 @@ void rh_source_spool(const rh_source *source, rh_spool *spool) {
 }
 
 void rh_source_take(rh_source *source, rh_spool *spool) {
-  rh_source_close(source);
+  drop_data(source);
   source->data = spool->data;
   source->size = spool->size;
   source->spool = *spool;
@@ -100,7 +106,7 @@ const char *rh_show(const unsigned char *p, int64_t n, char text[RH_SHOW_BYTES])
   return text;
 }
 
-/* ---- the one entry ---- */
+/* ---- opening ---- */
 
 static rh_status spool_standard_input(rh_source *source) {
   rh_spool spool;
@@ -121,6 +127,7 @@ static rh_status spool_standard_input(rh_source *source) {
 }
 
 static rh_status decompress(rh_source *source) {
+  if (source->size < 2 || source->data[0] != 0x1f || source->data[1] != 0x8b) return RH_OK;
   rh_spool spool;
   rh_source_spool(source, &spool);
   rh_status status = rh_inflate(source->name, source->data, source->size, 31, -1, &spool);
@@ -128,26 +135,6 @@ static rh_status decompress(rh_source *source) {
   if (status == RH_OK) rh_source_take(source, &spool);
   rh_spool_close(&spool);
   return status;
-}
-
-static rh_status read_source(rh_source *source, rh_table **table) {
-  if (source->size >= 2 && source->data[0] == 0x1f && source->data[1] == 0x8b) RH_TRY(decompress(source));
-  if (source->size == 0) return rh_fail(RH_E_DATA, "%s: the file is empty; a table needs at least one row", source->name);
-  for (size_t i = 0;; i++) {
-    if (i + 1 < RH_COUNT_OF(formats) && !formats[i]->sniff(source->data, source->size)) continue;
-    if (source->member && formats[i] != &rh_format_npz) {
-      return rh_fail(RH_E_DATA, "%s: is no NPZ archive, so it has no array \"%s\"; leave out \":%s\"", source->name, source->member,
-                     source->member);
-    }
-    return formats[i]->read(source, table);
-  }
-}
-
-static rh_read_options with_defaults(const rh_read_options *options) {
-  rh_read_options o = options ? *options : (rh_read_options){0};
-  if (o.memory_limit <= 0) o.memory_limit = RH_READ_MEMORY;
-  if (!o.temp_folder) o.temp_folder = "/var/tmp";
-  return o;
 }
 
 /* FILE.npz:NAME, where no file has that whole name: *file is a copy of FILE and the member's name is returned, else NULL. */
@@ -162,30 +149,63 @@ static rh_status split_path(const char *path, char **file, const char **member) 
   return RH_OK;
 }
 
-rh_status rh_table_read(const char *path, const rh_read_options *options, rh_table **table) {
-  const rh_read_options filled = with_defaults(options);
-  char *file = NULL;
-  rh_source source = {.options = &filled, .spool = {.fd = -1}};
-  RH_TRY(split_path(path, &file, &source.member));
+rh_status rh_source_open(const char *path, const rh_read_options *filled, rh_source *source) {
+  *source = (rh_source){.options = filled, .spool = {.fd = -1}};
+  RH_TRY(split_path(path, &source->file, &source->member));
   rh_status status;
-  if (strcmp(file, "-") == 0) {
-    source.name = "standard input";
-    status = spool_standard_input(&source);
+  if (strcmp(source->file, "-") == 0) {
+    source->name = "standard input";
+    status = spool_standard_input(source);
   } else {
-    source.name = file;
-    status = rh_bytes_open(file, &source.bytes);
-    source.data = source.bytes.data;
-    source.size = (int64_t)source.bytes.size;
+    source->name = source->file;
+    status = rh_bytes_open(source->file, &source->bytes);
+    source->data = source->bytes.data;
+    source->size = (int64_t)source->bytes.size;
   }
-  if (status == RH_OK) status = read_source(&source, table);
+  if (status == RH_OK) status = decompress(source);
+  if (status != RH_OK) rh_source_close(source);
+  return status;
+}
+
+rh_status rh_source_borrow(const char *name, const void *bytes, size_t n, const rh_read_options *filled, rh_source *source) {
+  *source = (rh_source){.name = name, .data = bytes, .size = (int64_t)n, .borrowed = true, .options = filled, .spool = {.fd = -1}};
+  return decompress(source); /* which leaves nothing to close where it fails */
+}
+
+/* ---- the one entry ---- */
+
+static rh_status read_source(rh_source *source, rh_table **table) {
+  if (source->size == 0) return rh_fail(RH_E_DATA, "%s: the file is empty; a table needs at least one row", source->name);
+  for (size_t i = 0;; i++) {
+    if (i + 1 < RH_COUNT_OF(formats) && !formats[i]->sniff(source->data, source->size)) continue;
+    if (source->member && formats[i] != &rh_format_npz) {
+      return rh_fail(RH_E_DATA, "%s: is no NPZ archive, so it has no array \"%s\"; leave out \":%s\"", source->name, source->member,
+                     source->member);
+    }
+    return formats[i]->read(source, table);
+  }
+}
+
+rh_read_options rh_read_defaults(const rh_read_options *options) {
+  rh_read_options o = options ? *options : (rh_read_options){0};
+  if (o.memory_limit <= 0) o.memory_limit = RH_READ_MEMORY;
+  if (!o.temp_folder) o.temp_folder = "/var/tmp";
+  return o;
+}
+
+rh_status rh_table_read(const char *path, const rh_read_options *options, rh_table **table) {
+  const rh_read_options filled = rh_read_defaults(options);
+  rh_source source;
+  RH_TRY(rh_source_open(path, &filled, &source));
+  const rh_status status = read_source(&source, table);
   rh_source_close(&source);
-  rh_free(file);
   return status;
 }
 
 rh_status rh_table_read_bytes(const char *name, const void *bytes, size_t n, const rh_read_options *options, rh_table **table) {
-  const rh_read_options filled = with_defaults(options);
-  rh_source source = {.name = name, .data = bytes, .size = (int64_t)n, .borrowed = true, .options = &filled, .spool = {.fd = -1}};
+  const rh_read_options filled = rh_read_defaults(options);
+  rh_source source;
+  RH_TRY(rh_source_borrow(name, bytes, n, &filled, &source));
   const rh_status status = read_source(&source, table);
   rh_source_close(&source);
   return status;
