@@ -36,14 +36,14 @@ static rh_status autoregressive_create(rh_bijection *b, const rh_build *build, r
 /* The transform as a sweep sees it. */
 static void element(rh_graph *g, void *arg, bool forward, rh_val x, rh_val raw, int64_t m, int64_t params, rh_val *y) {
   const rh_transform *t = ((const autoregressive *)arg)->transform;
-  const rh_raw all = {raw, m, params, true};
+  const rh_raw all = {raw, m, params, true, 0};
   rh_val ladj = RH_NONE;
   (forward ? t->type->forward : t->type->inverse)(t, g, x, &all, y, &ladj);
 }
 
 /* x: sorted -> y sorted, and ladj a column or RH_NONE. */
 static void transform_all(const autoregressive *a, rh_graph *g, rh_val x, rh_val context, rh_val *y, rh_val *each) {
-  const rh_raw raw = {rh_masked_apply(a->net, g, x, context), rh_columns_of(&a->b), a->transform->params, true};
+  const rh_raw raw = {rh_masked_apply(a->net, g, x, context), rh_columns_of(&a->b), a->transform->params, true, 0};
   a->transform->type->forward(a->transform, g, x, &raw, y, each);
 }
 

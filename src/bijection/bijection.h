@@ -24,6 +24,9 @@ typedef struct rh_bijection_type {
   void (*destroy)(rh_bijection *b); /* what create allocated beside the struct; NULL: nothing */
   /* Parts of a combinator that are applied one after another, for walking (warm-up, printing); NULL: none. */
   int64_t (*parts)(const rh_bijection *b, rh_bijection *const **parts);
+  /* A part within, which sees some of the row only, and what it sees of x: for walking, too. NULL: none. */
+  rh_bijection *(*within)(const rh_bijection *b);
+  rh_val (*within_input)(const rh_bijection *b, rh_graph *g, rh_val x);
   double (*box)(const rh_bijection *b); /* B: it is the identity in each column outside [-B, B]; 0 or NULL: there is no such box */
 } rh_bijection_type;
 
@@ -42,6 +45,7 @@ void rh_bijection_destroy(rh_bijection *b); /* NULL is fine */
 void rh_forward(const rh_bijection *b, rh_graph *g, rh_val x, rh_val context, rh_val noise, rh_val *y, rh_val *ladj);
 void rh_inverse(const rh_bijection *b, rh_graph *g, rh_val y, rh_val context, rh_val *x, rh_val *ladj);
 int64_t rh_bijection_parts(const rh_bijection *b, rh_bijection *const **parts); /* 0: not a chain */
+rh_bijection *rh_bijection_within(const rh_bijection *b);                       /* NULL: none */
 double rh_bijection_box(const rh_bijection *b);                                 /* of the first part that has one; 0: none */
 const rh_bijection_type *const *rh_bijection_types(int *n);
 

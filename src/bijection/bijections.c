@@ -80,7 +80,7 @@ static void look_at(rh_graph *g, const char *type, const rh_shape *shape, rh_val
 
 void rh_forward(const rh_bijection *b, rh_graph *g, rh_val x, rh_val context, rh_val noise, rh_val *y, rh_val *ladj) {
   *y = *ladj = RH_NONE;
-  if (fits(g, b->type->type, x, &b->in)) b->type->forward(b, g, x, b->context ? context : RH_NONE, noise, y, ladj);
+  if (fits(g, b->type->type, x, &b->in)) b->type->forward(b, g, rh_reshape(g, x, b->in), b->context ? context : RH_NONE, noise, y, ladj);
   look_at(g, b->type->type, &b->out, y, ladj);
 }
 
@@ -89,7 +89,7 @@ void rh_inverse(const rh_bijection *b, rh_graph *g, rh_val y, rh_val context, rh
   if (!b->type->inverse) {
     rh_graph_fail(g, RH_E_UNSUPPORTED, "%s has no inverse: the model can score but not sample", b->type->type);
   } else if (fits(g, b->type->type, y, &b->out)) {
-    b->type->inverse(b, g, y, b->context ? context : RH_NONE, x, ladj);
+    b->type->inverse(b, g, rh_reshape(g, y, b->out), b->context ? context : RH_NONE, x, ladj);
   }
   look_at(g, b->type->type, &b->in, x, ladj);
 }
@@ -98,11 +98,16 @@ int64_t rh_bijection_parts(const rh_bijection *b, rh_bijection *const **parts) {
   return b->type->parts ? b->type->parts(b, parts) : 0;
 }
 
+rh_bijection *rh_bijection_within(const rh_bijection *b) {
+  return b->type->within ? b->type->within(b) : NULL;
+}
+
 double rh_bijection_box(const rh_bijection *b) {
   rh_bijection *const *parts;
   const int64_t n = rh_bijection_parts(b, &parts);
   double box = b->type->box ? b->type->box(b) : 0;
   for (int64_t i = 0; i < n && box == 0; i++) box = rh_bijection_box(parts[i]);
+  if (box == 0 && rh_bijection_within(b)) box = rh_bijection_box(rh_bijection_within(b));
   return box;
 }
 
@@ -110,6 +115,31 @@ double rh_bijection_box(const rh_bijection *b) {
 rh_status rh_need_vector(const rh_bijection *b, rh_spec *spec) {
   if (b->in.rank == 1) return RH_OK;
   return spec->o.status = rh_fail(RH_E_SHAPE, "%s: %s takes vectors, here come %d dimensions", spec->o.where, b->type->type, b->in.rank);
+}
+
+rh_status rh_need_image(const rh_bijection *b, rh_spec *spec) {
+  if (b->in.rank == 3) return RH_OK;
+  return spec->o.status =
+             rh_fail(RH_E_SHAPE, "%s: %s takes images, here come %lld columns: put {\"type\": \"image\", \"shape\": [h, w, c]} before it",
+                     spec->o.where, b->type->type, (long long)rh_shape_count(&b->in));
+}
+
+rh_status rh_need_channels(const rh_bijection *b, rh_spec *spec, rh_channels *c) {
+  if (b->in.rank == 3) {
+    *c = (rh_channels){b->in.dim[2], b->in.dim[0] * b->in.dim[1]};
+    return RH_OK;
+  }
+  RH_TRY(rh_need_vector(b, spec));
+  *c = (rh_channels){b->in.dim[0], 1};
+  return RH_OK;
+}
+
+rh_val rh_spread(const rh_bijection *b, rh_graph *g, rh_val v) {
+  return b->in.rank == 3 ? rh_over_pixels(g, v, b->in) : v;
+}
+
+rh_val rh_each_pixel(const rh_channels *c, rh_graph *g, rh_val ladj) {
+  return c->pixels == 1 ? ladj : rh_mulc(g, ladj, (double)c->pixels);
 }
 
 rh_status rh_state_add(const rh_build *build, const char *name, rh_shape shape, double fill_with, const double *values, int *leaf) {

@@ -85,7 +85,7 @@ static regions regions_begin(const rh_graph *g) {
 
 static void region_before(const regions *r, rh_graph *g, const rh_bijection *part) {
   if (!r->mine) return;
-  if (part->type->parts) {
+  if (part->type->parts || part->type->within) {
     if (g->scope) rh_scope_end(g);
   } else if (!g->scope) {
     rh_scope_begin(g);

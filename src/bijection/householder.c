@@ -1,4 +1,5 @@
-/* Rotation y = Q x by Householder reflections: volume-preserving, log|det| = 0. Starts as the identity. */
+/* Rotation y = Q x, of a vector or of the channels of every pixel, by Householder reflections: volume-preserving, log|det| = 0. Starts as
+ * the identity. */
 #include "bijection/parts.h"
 #include "bijection/reflections.h"
 
@@ -8,8 +9,9 @@ typedef struct householder {
 } householder;
 
 static rh_status householder_create(rh_bijection *b, const rh_build *build, rh_spec *spec) {
-  RH_TRY(rh_need_vector(b, spec));
-  return rh_reflections_create(build, spec, rh_columns_of(b), &((householder *)b)->q);
+  rh_channels c;
+  RH_TRY(rh_need_channels(b, spec, &c));
+  return rh_reflections_create(build, spec, c.n, &((householder *)b)->q);
 }
 
 static void householder_forward(const rh_bijection *b, rh_graph *g, rh_val x, rh_val context, rh_val noise, rh_val *y, rh_val *ladj) {

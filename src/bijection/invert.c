@@ -19,6 +19,9 @@ static rh_status inverse_create(rh_bijection *b, const rh_build *build, rh_spec 
   RH_TRY(rh_bijection_create(&inner, rh_spec_json(spec, "part"), where, b->in, &v->part));
   if (!v->part->exact || !v->part->type->inverse)
     return rh_spec_fail(spec, "part", "%s cannot be turned round: it is no bijection", v->part->type->type);
+  if (!rh_shape_same(&v->part->in, &v->part->out))
+    return rh_spec_fail(spec, "part", "%s cannot be turned round here: it changes the shape; of \"squeeze\" the inverse is \"unsqueeze\"",
+                        v->part->type->type);
   rh_spec_set(spec, "part", json_incref(v->part->spec));
   b->context = v->part->context;
   return rh_spec_status(spec);

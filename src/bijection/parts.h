@@ -2,6 +2,7 @@
 #ifndef RH_BIJECTION_PARTS_H
 #define RH_BIJECTION_PARTS_H
 #include "bijection/bijection.h"
+#include "net/pixels.h"
 
 #define BIJECTION(name) extern const rh_bijection_type rh_bijection_##name;
 #include "bijection/bijections.def"
@@ -12,6 +13,15 @@ static inline int64_t rh_columns_of(const rh_bijection *b) {
   return b->in.dim[0];
 }
 rh_status rh_need_vector(const rh_bijection *b, rh_spec *spec) RH_WARN_UNUSED;
+rh_status rh_need_image(const rh_bijection *b, rh_spec *spec) RH_WARN_UNUSED; /* [h, w, c] */
+
+/* A bijection of the columns of a vector, or of the channels of every pixel of an image. */
+typedef struct rh_channels {
+  int64_t n, pixels; /* columns, 1; or channels, h w */
+} rh_channels;
+rh_status rh_need_channels(const rh_bijection *b, rh_spec *spec, rh_channels *c) RH_WARN_UNUSED;
+rh_val rh_spread(const rh_bijection *b, rh_graph *g, rh_val v);       /* [n] -> the shape of b's rows */
+rh_val rh_each_pixel(const rh_channels *c, rh_graph *g, rh_val ladj); /* times the pixels */
 /* A state of `count` numbers: values, or `fill` when values is NULL. */
 rh_status rh_state_add(const rh_build *build, const char *name, rh_shape shape, double fill, const double *values,
                        int *leaf) RH_WARN_UNUSED;

@@ -1,11 +1,12 @@
-/* y[i] = x[order[i]]: "reverse", "swap" (the halves), "random" by a seed, or a list. */
+/* y[i] = x[order[i]], of the columns, or of the channels of every pixel of an image: "reverse", "swap" (the halves), "random" by a seed, or
+ * a list. */
 #include "base/memory.h"
 #include "bijection/order.h"
 #include "bijection/parts.h"
 
 typedef struct permutation {
   rh_bijection b;
-  int32_t *order, *back; /* [d] each */
+  int32_t *order, *back; /* [elements] each */
 } permutation;
 
 static int64_t swapped(int64_t i, int64_t d) {
@@ -15,14 +16,18 @@ static const rh_named_order orders[] = {{"reverse", rh_order_reversed}, {"swap",
 
 static rh_status permutation_create(rh_bijection *b, const rh_build *build, rh_spec *spec) {
   permutation *p = (permutation *)b;
-  const int64_t d = rh_columns_of(b);
+  rh_channels c;
   (void)build;
-  RH_TRY(rh_need_vector(b, spec));
+  RH_TRY(rh_need_channels(b, spec, &c));
+  const int64_t d = c.n, n = d * c.pixels;
   int64_t *order = rh_alloc((size_t)d * sizeof *order);
-  p->order = rh_alloc(2 * (size_t)d * sizeof *p->order);
+  p->order = rh_alloc(2 * (size_t)n * sizeof *p->order);
   rh_status status = order && p->order ? rh_read_whole_order(spec, d, orders, order) : RH_E_MEMORY;
-  p->back = p->order ? p->order + d : NULL;
-  for (int64_t i = 0; i < d && status == RH_OK; i++) p->order[i] = (int32_t)order[i], p->back[order[i]] = (int32_t)i;
+  p->back = p->order ? p->order + n : NULL;
+  for (int64_t i = 0; i < n && status == RH_OK; i++) {
+    const int64_t from = i - i % d + order[i % d];
+    p->order[i] = (int32_t)from, p->back[from] = (int32_t)i;
+  }
   rh_free(order);
   return status;
 }

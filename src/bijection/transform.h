@@ -7,11 +7,13 @@
 typedef struct rh_transform rh_transform;
 
 /* The raw parameters of m dimensions: params numbers each. Either by parameter, [params, m], or by element, [m, params]: masked networks
- * and fused transforms want what belongs to one dimension together. */
+ * and fused transforms want what belongs to one dimension together. Of an image's pixels by parameter within each: [m / channels, params,
+ * channels]. */
 typedef struct rh_raw {
   rh_val all; /* [params m], row or parameter */
   int64_t m, params;
   bool by_element;
+  int64_t channels; /* of a pixel; 0: no image */
 } rh_raw;
 /* Raw parameters [first, first + count) of every dimension: [m] for one, else [count, m] by parameter or [m, count] by element. */
 rh_val rh_raw_some(rh_graph *g, const rh_raw *raw, int64_t first, int64_t count);

@@ -4,19 +4,32 @@
 #include "base/memory.h"
 #include "graph/ops.h"
 
-/* ---- affine: y = x e^s + t, s = bound(raw) (RealNVP, Dinh et al. 2017, eq. 7, the log-scale bounded smoothly). raw: s, t
- * ---- */
+/* ---- affine: y = x e^s + t, s = bound(raw) (RealNVP, Dinh et al. 2017, eq. 7, the log-scale bounded smoothly), or with "scale":
+ * "sigmoid" y = x sigmoid(raw + 2) + t (Kingma & Dhariwal 2018, in their code), the sum no less than -80. raw: s, t ---- */
 typedef struct affine {
   rh_transform transform;
   double bound;
+  bool sigmoid;
 } affine;
 
-static rh_status affine_create(rh_transform *t, rh_spec *spec) {
+static rh_status scale_create(rh_transform *t, rh_spec *spec) {
   ((affine *)t)->bound = rh_spec_real(spec, "bound", 5, 0.01, 80);
   return rh_spec_status(spec);
 }
+/* A scale of e^s is the form without a name: "scale" is written where it is another. */
+static rh_status affine_create(rh_transform *t, rh_spec *spec) {
+  static const char *const names[] = {"exp", "sigmoid", NULL};
+  affine *a = (affine *)t;
+  a->sigmoid = rh_options_choice(&spec->o, "scale", 0, names) == 1;
+  if (!a->sigmoid) return scale_create(t, spec);
+  rh_spec_set(spec, "scale", json_string("sigmoid"));
+  return rh_spec_status(spec);
+}
 static rh_val log_scale(const rh_transform *t, rh_graph *g, const rh_raw *raw) {
-  return rh_bound(g, rh_raw_some(g, raw, 0, 1), ((const affine *)t)->bound);
+  const affine *a = (const affine *)t;
+  const rh_val s = rh_raw_some(g, raw, 0, 1);
+  if (!a->sigmoid) return rh_bound(g, s, a->bound);
+  return rh_neg(g, rh_softplus(g, rh_neg(g, rh_maxc(g, rh_addc(g, s, 2), -80)))); /* log sigmoid */
 }
 static void affine_forward(const rh_transform *t, rh_graph *g, rh_val x, const rh_raw *raw, rh_val *y, rh_val *ladj) {
   *ladj = log_scale(t, g, raw);
@@ -50,7 +63,7 @@ static void scale_inverse(const rh_transform *t, rh_graph *g, rh_val y, const rh
 static const rh_transform_type transform_affine = {"affine", sizeof(affine), affine_create, 2, false, affine_forward, affine_inverse, NULL},
                                transform_additive = {"additive",       sizeof(rh_transform), NULL, 1, false,
                                                      additive_forward, additive_inverse,     NULL},
-                               transform_scale = {"scale", sizeof(affine), affine_create, 1, false, scale_forward, scale_inverse, NULL};
+                               transform_scale = {"scale", sizeof(affine), scale_create, 1, false, scale_forward, scale_inverse, NULL};
 extern const rh_transform_type rh_transform_mixture_of_logistics, rh_transform_linear_spline;
 static const rh_transform_type *const types[] = {
     &transform_affine,           &transform_additive, &transform_scale, &rh_transform_rqs, &rh_transform_mixture_of_logistics,
@@ -61,11 +74,15 @@ static const rh_transform_type *const types[] = {
 rh_val rh_raw_some(rh_graph *g, const rh_raw *raw, int64_t first, int64_t count) {
   if (first == 0 && count == raw->params) return raw->all;
   const rh_shape shape = count == 1 ? rh_shape1(raw->m) : raw->by_element ? rh_shape2(raw->m, count) : rh_shape2(count, raw->m);
-  if (!raw->by_element || raw->m == 1) return rh_reshape(g, rh_slice(g, raw->all, first * raw->m, count * raw->m), shape);
+  const int64_t c = raw->by_element || !raw->channels ? raw->m : raw->channels;
+  if ((!raw->by_element && c == raw->m) || raw->m == 1) return rh_reshape(g, rh_slice(g, raw->all, first * c, count * c), shape);
   int32_t *index = rh_arena_alloc(&g->arena, (size_t)(raw->m * count) * sizeof *index);
   if (!index) return rh_graph_fail(g, RH_E_MEMORY, "out of memory for raw parameters");
   for (int64_t i = 0; i < raw->m; i++)
-    for (int64_t j = 0; j < count; j++) index[i * count + j] = (int32_t)(i * raw->params + first + j);
+    for (int64_t j = 0; j < count; j++) {
+      const int64_t from = raw->by_element ? i * raw->params + first + j : (i / c * raw->params + first + j) * c + i % c;
+      index[raw->by_element ? i * count + j : j * raw->m + i] = (int32_t)from;
+    }
   return rh_gather(g, raw->all, shape, index);
 }
 

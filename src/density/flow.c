@@ -72,7 +72,7 @@ static rh_status create_base(rh_flow *f, rh_spec *spec, const char *where, rh_sh
 
 static rh_status create_one(rh_flow *f, rh_spec *spec) {
   RH_TRY(create_body(f, spec, "", rh_shape1(f->columns), &f->body));
-  RH_TRY(create_base(f, spec, "", f->body->out, &f->base));
+  RH_TRY(create_base(f, spec, "", rh_shape1(rh_shape_count(&f->body->out)), &f->base));
   f->noise = f->body->noise;
   f->base_noise = f->base->noise;
   f->latent = rh_shape_count(&f->body->out);
@@ -89,7 +89,7 @@ static rh_status create_component(rh_flow *f, int64_t k, const json_t *given, js
   snprintf(dotted, sizeof dotted, "mixture.%lld.", (long long)k);
   rh_spec s = rh_spec_begin(given, where, NULL);
   rh_status status = create_body(f, &s, dotted, f->shared->out, &c->body);
-  if (status == RH_OK) status = create_base(f, &s, dotted, c->body->out, &c->base);
+  if (status == RH_OK) status = create_base(f, &s, dotted, rh_shape1(rh_shape_count(&c->body->out)), &c->base);
   if (status == RH_OK) status = rh_spec_done(&s);
   if (status == RH_OK && json_array_append_new(list, rh_spec_take(&s)) != 0) status = rh_fail(RH_E_MEMORY, "out of memory");
   rh_spec_end(&s);

@@ -8,6 +8,11 @@ static rh_val as_row(rh_graph *g, rh_val v) {
   return rh_is_none(v) || rh_is_row(g, v) ? v : rh_add(g, rh_fill(g, rh_shape1(1), 0), v);
 }
 
+/* A code is a vector, whatever shape the flow ends in. */
+static rh_val flat(rh_graph *g, rh_val z) {
+  return g->status == RH_OK ? rh_reshape(g, z, rh_shape1(rh_count(g, z))) : RH_NONE;
+}
+
 static bool has_codes(const rh_flow *f, rh_graph *g) {
   if (f->body) return true;
   rh_graph_fail(g, RH_E_UNSUPPORTED, "a mixture of %lld flows has no codes: a row does not tell which of them it comes from",
@@ -17,7 +22,9 @@ static bool has_codes(const rh_flow *f, rh_graph *g) {
 
 void rh_flow_encode(const rh_flow *f, rh_graph *g, rh_val x, rh_val context, rh_val noise, rh_val *z, rh_val *ladj) {
   *z = *ladj = RH_NONE;
-  if (has_codes(f, g)) rh_forward(f->body, g, x, rh_context_encode(f->encoder, g, context), noise, z, ladj);
+  if (!has_codes(f, g)) return;
+  rh_forward(f->body, g, x, rh_context_encode(f->encoder, g, context), noise, z, ladj);
+  *z = flat(g, *z);
 }
 
 void rh_flow_decode(const rh_flow *f, rh_graph *g, rh_val z, rh_val context, rh_val *x, rh_val *ladj) {
@@ -28,6 +35,7 @@ void rh_flow_decode(const rh_flow *f, rh_graph *g, rh_val z, rh_val context, rh_
 static rh_val density_of(const rh_bijection *body, const rh_base *base, rh_graph *g, rh_val x, rh_val context, rh_val noise) {
   rh_val z, ladj;
   rh_forward(body, g, x, context, noise, &z, &ladj);
+  z = flat(g, z);
   return as_row(g, rh_add_maybe(g, rh_base_log_prob(base, g, z, context), ladj));
 }
 

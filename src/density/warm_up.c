@@ -118,11 +118,54 @@ static rh_status catch_up(walk *w) {
   return status;
 }
 
+static rh_status visit(walk *w, const rh_bijection *b);
+
+/* What a part within b sees of w->x replaces it. */
+static rh_status enter(walk *w, const rh_bijection *b) {
+  rh_graph g;
+  RH_TRY(rh_graph_init(&g, &w->flow->leaves));
+  const rh_val y = b->type->within_input(b, &g, rh_input(&g, b->in));
+  const int64_t d = rh_shape_count(&b->in), out = rh_count(&g, y);
+  rh_status status = rh_graph_status(&g);
+  rh_dense_input in = {narrow(w, w->x, d), d * w->values->real_bytes};
+  double *fresh = rh_alloc((size_t)(w->rows * out + 1) * sizeof *fresh);
+  if (status == RH_OK) status = in.data && fresh ? run_plan(w, &g, y, &in, fresh) : RH_E_MEMORY;
+  rh_free((void *)(uintptr_t)in.data);
+  rh_graph_free(&g);
+  if (status != RH_OK) {
+    rh_free(fresh);
+    return status;
+  }
+  rh_free(w->x);
+  w->x = fresh;
+  return RH_OK;
+}
+
+/* The part within b starts on its own inputs; then w->x is b's input again. */
+static rh_status visit_within(walk *w, const rh_bijection *b) {
+  RH_TRY(catch_up(w));
+  const size_t bytes = (size_t)(w->rows * rh_shape_count(&b->in)) * sizeof *w->x;
+  double *outside = rh_alloc(bytes);
+  if (!outside) return RH_E_MEMORY;
+  memcpy(outside, w->x, bytes);
+  rh_status status = enter(w, b);
+  if (status == RH_OK) status = visit(w, rh_bijection_within(b));
+  if (status == RH_OK) {
+    rh_free(w->x);
+    w->x = outside;
+    w->n_pending = 0;
+    return RH_OK;
+  }
+  rh_free(outside);
+  return status;
+}
+
 static rh_status visit(walk *w, const rh_bijection *b) {
   rh_bijection *const *parts;
   const int64_t n = rh_bijection_parts(b, &parts);
   for (int64_t i = 0; i < n; i++) RH_TRY(visit(w, parts[i]));
   if (b->type->parts) return RH_OK;
+  if (rh_bijection_within(b)) RH_TRY(visit_within(w, b));
   if (b->type->warm_up) {
     RH_TRY(catch_up(w));
     RH_TRY(b->type->warm_up(b, &w->flow->leaves, w->values, w->rows, w->x));

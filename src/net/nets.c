@@ -4,7 +4,9 @@
 #include "base/memory.h"
 #include "net/types.h"
 
-static const rh_net_type *const types[] = {&rh_net_mlp, &rh_net_residual, &rh_net_linear, &rh_net_constant};
+/* The first is the default; of images the first that reads them. */
+static const rh_net_type *const types[] = {&rh_net_mlp,  &rh_net_residual,      &rh_net_linear,     &rh_net_constant,
+                                           &rh_net_conv, &rh_net_conv_residual, &rh_net_conv_linear};
 
 const rh_net_type *const *rh_net_types(int *n) {
   *n = (int)RH_COUNT_OF(types);
@@ -34,12 +36,19 @@ const rh_net_type rh_net_constant = {
     .type = "constant", .bytes = sizeof(constant), .create = constant_create, .apply = constant_apply, .depends = constant_depends};
 
 /* ---- for all ---- */
-static rh_status find_type(const json_t *spec, const char *where, const rh_net_type **type) {
+static rh_status find_type(const json_t *spec, const char *where, bool image, const rh_net_type **type) {
   const char *names[RH_COUNT_OF(types) + 1] = {0};
+  int usual = 0;
   for (size_t i = 0; i < RH_COUNT_OF(types); i++) names[i] = types[i]->type;
+  while ((types[usual]->apply_image != NULL) != image) usual++;
   rh_options o = rh_options_begin(spec, where);
-  *type = types[rh_options_choice(&o, "type", 0, names)];
-  return o.status;
+  *type = types[rh_options_choice(&o, "type", usual, names)];
+  RH_TRY(o.status);
+  if (((*type)->apply_image != NULL) == image) return RH_OK;
+  return rh_fail(RH_E_SPEC,
+                 image ? "%s: '%s' reads a vector, here come images: take \"conv\", \"conv_residual\" or \"conv_linear\""
+                       : "%s: '%s' reads images, here comes a vector: take \"mlp\", \"residual\" or \"linear\"",
+                 where, (*type)->type);
 }
 
 static rh_status fill(rh_net *net, const rh_build *build, rh_spec *spec) {
@@ -49,14 +58,11 @@ static rh_status fill(rh_net *net, const rh_build *build, rh_spec *spec) {
   return RH_OK;
 }
 
-rh_status rh_net_create(const rh_build *build, const json_t *spec, const char *where, int64_t in, int64_t out, rh_net **net) {
-  const rh_net_type *type = NULL;
-  RH_TRY(find_type(spec, where, &type));
-  if (in + build->context == 0) spec = NULL, type = &rh_net_constant;
-  rh_net *fresh = rh_alloc_zero(1, type->bytes);
+static rh_status create(const rh_build *build, const json_t *spec, const char *where, const rh_net *sizes, rh_net **net) {
+  rh_net *fresh = rh_alloc_zero(1, sizes->type->bytes);
   if (!fresh) return RH_E_MEMORY;
-  *fresh = (rh_net){.type = type, .in = in, .out = out, .context = build->context};
-  rh_spec s = rh_spec_begin(spec, where, type->type);
+  *fresh = *sizes;
+  rh_spec s = rh_spec_begin(spec, where, sizes->type->type);
   const rh_status status = fill(fresh, build, &s);
   rh_spec_end(&s);
   if (status != RH_OK) {
@@ -67,11 +73,31 @@ rh_status rh_net_create(const rh_build *build, const json_t *spec, const char *w
   return RH_OK;
 }
 
+rh_status rh_net_create(const rh_build *build, const json_t *spec, const char *where, int64_t in, int64_t out, rh_net **net) {
+  rh_net sizes = {.in = in, .out = out, .context = build->context};
+  RH_TRY(find_type(spec, where, false, &sizes.type));
+  if (in + build->context == 0) spec = NULL, sizes.type = &rh_net_constant;
+  return create(build, spec, where, &sizes, net);
+}
+
+rh_status rh_image_net_create(const rh_build *build, const json_t *spec, const char *where, rh_shape image, int64_t channels,
+                              rh_net **net) {
+  rh_net sizes = {.in = rh_shape_count(&image), .image = image, .channels = channels, .context = build->context};
+  sizes.out = image.dim[0] * image.dim[1] * channels;
+  RH_TRY(find_type(spec, where, true, &sizes.type));
+  return create(build, spec, where, &sizes, net);
+}
+
 rh_val rh_net_apply(const rh_net *net, rh_graph *g, rh_val x, rh_val context) {
   if (g->status != RH_OK) return RH_NONE;
   const rh_val both[2] = {x, context};
   const rh_val in = net->in && net->context ? rh_concat(g, 2, both) : net->in ? x : context;
   return net->type->apply(net, g, in);
+}
+
+rh_val rh_image_net_apply(const rh_net *net, rh_graph *g, rh_val x, rh_val context) {
+  if (g->status != RH_OK) return RH_NONE;
+  return net->type->apply_image(net, g, rh_reshape(g, x, net->image), net->context ? context : RH_NONE);
 }
 
 void rh_net_destroy(rh_net *net) {

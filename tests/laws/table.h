@@ -7,6 +7,14 @@
 #define MLP_OF(activation) "{\"type\":\"mlp\",\"hidden\":[7],\"activation\":\"" activation "\",\"init\":\"scaled\"}"
 #define RESIDUAL           "{\"type\":\"residual\",\"hidden\":6,\"blocks\":2,\"activation\":\"silu\",\"init\":\"scaled\"}"
 
+/* Parts of an image, behind a vector of h w c columns that becomes one. */
+#define IMAGE(shape, parts)                  "{\"type\":\"chain\",\"parts\":[{\"type\":\"image\",\"shape\":[" shape "]}," parts "]}"
+#define CONV                                 "{\"type\":\"conv\",\"hidden\":3,\"activation\":\"tanh\",\"init\":\"scaled\"}"
+#define CONV_RESIDUAL                        "{\"type\":\"conv_residual\",\"hidden\":2,\"blocks\":1,\"activation\":\"silu\",\"init\":\"scaled\"}"
+#define CONV_LINEAR                          "{\"type\":\"conv_linear\",\"init\":\"scaled\",\"gain\":true}"
+#define IMAGE_COUPLING(mask, transform, net) "{\"type\":\"coupling\",\"mask\":\"" mask "\",\"transform\":" transform ",\"net\":" net "}"
+#define SIGMOID                              "{\"type\":\"affine\",\"scale\":\"sigmoid\"}"
+
 /* name, spec, columns, context, low, high, round-trip tolerance (0: 1e-10), no second order (with the reason) */
 static const law_entry law_table[] = {
     {"standardize", "{\"type\":\"standardize\",\"mean\":[1,-2,30],\"scale\":[0.5,2,10]}", 3, 0, -3, 3, 0, false},
@@ -185,6 +193,96 @@ static const law_entry law_table[] = {
     {"inverse of a coupling linear spline",
      "{\"type\":\"inverse\",\"part\":{\"type\":\"coupling\",\"mask\":\"half\",\"transform\":\"linear-spline\",\"net\":" MLP "}}", 4, 0, -3,
      3, 0, false},
+    {"elementwise affine, sigmoid", "{\"type\":\"elementwise\",\"transform\":{\"type\":\"affine\",\"scale\":\"sigmoid\"}}", 4, 0, -3, 3, 0,
+     false},
+    {"coupling affine, sigmoid, with a context",
+     "{\"type\":\"coupling\",\"mask\":\"half\",\"transform\":{\"type\":\"affine\",\"scale\":\"sigmoid\"},\"net\":" MLP "}", 5, LAW_CONTEXT,
+     -3, 3, 0, false},
+    {"image", "{\"type\":\"image\",\"shape\":[2,2,3]}", 12, 0, -3, 3, 0, false},
+    {"image squeeze", IMAGE("2,4,1", "{\"type\":\"squeeze\"}"), 8, 0, -3, 3, 0, false},
+    {"image squeeze of channels", IMAGE("2,2,3", "{\"type\":\"squeeze\"}"), 12, 0, -3, 3, 0, false},
+    {"image unsqueeze", IMAGE("2,1,4", "{\"type\":\"unsqueeze\"}"), 8, 0, -3, 3, 0, false},
+    {"image actnorm", IMAGE("2,2,3", "{\"type\":\"actnorm\"}"), 12, 0, -3, 3, 0, false},
+    {"image lu", IMAGE("2,2,3", "{\"type\":\"lu\"}"), 12, 0, -3, 3, 0, false},
+    {"image lu of one channel", IMAGE("2,2,1", "{\"type\":\"lu\"}"), 4, 0, -3, 3, 0, false},
+    {"image lu from a rotation", IMAGE("1,3,4", "{\"type\":\"lu\",\"start\":\"rotation\",\"seed\":3,\"bias\":true}"), 12, 0, -3, 3, 0,
+     false},
+    {"inverse of image lu from a rotation",
+     IMAGE("1,2,5", "{\"type\":\"inverse\",\"part\":{\"type\":\"lu\",\"start\":\"rotation\",\"seed\":4}}"), 10, 0, -3, 3, 0, false},
+    {"image qr", IMAGE("2,2,3", "{\"type\":\"qr\"}"), 12, 0, -3, 3, 0, false},
+    {"image householder", IMAGE("2,1,5", "{\"type\":\"householder\",\"reflections\":4}"), 10, 0, -3, 3, 0, false},
+    {"image permutation reverse", IMAGE("1,3,4", "{\"type\":\"permutation\",\"order\":\"reverse\"}"), 12, 0, -3, 3, 0, false},
+    {"image permutation swap", IMAGE("1,3,4", "{\"type\":\"permutation\",\"order\":\"swap\"}"), 12, 0, -3, 3, 0, false},
+    {"image permutation [2,0,3,1]", IMAGE("1,3,4", "{\"type\":\"permutation\",\"order\":[2,0,3,1]}"), 12, 0, -3, 3, 0, false},
+    {"image permutation random", IMAGE("1,2,7", "{\"type\":\"permutation\",\"order\":\"random\",\"seed\":3}"), 14, 0, -3, 3, 0, false},
+    {"image elementwise affine", IMAGE("2,2,2", "{\"type\":\"elementwise\"}"), 8, 0, -3, 3, 0, false},
+    {"image elementwise affine of a context", IMAGE("2,2,2", "{\"type\":\"elementwise\",\"net\":" MLP "}"), 8, LAW_CONTEXT, -3, 3, 0,
+     false},
+    {"image coupling of channels", IMAGE("2,3,2", IMAGE_COUPLING("channels", "\"affine\"", CONV)), 12, 0, -3, 3, 0, false},
+    {"image coupling of channels, context", IMAGE("3,2,2", IMAGE_COUPLING("channels-swap", "\"affine\"", CONV)), 12, LAW_CONTEXT, -3, 3, 0,
+     false},
+    {"image coupling of channels, odd, residual", IMAGE("2,2,3", IMAGE_COUPLING("channels", "\"affine\"", CONV_RESIDUAL)), 12, 0, -3, 3, 0,
+     false},
+    {"image coupling of channels, swap, odd, residual, context",
+     IMAGE("2,2,3", IMAGE_COUPLING("channels-swap", "\"affine\"", CONV_RESIDUAL)), 12, LAW_CONTEXT, -3, 3, 0, false},
+    {"image coupling of channels, one convolution", IMAGE("1,5,3", IMAGE_COUPLING("channels", "\"affine\"", CONV_LINEAR)), 15, 0, -3, 3, 0,
+     false},
+    {"image coupling of channels, sigmoid", IMAGE("2,2,3", IMAGE_COUPLING("channels", SIGMOID, CONV)), 12, 0, -3, 3, 0, false},
+    {"image coupling of a checkerboard", IMAGE("3,3,1", IMAGE_COUPLING("checkerboard", "\"affine\"", CONV)), 9, 0, -3, 3, 0, false},
+    {"image coupling of a checkerboard, channels", IMAGE("2,3,2", IMAGE_COUPLING("checkerboard-swap", "\"affine\"", CONV)), 12, 0, -3, 3, 0,
+     false},
+    {"image coupling of a checkerboard, residual, context",
+     IMAGE("3,2,2", IMAGE_COUPLING("checkerboard-swap", "\"affine\"", CONV_RESIDUAL)), 12, LAW_CONTEXT, -3, 3, 0, false},
+    {"image coupling of a checkerboard, sigmoid, context", IMAGE("2,2,2", IMAGE_COUPLING("checkerboard", SIGMOID, CONV)), 8, LAW_CONTEXT,
+     -3, 3, 0, false},
+    {"image coupling of channels, additive", IMAGE("2,2,3", IMAGE_COUPLING("channels-swap", "\"additive\"", CONV)), 12, 0, -3, 3, 0, false},
+    {"image coupling of a checkerboard, additive, context", IMAGE("2,2,2", IMAGE_COUPLING("checkerboard-swap", "\"additive\"", CONV)), 8,
+     LAW_CONTEXT, -3, 3, 0, false},
+    {"image coupling of channels, scale", IMAGE("2,2,3", IMAGE_COUPLING("channels", "{\"type\":\"scale\",\"bound\":1.5}", CONV)), 12, 0, -3,
+     3, 0, false},
+    {"image coupling of a checkerboard, scale, context",
+     IMAGE("2,2,2", IMAGE_COUPLING("checkerboard", "{\"type\":\"scale\",\"bound\":1.5}", CONV)), 8, LAW_CONTEXT, -3, 3, 0, false},
+    {"image coupling of channels, rqs", IMAGE("2,2,3", IMAGE_COUPLING("channels-swap", "{\"type\":\"rqs\",\"bins\":3,\"box\":2}", CONV)),
+     12, 0, -3, 3, 1e-9, false},
+    {"image coupling of a checkerboard, rqs, context",
+     IMAGE("2,2,2", IMAGE_COUPLING("checkerboard-swap", "{\"type\":\"rqs\",\"bins\":3,\"box\":2}", CONV)), 8, LAW_CONTEXT, -3, 3, 1e-9,
+     false},
+    {"image coupling of channels, mixture of logistics",
+     IMAGE("2,2,3", IMAGE_COUPLING("channels", "{\"type\":\"mixture-of-logistics\",\"components\":2}", CONV)), 12, 0, -3, 3, 0, false},
+    {"image coupling of a checkerboard, mixture of logistics, context",
+     IMAGE("2,2,2", IMAGE_COUPLING("checkerboard", "{\"type\":\"mixture-of-logistics\",\"components\":2}", CONV)), 8, LAW_CONTEXT, -3, 3, 0,
+     false},
+    {"image coupling of channels, linear spline",
+     IMAGE("2,2,3", IMAGE_COUPLING("channels-swap", "{\"type\":\"linear-spline\",\"bins\":4,\"min_slope\":0.1}", CONV)), 12, 0, -3, 3, 0,
+     false},
+    {"image coupling of a checkerboard, linear spline, context",
+     IMAGE("2,2,2", IMAGE_COUPLING("checkerboard-swap", "{\"type\":\"linear-spline\",\"bins\":4,\"min_slope\":0.1}", CONV)), 8, LAW_CONTEXT,
+     -3, 3, 0, false},
+    {"inverse of an image coupling", IMAGE("2,2,2", "{\"type\":\"inverse\",\"part\":" IMAGE_COUPLING("channels", "\"affine\"", CONV) "}"),
+     8, 0, -3, 3, 0, false},
+    {"image factor out", IMAGE("2,2,3", "{\"type\":\"factor_out\"}"), 12, 0, -3, 3, 0, false},
+    {"image factor out, a part",
+     IMAGE("2,2,2", "{\"type\":\"factor_out\",\"part\":" IMAGE_COUPLING("checkerboard", "\"affine\"", CONV) "}"), 8, 0, -3, 3, 0, false},
+    {"image factor out, a prior", IMAGE("2,2,3", "{\"type\":\"factor_out\",\"net\":" CONV_LINEAR "}"), 12, 0, -3, 3, 0, false},
+    {"image factor out, a prior of a context",
+     IMAGE("2,2,2", "{\"type\":\"factor_out\",\"bound\":2,\"net\":" CONV ",\"part\":{\"type\":\"actnorm\"}}"), 8, LAW_CONTEXT, -3, 3, 0,
+     false},
+    {"image of three scales",
+     IMAGE("2,4,1", "{\"type\":\"squeeze\"},{\"type\":\"actnorm\"}," IMAGE_COUPLING(
+                        "channels", SIGMOID, CONV) ",{\"type\":\"factor_out\",\"net\":" CONV_LINEAR ",\"part\":"
+                                                   "{\"type\":\"chain\",\"parts\":[{\"type\":\"lu\"}," IMAGE_COUPLING(
+                                                       "channels-swap", "\"affine\"", CONV) ",{\"type\":\"factor_out\",\"net\":" CONV_LINEAR
+                                                                                            ",\"part\":{\"type\":\"actnorm\"}}]}"
+                                                                                            "}"),
+     8, 0, -3, 3, 0, false},
+    {"image of three scales, context",
+     IMAGE("2,4,1", "{\"type\":\"squeeze\"},{\"type\":\"actnorm\"}," IMAGE_COUPLING(
+                        "channels", SIGMOID, CONV) ",{\"type\":\"factor_out\",\"net\":" CONV_LINEAR ",\"part\":"
+                                                   "{\"type\":\"chain\",\"parts\":[{\"type\":\"lu\"}," IMAGE_COUPLING(
+                                                       "channels-swap", "\"affine\"", CONV) ",{\"type\":\"factor_out\",\"net\":" CONV_LINEAR
+                                                                                            ",\"part\":{\"type\":\"actnorm\"}}]}"
+                                                                                            "}"),
+     8, LAW_CONTEXT, -3, 3, 0, false},
 };
 
 /* Surjections have laws of their own (tests/laws/test_surjections.c). */

@@ -1,0 +1,14 @@
+/* Channels and pixels of images, [h, w, c] row-major: pixel by pixel, the channels of one together. */
+#ifndef RH_NET_PIXELS_H
+#define RH_NET_PIXELS_H
+#include "graph/graph.h"
+
+/* v: [c], row or parameter -> [h, w, c], the same in every pixel. */
+rh_val rh_over_pixels(rh_graph *g, rh_val v, rh_shape image);
+/* Channels [first, first + count) of x [h, w, c] -> [h, w, count]. */
+rh_val rh_channels_of(rh_graph *g, rh_val x, int64_t first, int64_t count);
+/* A frame of p pixels around x [h, w, c] -> [h + 2 p, w + 2 p, c]. */
+typedef enum rh_padding { RH_PAD_ZERO, RH_PAD_REFLECT, RH_PAD_CIRCULAR, RH_PAD_REPLICATE } rh_padding;
+extern const char *const rh_padding_names[]; /* NULL-ended */
+rh_val rh_pad(rh_graph *g, rh_val x, rh_padding how, int64_t p);
+#endif
