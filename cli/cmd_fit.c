@@ -51,6 +51,26 @@ static const arg_option options[] = {
      .most = 1024,
      .help = "Numbers of the learned vector that stands for a category. Default: half as many as there are categories, at most 50."},
     HEADER_OPTION,
+    LABELS_OPTION(" condition the density: p(image | label). Files for TRAIN, --val and --test stand between commas"),
+    {.name = "bits",
+     .kind = ARG_COUNT,
+     .value = "N",
+     .least = 1,
+     .most = 8,
+     .help = "Images: the depth that the model sees. Default: that of the data, the least that holds their greatest value. A smaller one "
+             "drops the lowest bits, and bits/dim are those of the coarser images."},
+    {.name = "preprocess",
+     .kind = ARG_CHOICE,
+     .value = "HOW",
+     .choices = "logit|scale",
+     .help = "Images: take values to the line by a logit (default), or only scale them to -1/2 to 1/2."},
+    {.name = "alpha", .kind = ARG_REAL, .value = "A", .least = 1e-9, .most = 0.45, .help = "Images: of the logit; the values lie in A to 1 - A of it. Default 0.05."},
+    {.name = "dequantize",
+     .kind = ARG_CHOICE,
+     .value = "HOW",
+     .choices = "uniform|variational",
+     .help = "Images: the noise that makes whole numbers continuous is uniform (default), or a density that is learned with the model."},
+    {.name = "flip", .kind = ARG_FLAG, .help = "Images: half of the training images, at random, are seen with left and right exchanged."},
     {.name = "memory",
      .kind = ARG_CHOICE,
      .value = "POLICY",
@@ -113,7 +133,8 @@ static char *fit_options(const cli_args *args, json_t *spec) {
   static const struct { const char *option, *key; } renamed[] = {{"any-isa", "any_isa"}};
   static const char *const keys[] = {"output",  "arch",    "set",   "handle",  "epochs",      "steps",     "time",
                                      "seed",    "dtype",   "split", "columns", "header",      "memory",    "resume",
-                                     "any-isa", "threads", "isa",   "context", "categorical", "embedding", NULL};
+                                     "any-isa", "threads", "isa",   "context", "categorical", "embedding", "labels",
+                                     "bits", "preprocess", "alpha", "dequantize", "flip", NULL};
   json_t *picked = json_object();
   for (int i = 0; keys[i]; i++) {
     json_t *value = json_object_get(args->given, keys[i]);
@@ -136,7 +157,11 @@ static void print_figure(const char *name, const json_t *report, const char *std
   if (isnan(value)) return;
   printf("%-10s %.4f", name, value);
   if (!isnan(error)) printf(" +- %.4f", error);
-  printf(" nats a row\n");
+  printf(" nats a row");
+  char bits[40];
+  snprintf(bits, sizeof bits, "%s_bits_per_dim", name);
+  if (json_is_number(json_object_get(report, bits))) printf(", %.4f bits/dim", real_of(report, bits));
+  printf("\n");
 }
 
 static void human(json_t *report) {
@@ -182,8 +207,10 @@ static int run(const cli_args *args) {
 const cli_command command_fit = {
     .name = "fit",
     .operands = "TRAIN -o MODEL",
-    .summary = "Fit a density to the rows of a table and save it as a model.",
-    .details = "Ctrl-C ends the fit cleanly: the best model so far is saved and the checkpoint stays, so --resume can go on.",
+    .summary = "Fit a density to the rows of a table, or to images, and save it as a model.",
+    .details = "TRAIN holds images where it is an IDX file, a batch of CIFAR, an array of 3 or 4 axes (NPY, NPZ) or a folder of PNG, PGM or "
+               "PPM files; from standard input where an option of images is given. "
+               "Ctrl-C ends the fit cleanly: the best model so far is saved and the checkpoint stays, so --resume can go on.",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .least_operands = 1,

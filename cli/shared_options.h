@@ -26,6 +26,15 @@
 #define MODEL_DTYPE_OPTION \
   { .name = "dtype", .kind = ARG_CHOICE, .value = "TYPE", .choices = "f32|f64", .help = "The arithmetic; default: that of the fit." }
 
+#define LABELS_OPTION(USE)                                                                                                             \
+  {                                                                                                                                    \
+    .name = "labels", .kind = ARG_TEXT, .value = "WHERE",                                                                              \
+    .help = "Images: where their labels are, which" USE                                                                                \
+            ". own: those that come with the data (sub-folders, CIFAR's, the array y of an NPZ archive); the name of an archive's array; " \
+            "or a file, IDX, NPY or NPZ."                                                                                              \
+  }
+#define MODEL_LABELS_OPTION LABELS_OPTION(" a conditional model needs. Default: own")
+
 /* ---- of commands that fit ---- */
 
 #define VAL_OPTION(USE) \
@@ -38,7 +47,7 @@
 #define ARCH_OPTION                                                                                                                        \
   {                                                                                                                                        \
     .name = "arch", .kind = ARG_TEXT, .value = "NAME",                                                                                     \
-    .help = "The architecture: nsf, nsf-coupling, maf, iaf, realnvp, nice, or auto (default), which goes by the table's columns and rows." \
+    .help = "The architecture: nsf, nsf-coupling, maf, iaf, realnvp, nice; of images glow, realnvp-image; or auto (default), which goes by the data's shape and size." \
   }
 #define SET_OPTION(OF)                                                                                   \
   {                                                                                                      \
