@@ -1,39 +1,10 @@
 /* Every call of this floor with its first, second, third ... allocation failing: each time an error, nothing lost (the leak checker looks),
  * and outputs as they were. */
 #define _XOPEN_SOURCE 700 /* mkdtemp */
-#include <jansson.h>
-
 #include "data/analyse.h"
 #include "data/split.h"
 #include "data/table_write.h"
-#include "scratch.h"
-
-static int left; /* allocations until one fails */
-
-static int starve(void *state) {
-  (void)state;
-  return left-- == 0;
-}
-
-static void *starving_malloc(size_t n) {
-  return starve(NULL) ? NULL : malloc(n);
-}
-
-/* Runs `call` with one more allocation granted each time, until it succeeds; returns how many failed. */
-static int starve_all(rh_status (*call)(void *state), void *state) {
-  for (int n = 0;; n++) {
-    assert_true(n < 5000);
-    left = n;
-    rh_alloc_set_hook(starve, NULL);
-    json_set_alloc_funcs(starving_malloc, free);
-    const rh_status status = call(state);
-    const bool hit = left < 0;
-    rh_alloc_set_hook(NULL, NULL);
-    json_set_alloc_funcs(malloc, free);
-    if (status == RH_OK && !hit) return n;
-    if (status != RH_E_MEMORY) fail_msg("allocation %d: status %d, \"%s\"", n, (int)status, rh_last_error());
-  }
-}
+#include "starve.h"
 
 typedef struct reading {
   const char *file;
