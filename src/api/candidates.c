@@ -26,6 +26,7 @@ static int list_all(int64_t columns, rh_candidate *all) {
   int archs, n = 0;
   const rh_arch *const *arch = rh_archs(&archs);
   for (int i = 0; i < archs && n < ALL_MOST; i++) {
+    if (arch[i]->image) continue;
     all[n++] = (rh_candidate){arch[i]->name, arch[i]->name, NULL};
     for (size_t v = 0; v < RH_COUNT_OF(variants) && n < ALL_MOST; v++) {
       const bool fits = columns >= variants[v].least_columns && (!variants[v].most_columns || columns <= variants[v].most_columns);

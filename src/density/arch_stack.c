@@ -195,13 +195,16 @@ static const stack_kind realnvp = {COUPLING, AFFINE, 2, true, 10}, nice = {COUPL
                         maf = {FORWARD, AFFINE, 2, true, 10}, iaf = {INVERSE, AFFINE, 2, true, 5}, nsf = {FORWARD, SPLINE, 0, true, 5},
                         nsf_coupling = {COUPLING, SPLINE, 0, true, 6};
 
-const rh_arch rh_arch_realnvp = {"realnvp", "affine couplings (Dinh et al. 2017): exact density and samples in one pass", expand, &realnvp};
+const rh_arch rh_arch_realnvp = {"realnvp", "affine couplings (Dinh et al. 2017): exact density and samples in one pass", expand, &realnvp,
+                                 false};
 const rh_arch rh_arch_nice = {"nice", "additive couplings and one scale a column (Dinh et al. 2014): volume-preserving up to that scale",
-                              expand, &nice};
-const rh_arch rh_arch_maf = {
-    "maf", "masked autoregressive affine flow (Papamakarios et al. 2017): densities in one pass, samples in about two", expand, &maf};
+                              expand, &nice, false};
+const rh_arch rh_arch_maf = {"maf",
+                             "masked autoregressive affine flow (Papamakarios et al. 2017): densities in one pass, samples in about two",
+                             expand, &maf, false};
 const rh_arch rh_arch_iaf = {"iaf", "inverse autoregressive flow (Kingma et al. 2016): samples in one pass, densities in about two", expand,
-                             &iaf};
-const rh_arch rh_arch_nsf = {"nsf", "autoregressive rational-quadratic splines (Durkan et al. 2019): the most flexible", expand, &nsf};
+                             &iaf, false};
+const rh_arch rh_arch_nsf = {"nsf", "autoregressive rational-quadratic splines (Durkan et al. 2019): the most flexible", expand, &nsf,
+                             false};
 const rh_arch rh_arch_nsf_coupling = {"nsf-coupling", "rational-quadratic splines in couplings (Durkan et al. 2019): one pass both ways",
-                                      expand, &nsf_coupling};
+                                      expand, &nsf_coupling, false};

@@ -96,10 +96,14 @@ rh_status rh_flow_outside(const rh_flow *f, rh_values *values, rh_pool *pool, in
                           double *share) RH_WARN_UNUSED;
 
 /* Architectures (density/arch_*.c, one row each in density/architectures.c): from a few options to a flow specification. */
+typedef struct rh_image_shape {
+  int64_t h, w, c; /* zeros: no image, a table of columns */
+} rh_image_shape;
 typedef struct rh_arch_size {
   int64_t columns; /* that the flow itself sees, after preprocessing */
   int64_t context;
   int64_t rows; /* of the training data, for defaults by size; 0: unknown */
+  rh_image_shape image;
 } rh_arch_size;
 typedef struct rh_arch rh_arch;
 struct rh_arch {
@@ -108,9 +112,11 @@ struct rh_arch {
   /* options: the user's --set pairs as a JSON object or NULL (unknown keys are errors). flow_spec, base_spec: new references. */
   rh_status (*expand)(const rh_arch *arch, const json_t *options, const rh_arch_size *size, json_t **flow_spec, json_t **base_spec);
   const void *own; /* what expand knows of it */
+  bool image;      /* for images only */
 };
 const rh_arch *const *rh_archs(int *n);
-/* name "auto" chooses by width and size and says why in *why (static text; why may be NULL). preprocess: array of specs, or NULL. */
+/* name "auto" chooses by width and size and says why in *why (static text; why may be NULL). preprocess: array of specs, or NULL. image:
+ * what a row is, h w c = columns; NULL or zeros: a row of a table. */
 rh_status rh_arch_spec(const char *name, const json_t *options, int64_t columns, int64_t context, int64_t rows, const json_t *preprocess,
-                       json_t **spec, const char **why) RH_WARN_UNUSED;
+                       const rh_image_shape *image, json_t **spec, const char **why) RH_WARN_UNUSED;
 #endif

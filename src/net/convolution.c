@@ -27,28 +27,14 @@ static rh_val weight_of(const rh_convolution *conv, rh_graph *g) {
   return rh_mul(g, v, rh_reshape(g, rh_expand_last(g, rh_reshape(g, scale, rh_shape2(conv->out, 1)), n), rh_shape2(conv->out, n)));
 }
 
-/* A product over the patches [h, w, k k c] of a padded image. */
-static rh_val by_patches(rh_graph *g, rh_val x, rh_val w, rh_val bias, int64_t k) {
-  const rh_shape s = rh_at(g, x)->shape;
-  const int64_t width = s.dim[1], c = s.dim[2], run = k * c, h = s.dim[0] - k + 1, across = width - k + 1;
-  const rh_shape patches = rh_shape3(h, across, k * run);
-  int32_t *index = rh_arena_alloc(&g->arena, (size_t)rh_shape_count(&patches) * sizeof *index);
-  if (!index) {
-    g->status = RH_E_MEMORY;
-    return RH_NONE;
-  }
-  for (int64_t i = 0, at = 0; i < h; i++)
-    for (int64_t j = 0; j < across; j++)
-      for (int64_t a = 0; a < k; a++)
-        for (int64_t b = 0; b < run; b++) index[at++] = (int32_t)(((i + a) * width + j) * c + b);
-  return rh_linear(g, rh_gather(g, x, patches, index), w, bias);
-}
-
 rh_val rh_convolution_apply(const rh_convolution *conv, rh_graph *g, rh_val x, const rh_conv_how *how) {
   if (g->status != RH_OK) return RH_NONE;
   const rh_val w = weight_of(conv, g), bias = rh_leaf_val(g, conv->bias);
   if (conv->kernel == 1) return rh_linear(g, x, w, bias);
-  return by_patches(g, rh_pad(g, x, how->padding, conv->kernel / 2), w, bias, conv->kernel);
+  const rh_val window = rh_reshape(g, w, rh_shape4(conv->out, conv->kernel, conv->kernel, conv->in));
+  const int64_t p = conv->kernel / 2;
+  if (how->padding == RH_PAD_ZERO) return rh_conv2d(g, x, window, bias, 1, (int)p);
+  return rh_conv2d(g, rh_pad(g, x, how->padding, p), window, bias, 1, 0);
 }
 
 rh_status rh_read_conv_how(const rh_net *net, rh_spec *spec, int64_t kernel, rh_conv_how *how) {

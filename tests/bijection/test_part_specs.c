@@ -44,6 +44,13 @@ static specification specification_of(size_t i) {
   return (specification){e->spec, e->columns};
 }
 
+/* A part, and those inside of it. */
+static void see(const rh_bijection *b, const rh_bijection_type *const *types, int n, bool *seen) {
+  rh_bijection *const *parts;
+  for (int t = 0; t < n; t++) seen[t] |= types[t] == b->type;
+  for (int64_t i = 0, inside = rh_bijection_parts(b, &parts); i < inside; i++) see(parts[i], types, n, seen);
+}
+
 static void full_specifications_make_the_same(void **state) {
   (void)state;
   bool seen[TYPES] = {false};
@@ -63,7 +70,7 @@ static void full_specifications_make_the_same(void **state) {
         assert_int_equal(a.leaves.leaf[l].count, b.leaves.leaf[l].count);
       }
       for (int c = 0; c < 2; c++) assert_memory_equal(a.values.flat[c], b.values.flat[c], (size_t)a.leaves.total[c] * 4);
-      for (int t = 0; t < n; t++) seen[t] |= types[t] == a.b->type;
+      see(a.b, types, n, seen);
       rh_free(text);
       part_free(&a);
       part_free(&b);
@@ -109,6 +116,52 @@ static void large_graphs(void **state) {
     part_free(&p);
     free(text);
   }
+}
+
+static void are_named(size_t n, const char *const (*cases)[2], int64_t columns) {
+  for (size_t i = 0; i < n; i++) {
+    part p;
+    const rh_status status = part_try(&p, cases[i][0], columns, 0);
+    if (status == RH_OK || status == RH_E_MEMORY) fail_msg("%s: %s", cases[i][0], rh_status_text(status));
+    assert_null(p.b);
+    if (!strstr(rh_last_error(), cases[i][1])) fail_msg("%s: '%s' does not say '%s'", cases[i][0], rh_last_error(), cases[i][1]);
+    assert_null(strchr(rh_last_error(), '\n'));
+    rh_leaves_free(&p.leaves);
+  }
+}
+
+static void wrong_images_are_named(void **state) {
+  (void)state;
+  static const char *const cases[][2] = {
+      {"{\"type\":\"image\"}", "flow.shape: expected [height, width, channels]"},
+      {"{\"type\":\"image\",\"shape\":[2,6]}", "flow.shape: expected"},
+      {"{\"type\":\"image\",\"shape\":[2,2,4]}", "flow.shape: an image of 2 x 2 with 4 channels has 16 numbers, a row has 12"},
+      {"{\"type\":\"squeeze\"}", "flow: squeeze takes images, here come 12 columns"},
+      {"{\"type\":\"factor_out\"}", "flow: factor_out takes images"},
+      {IMAGE("3,4,1", "{\"type\":\"squeeze\"}"), "flow.parts[1]: an image of 3 x 4 cannot be squeezed, its sides must be even"},
+      {IMAGE("2,2,3", "{\"type\":\"unsqueeze\"}"), "flow.parts[1]: 3 channels are not of four pixels"},
+      {IMAGE("2,2,3", "{\"type\":\"standardize\"}"), "standardize takes vectors, here come 3 dimensions"},
+      {IMAGE("3,4,1", "{\"type\":\"factor_out\"}"), "flow.parts[1]: one channel has no half"},
+      {IMAGE("3,4,1", "{\"type\":\"coupling\"}"), "flow.parts[1].mask: one channel cannot be split: take \"checkerboard\""},
+      {IMAGE("1,1,12", "{\"type\":\"coupling\",\"mask\":\"checkerboard\"}"), "flow.parts[1].mask: an image of one pixel"},
+      {IMAGE("2,3,2", "{\"type\":\"coupling\",\"mask\":\"half\"}"), "flow.parts[1].mask: unknown name 'half'"},
+      {IMAGE("2,3,2", "{\"type\":\"coupling\",\"net\":{\"type\":\"mlp\"}}"), "flow.parts[1].net: 'mlp' reads a vector, here come images"},
+      {"{\"type\":\"coupling\",\"net\":{\"type\":\"conv\"}}", "flow.net: 'conv' reads images, here comes a vector"},
+      {IMAGE("2,3,2", "{\"type\":\"coupling\",\"net\":{\"kernel\":4}}"), "flow.parts[1].net.kernel: 4 is even"},
+      {IMAGE("1,6,2", "{\"type\":\"coupling\",\"net\":{\"padding\":\"reflect\"}}"),
+       "flow.parts[1].net.padding: an image of 1 x 6 is too small"},
+      {IMAGE("2,3,2", "{\"type\":\"coupling\",\"net\":{\"type\":\"conv_residual\",\"hidden\":4,\"norm\":\"group\",\"groups\":3}}"),
+       "flow.parts[1].net.groups: 3 groups do not divide 4 channels"},
+      {IMAGE("2,3,2", "{\"type\":\"factor_out\",\"part\":{\"type\":\"lu\",\"x\":1}}"), "flow.parts[1].part: unknown key 'x'"},
+      {IMAGE("2,3,2", "{\"type\":\"factor_out\",\"bound\":2}"), "flow.parts[1]: unknown key 'bound'"},
+      {IMAGE("2,2,3", "{\"type\":\"inverse\",\"part\":{\"type\":\"squeeze\"}}"), "of \"squeeze\" the inverse is \"unsqueeze\""},
+      {IMAGE("2,2,3", "{\"type\":\"lu\",\"start\":\"rotated\"}"), "flow.parts[1].start: unknown name 'rotated'"},
+      {IMAGE("2,2,3", "{\"type\":\"permutation\",\"order\":[0,1]}"), "flow.parts[1].order: 2 columns of 3"},
+      {"{\"type\":\"coupling\",\"transform\":{\"type\":\"scale\",\"scale\":\"sigmoid\"}}", "flow.transform: unknown key 'scale'"},
+      {"{\"type\":\"coupling\",\"transform\":{\"type\":\"affine\",\"scale\":\"sigmoid\",\"bound\":2}}",
+       "flow.transform: unknown key 'bound'"},
+  };
+  are_named(RH_COUNT_OF(cases), cases, 12);
 }
 
 static void wrong_specifications_are_named(void **state) {
@@ -186,15 +239,7 @@ static void wrong_specifications_are_named(void **state) {
       {"{\"type\":\"drop\",\"columns\":[{\"column\":0,\"recipe\":{\"kind\":\"cpoy\"}}]}", "did you mean 'copy'"},
       {"{\"type\":\"drop\",\"columns\":[{\"column\":0,\"recip\":{}}]}", "did you mean 'recipe'"},
   };
-  for (size_t i = 0; i < RH_COUNT_OF(cases); i++) {
-    part p;
-    const rh_status status = part_try(&p, cases[i][0], 3, 0);
-    if (status == RH_OK || status == RH_E_MEMORY) fail_msg("%s: %s", cases[i][0], rh_status_text(status));
-    assert_null(p.b);
-    if (!strstr(rh_last_error(), cases[i][1])) fail_msg("%s: '%s' does not say '%s'", cases[i][0], rh_last_error(), cases[i][1]);
-    assert_null(strchr(rh_last_error(), '\n'));
-    rh_leaves_free(&p.leaves);
-  }
+  are_named(RH_COUNT_OF(cases), cases, 3);
 }
 
 /* ---- lost allocations ---- */
@@ -288,9 +333,13 @@ static void any_width(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(full_specifications_make_the_same), cmocka_unit_test(wrong_specifications_are_named),
-      cmocka_unit_test(enormous_networks_are_refused),     cmocka_unit_test(large_graphs),
-      cmocka_unit_test(lost_allocations_are_errors),       cmocka_unit_test(any_width),
+      cmocka_unit_test(full_specifications_make_the_same),
+      cmocka_unit_test(wrong_specifications_are_named),
+      cmocka_unit_test(wrong_images_are_named),
+      cmocka_unit_test(enormous_networks_are_refused),
+      cmocka_unit_test(large_graphs),
+      cmocka_unit_test(lost_allocations_are_errors),
+      cmocka_unit_test(any_width),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

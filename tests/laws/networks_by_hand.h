@@ -16,6 +16,10 @@ typedef struct net_order {
   bool narrow;             /* hidden layers have fewer units than levels: not everything that may depend does */
 } net_order;
 
+typedef struct net_image { /* of a network that reads images */
+  int64_t h, w, c, channels;
+} net_image;
+
 typedef struct net_law net_law;
 typedef struct net_row { /* one row a network and shape; a new network adds one and inherits every law */
   const char *type, *options;
@@ -23,7 +27,8 @@ typedef struct net_row { /* one row a network and shape; a new network adds one 
   const char *activation;                                           /* NULL: it has none; "every": each one in turn */
   bool inits;                                                       /* has this option */
   void (*by_hand)(const net_law *n, const double *in, double *out); /* in: x, then the context */
-  const net_order *masked;                                          /* NULL: a dense network of net/nets.c */
+  const net_order *masked;                                          /* NULL: a network of net/nets.c */
+  const net_image *image;                                           /* NULL: of vectors */
 } net_row;
 
 typedef struct entry {

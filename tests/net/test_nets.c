@@ -227,8 +227,9 @@ static void defaults_are_written_out(void **state) {
   (void)state;
   int n;
   const rh_net_type *const *types = rh_net_types(&n);
-  assert_int_equal(n, 4);
+  assert_int_equal(n, 7);
   for (int i = 0; i < n; i++) {
+    if (types[i]->apply_image) continue;
     char spec[64];
     snprintf(spec, sizeof spec, "{\"type\":\"%s\"}", types[i]->type);
     rig a = make(spec, 2, 3, 0, 8, false);
@@ -246,6 +247,34 @@ static void defaults_are_written_out(void **state) {
   assert_string_equal(json_string_value(json_object_get(r.net->spec, "activation")), "relu");
   assert_string_equal(json_string_value(json_object_get(r.net->spec, "init")), "zero");
   drop(&r);
+}
+
+/* Of images: the options that a specification may have and the leaves that they make, once more from the full one. */
+static void image_defaults_are_written_out(void **state) {
+  (void)state;
+  static const char *const specs[] = {"{}", "{\"type\":\"conv\",\"gain\":true,\"skip\":true,\"weight_norm\":true}",
+                                      "{\"type\":\"conv_linear\",\"padding\":\"circular\"}",
+                                      "{\"type\":\"conv_residual\",\"hidden\":16,\"norm\":\"group\",\"bottleneck\":true}"};
+  for (size_t i = 0; i < RH_COUNT_OF(specs); i++) {
+    rh_leaves leaves[2];
+    memset(leaves, 0, sizeof leaves);
+    rh_net *net[2];
+    json_t *json = parse(specs[i]);
+    for (int k = 0; k < 2; k++) {
+      const rh_build build = {&leaves[k], "p", 2};
+      PROBE_OK(rh_image_net_create(&build, k ? net[0]->spec : json, "net", rh_shape3(4, 4, 3), 5, &net[k]));
+    }
+    assert_true(json_equal(net[0]->spec, net[1]->spec));
+    assert_int_equal(leaves[0].n, leaves[1].n);
+    for (int64_t l = 0; l < leaves[0].n; l++) assert_string_equal(leaves[0].leaf[l].name, leaves[1].leaf[l].name);
+    assert_int_equal(net[0]->out, 80);
+    if (i == 0) { /* Glow's: 3x3 to 64, 1x1, 3x3, with biases, and the context's map */
+      assert_string_equal(net[0]->type->type, "conv");
+      assert_int_equal(leaves[0].params, 9 * 3 * 64 + 64 + 64 * 64 + 64 + 9 * 64 * 5 + 5 + 2 * 64);
+    }
+    for (int k = 0; k < 2; k++) rh_net_destroy(net[k]), rh_leaves_free(&leaves[k]);
+    json_decref(json);
+  }
 }
 
 static void wrong_specifications_are_named(void **state) {
@@ -278,9 +307,10 @@ static void wrong_specifications_are_named(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(networks_are_their_formulas), cmocka_unit_test(linear_and_constant),
-      cmocka_unit_test(last_layers_start_as_asked),  cmocka_unit_test(gains_keep_the_variance),
-      cmocka_unit_test(defaults_are_written_out),    cmocka_unit_test(wrong_specifications_are_named),
+      cmocka_unit_test(networks_are_their_formulas),    cmocka_unit_test(linear_and_constant),
+      cmocka_unit_test(last_layers_start_as_asked),     cmocka_unit_test(gains_keep_the_variance),
+      cmocka_unit_test(image_defaults_are_written_out), cmocka_unit_test(defaults_are_written_out),
+      cmocka_unit_test(wrong_specifications_are_named),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
