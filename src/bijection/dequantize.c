@@ -1,6 +1,6 @@
 /* Uniform dequantization (Uria et al. 2013; Theis et al. 2016, section 3.1), a surjection: y = x + step u for the listed columns, u uniform
  * in (0, 1). {"columns": [{"column": i, "step": s, "offset": o} or {"column": i, "step": s, "levels": [x, ...]}, ...]}; absent: every
- * column, step 1, offset 0.
+ * column, of whole numbers, and {"levels": n} says that they are 0 to n - 1 (an image's: 256), so that the inverse gives no other.
  *
  * What the likelihood means: P(x) = integral of p(y) over [x, x + step) = E_u[step p(y)], so E_u[p(y)] is the mean density of x's cell, in
  * nats per row of the data in their own units: the contribution is 0, and E_u[log p(y)] is at most log E_u[p(y)].
@@ -16,7 +16,8 @@ typedef struct dequantize {
   rh_arena arena;
   int32_t *spread; /* [d]: which noise number a column gets, -1: none */
   double *step;    /* [noise], in the order of the list */
-  bool all;        /* every column, in order */
+  bool whole;      /* every column, whole numbers: nothing below is there but */
+  int64_t levels;  /* 0 to levels - 1; 0: any */
   int64_t grids;   /* columns on a grid */
   int32_t *grid_column;
   double *grid_step, *grid_offset;   /* [grids] */
@@ -82,11 +83,17 @@ static void order_columns(dequantize *q, int64_t d) {
   q->rest = at;
   for (int64_t i = 0; i < q->grids; i++) q->back[q->grid_column[i]] = at++;
   for (int64_t i = 0; i < q->tables; i++) q->back[q->table_column[i]] = at++;
-  q->all = q->b.noise == d;
-  for (int32_t j = 0; j < d; j++) {
+  for (int32_t j = 0; j < d; j++)
     if (q->back[j] < 0) q->rest_column[next] = j, q->back[j] = next++;
-    if (q->spread[j] != j) q->all = false;
-  }
+}
+
+/* Every column alike: no list is made, whatever their number. */
+static rh_status create_whole(dequantize *q, rh_spec *spec) {
+  q->whole = true;
+  q->b.noise = rh_columns_of(&q->b);
+  q->b.exact = false;
+  if (rh_options_json(&spec->o, "levels")) q->levels = rh_spec_int(spec, "levels", 0, 1, 1 << 24);
+  return rh_spec_status(spec);
 }
 
 static rh_status dequantize_create(rh_bijection *b, const rh_build *build, rh_spec *spec) {
@@ -97,15 +104,16 @@ static rh_status dequantize_create(rh_bijection *b, const rh_build *build, rh_sp
   rh_column_list list;
   int32_t *column;
   RH_TRY(rh_read_columns(spec, d, &q->arena, &list, &column));
+  if (!list.list) return create_whole(q, spec);
   int64_t pairs = 0;
   for (int64_t i = 0; i < list.n; i++) pairs += (int64_t)json_array_size(json_object_get(json_array_get(list.list, (size_t)i), "levels"));
-  b->noise = list.list ? list.n : d;
+  b->noise = list.n;
   b->exact = b->noise == 0;
   RH_TRY(make_room(q, d, b->noise, pairs));
   for (int64_t i = 0; i < b->noise; i++) {
     char where[RH_WHERE_BYTES];
     rh_spec_where(spec, "columns", i, where);
-    RH_TRY(read_column(q, list.list ? json_array_get(list.list, (size_t)i) : NULL, where, i, list.list ? column[i] : (int32_t)i));
+    RH_TRY(read_column(q, json_array_get(list.list, (size_t)i), where, i, column[i]));
   }
   order_columns(q, d);
   return RH_OK;
@@ -116,8 +124,12 @@ static void dequantize_forward(const rh_bijection *b, rh_graph *g, rh_val x, rh_
   (void)context, (void)ladj;
   *y = x;
   if (!b->noise) return;
+  if (q->whole) {
+    *y = rh_add(g, x, noise);
+    return;
+  }
   const rh_val steps = rh_mul(g, noise, rh_const_values(g, rh_shape1(b->noise), q->step));
-  *y = rh_add(g, x, q->all ? steps : rh_gather(g, steps, b->in, q->spread));
+  *y = rh_add(g, x, rh_gather(g, steps, b->in, q->spread));
 }
 
 static rh_val grid_inverse(const dequantize *q, rh_graph *g, rh_val y) {
@@ -142,6 +154,11 @@ static void dequantize_inverse(const rh_bijection *b, rh_graph *g, rh_val y, rh_
   rh_val parts[3];
   int n = 0;
   (void)context, (void)ladj;
+  if (q->whole) {
+    *x = rh_floor(g, y);
+    if (q->levels) *x = rh_minc(g, rh_maxc(g, *x, 0), (double)(q->levels - 1));
+    return;
+  }
   if (q->rest) parts[n++] = rh_gather(g, y, rh_shape1(q->rest), q->rest_column);
   if (q->grids) parts[n++] = grid_inverse(q, g, y);
   if (q->tables) parts[n++] = table_inverse(q, g, y);

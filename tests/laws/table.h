@@ -28,6 +28,9 @@ static const law_entry law_table[] = {
      "{\"type\":\"support\",\"columns\":[{\"column\":0,\"kind\":\"logit\",\"low\":-4,\"high\":5},{\"column\":1,\"kind\":\"log\",\"low\":-3."
      "5}]}",
      3, 0, -3, 3, 0, false},
+    {"logit", "{\"type\":\"logit\",\"alpha\":0.1,\"low\":-4,\"high\":5}", 3, 0, -3.9, 4.9, 0, false},
+    {"logit, hardly squeezed", "{\"type\":\"logit\",\"alpha\":1e-6,\"low\":-4,\"high\":5}", 2, 0, -3.9, 4.9, 0, false},
+    {"logit of one column", "{\"type\":\"logit\",\"low\":-3.5,\"high\":3.2}", 1, 0, -3, 3, 0, false},
     {"permutation reverse", "{\"type\":\"permutation\",\"order\":\"reverse\"}", 5, 0, -3, 3, 0, false},
     {"permutation swap", "{\"type\":\"permutation\",\"order\":\"swap\"}", 5, 0, -3, 3, 0, false},
     {"permutation given", "{\"type\":\"permutation\",\"order\":[2,0,3,1]}", 4, 0, -3, 3, 0, false},
@@ -285,6 +288,7 @@ static const law_entry law_table[] = {
      8, LAW_CONTEXT, -3, 3, 0, false},
 };
 
-/* Surjections have laws of their own (tests/laws/test_surjections.c). */
-static const char *const surjections[] = {"dequantize", "drop"};
+/* Surjections have laws of their own (tests/laws/test_surjections.c; of those that learn their noise tests/laws/test_variational.c). */
+static const char *const surjections[] = {"dequantize", "drop", "quantize"};
+static const char *const learned_surjections[] = {"variational_dequantize"};
 #endif

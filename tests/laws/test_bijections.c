@@ -53,8 +53,9 @@ static void everyone_is_here(void **state) {
     const char *type = types[t]->type;
     bool lossy = false;
     for (size_t i = 0; i < sizeof surjections / sizeof *surjections; i++) lossy |= strcmp(surjections[i], type) == 0;
+    for (size_t i = 0; i < sizeof learned_surjections / sizeof *learned_surjections; i++) lossy |= !strcmp(learned_surjections[i], type);
     if (!lossy && !row_has(type, false) && !row_has(type, true)) fail_msg("bijection %s has no entry in tests/laws/table.h", type);
-    for (int c = 0; c < 2 && types[t]->conditioned; c++)
+    for (int c = 0; c < 2 && types[t]->conditioned && !lossy; c++)
       if (!row_has(type, c)) fail_msg("bijection %s has no entry %s a context in tests/laws/table.h", type, c ? "with" : "without");
   }
   printf("%d registered bijections and surjections, all in the table\n", n);

@@ -16,6 +16,8 @@ typedef struct column {
   double level[LEVELS]; /* LEVEL, ascending */
   double start;         /* GONE: x = start + sum weight[j] x[j] */
   double weight[WIDTH];
+  double coarse; /* not 0: all of this is of floor(x / coarse), x a whole number */
+  double levels; /* GRID, not 0: x is 0 to levels - 1 */
 } column;
 
 /* A new surjection adds a row and inherits every law. */
@@ -25,34 +27,32 @@ typedef struct entry {
   column column[WIDTH];
 } entry;
 
-#define ON_GRID(step, offset)     \
-  {                               \
-    GRID, step, offset, {0}, 0, { \
-      0                           \
-    }                             \
+/* clang-format off: as they read */
+#define ON_GRID(s, o) \
+  { .kind = GRID, .step = s, .offset = o }
+#define ON_LEVELS(s, a, b, c, d)                      \
+  {                                                   \
+    .kind = LEVEL, .step = s, .level = { a, b, c, d } \
   }
-#define ON_LEVELS(step, a, b, c, d)    \
-  {                                    \
-    LEVEL, step, 0, {a, b, c, d}, 0, { \
-      0                                \
-    }                                  \
+#define IS_FREE \
+  { .kind = FREE }
+#define MADE(begin, ...)                                    \
+  {                                                         \
+    .kind = GONE, .start = begin, .weight = { __VA_ARGS__ } \
   }
-#define IS_FREE           \
-  {                       \
-    FREE, 0, 0, {0}, 0, { \
-      0                   \
-    }                     \
-  }
-#define MADE(start, ...)      \
-  {                           \
-    GONE, 0, 0, {0}, start, { \
-      __VA_ARGS__             \
-    }                         \
-  }
+#define OF_LEVELS(n) \
+  { .kind = GRID, .step = 1, .levels = n }
+#define COARSE(c) \
+  { .kind = FREE, .coarse = c }
+#define COARSE_GRID(c, n) \
+  { .kind = GRID, .step = 1, .coarse = c, .levels = n }
+/* clang-format on */
 
 static const entry table[] = {
     {"dequantize one column", "{\"type\":\"dequantize\"}", 1, {ON_GRID(1, 0)}},
     {"dequantize every column", "{\"type\":\"dequantize\"}", 3, {ON_GRID(1, 0), ON_GRID(1, 0), ON_GRID(1, 0)}},
+    {"dequantize every column of 3 levels", "{\"type\":\"dequantize\",\"levels\":3}", 2, {OF_LEVELS(3), OF_LEVELS(3)}},
+    {"dequantize one column of 5 levels", "{\"type\":\"dequantize\",\"levels\":5}", 1, {OF_LEVELS(5)}},
     {"dequantize none", "{\"type\":\"dequantize\",\"columns\":[]}", 2, {IS_FREE, IS_FREE}},
     {"dequantize some",
      "{\"type\":\"dequantize\",\"columns\":[{\"column\":2,\"step\":0.25,\"offset\":0.5},{\"column\":0,\"step\":1.7,\"offset\":-0.3}]}",
@@ -92,16 +92,38 @@ static const entry table[] = {
      "\"dequantize\",\"columns\":[{\"column\":1,\"step\":0.5}]}]}",
      3,
      {IS_FREE, MADE(0, 0, 0, 1), ON_GRID(0.5, 0)}},
+    {"quantize", "{\"type\":\"quantize\",\"from\":8,\"bits\":6}", 2, {COARSE(4), COARSE(4)}},
+    {"quantize to as many", "{\"type\":\"quantize\",\"from\":5,\"bits\":5}", 2, {IS_FREE, IS_FREE}},
+    {"quantize, then dequantize",
+     "{\"type\":\"chain\",\"parts\":[{\"type\":\"quantize\",\"from\":3,\"bits\":2},{\"type\":\"dequantize\",\"levels\":4}]}",
+     2,
+     {COARSE_GRID(2, 4), COARSE_GRID(2, 4)}},
+    {"quantize, then dequantize one column",
+     "{\"type\":\"chain\",\"parts\":[{\"type\":\"quantize\",\"from\":8,\"bits\":5},{\"type\":\"dequantize\"}]}",
+     1,
+     {COARSE_GRID(8, 0)}},
 };
 
 /* ---- plain C ---- */
 
-/* The cell of y: what x it is rounded to, and where the cell begins and ends. */
+/* What forward adds its noise to; and an x of it: the one that comes back. */
+static double fine_of(const column *c, double x) {
+  return c->coarse > 0 ? floor(x / c->coarse) : x;
+}
+static double back_of(const column *c, double fine) {
+  return c->coarse > 0 ? c->coarse * fine : fine;
+}
+
+/* The cell of y: what it is rounded to, and where the cell begins and ends. */
 static double cell_of(const column *c, double y, double *from, double *to) {
   if (c->kind == GRID) {
-    const double k = floor((y - c->offset) / c->step);
-    *from = c->offset + k * c->step, *to = c->offset + (k + 1) * c->step;
-    return *from;
+    double k = floor((y - c->offset) / c->step);
+    const bool least = c->levels > 0 && k <= 0, most = c->levels > 0 && k >= c->levels - 1;
+    if (least) k = 0;
+    if (most) k = c->levels - 1;
+    const double x = c->offset + k * c->step;
+    *from = least ? -INFINITY : x, *to = most ? INFINITY : c->offset + (k + 1) * c->step;
+    return x;
   }
   int k = 0;
   while (k + 1 < LEVELS && y >= c->level[k + 1]) k++;
@@ -114,8 +136,12 @@ static double *data_of(const entry *e, int64_t rows) {
   double *u = probe_random(rows * e->columns, 5, -4, 4), from, to;
   for (int64_t r = 0; r < rows; r++) {
     double *x = u + r * e->columns;
-    for (int j = 0; j < e->columns; j++)
-      if (e->column[j].kind == GRID || e->column[j].kind == LEVEL) x[j] = cell_of(&e->column[j], x[j], &from, &to);
+    for (int j = 0; j < e->columns; j++) {
+      const column *c = &e->column[j];
+      const double coarse = c->coarse > 0 ? c->coarse : 1, low = x[j] - floor(x[j]); /* with bits that are lost */
+      if (c->kind == GRID || c->kind == LEVEL) x[j] = coarse * cell_of(c, x[j], &from, &to);
+      if (c->coarse > 0) x[j] = floor(x[j]) + floor(low * coarse);
+    }
     for (int j = 0; j < e->columns; j++) {
       if (e->column[j].kind != GONE) continue;
       double sum = e->column[j].start;
@@ -207,7 +233,8 @@ static void end(surjection *s) {
 
 /* ---- the laws ---- */
 
-/* inverse(forward(x, noise)) = x. In float64 columns on a grid, on levels and copies come back to the bit. */
+/* inverse(forward(x, noise)) = x, without the bits that are lost. In float64 columns on a grid, on levels and copies come back to the bit.
+ */
 static bool round_trip(const entry *e, char *text) {
   bool fine = true;
   for (int rb = 4; rb <= 8 && fine; rb += 4)
@@ -215,16 +242,20 @@ static bool round_trip(const entry *e, char *text) {
       const int64_t rows = i == 0 ? 1 : i == 1 ? 7 : SUBJECT_ROWS;
       surjection s;
       begin(&s, e, rb, RH_KEEP);
-      double *x = malloc((size_t)(rows * e->columns) * 8);
+      const int64_t n = rows * e->columns;
+      double *x = malloc((size_t)n * 8), *want = malloc((size_t)n * 8);
+      for (int64_t k = 0; k < n; k++) {
+        const column *c = &e->column[k % e->columns];
+        want[k] = back_of(c, fine_of(c, s.f.data[0][k]));
+      }
       subject_rows(&s.f, s.f.out[0], 0, rows, s.i.data[0]);
       subject_rows(&s.i, s.i.out[0], 0, rows, x);
-      fine = subject_near(text, &s.f, "inverse(forward(x))", rows * e->columns, x, s.f.data[0], rb == 8 ? 1e-15 : 1e-6);
-      for (int64_t k = 0; k < rows * e->columns && fine && rb == 8; k++) {
+      fine = subject_near(text, &s.f, "inverse(forward(x))", n, x, want, rb == 8 ? 1e-15 : 1e-6);
+      for (int64_t k = 0; k < n && fine && rb == 8; k++) {
         const column_kind kind = e->column[k % e->columns].kind;
-        if ((kind == GRID || kind == LEVEL) && x[k] != s.f.data[0][k])
-          fine = subject_says(text, &s.f, "a value of the grid", k, x[k], s.f.data[0][k]);
+        if ((kind == GRID || kind == LEVEL) && x[k] != want[k]) fine = subject_says(text, &s.f, "a value of the grid", k, x[k], want[k]);
       }
-      free(x);
+      free(x), free(want);
       end(&s);
     }
   return fine;
@@ -234,9 +265,11 @@ static bool round_trip(const entry *e, char *text) {
  * over u of log p(x + step u). What a column that is left out holds does not matter. */
 static bool forward_law(const entry *e, char *text) {
   const int latent = latent_of(e), noise = noise_of(e);
+  bool exact = latent == e->columns && !noise;
+  for (int j = 0; j < e->columns; j++) exact &= !(e->column[j].coarse > 0);
   surjection s;
   begin(&s, e, 8, RH_KEEP);
-  bool fine = rh_shape_count(&s.b->out) == latent && s.b->noise == noise && s.b->exact == (latent == e->columns && !noise);
+  bool fine = rh_shape_count(&s.b->out) == latent && s.b->noise == noise && s.b->exact == exact;
   if (!fine) snprintf(text, SUBJECT_TEXT, "%s: it tells other widths, or is exact where it is not", e->name);
   double *y = malloc((size_t)(SUBJECT_ROWS * latent) * 8), *again = malloc((size_t)(SUBJECT_ROWS * latent) * 8), c[SUBJECT_ROWS];
   subject_rows(&s.f, s.f.out[0], 0, SUBJECT_ROWS, y);
@@ -244,7 +277,7 @@ static bool forward_law(const entry *e, char *text) {
   for (int r = 0; r < SUBJECT_ROWS && fine; r++)
     for (int j = 0, at = 0; j < e->columns && fine; j++) {
       if (e->column[j].kind == GONE) continue;
-      const double x = s.f.data[0][r * e->columns + j], got = y[r * latent + at], step = e->column[j].step;
+      const double x = fine_of(&e->column[j], s.f.data[0][r * e->columns + j]), got = y[r * latent + at], step = e->column[j].step;
       fine = step > 0 ? got >= x && got <= x + step : got == x;
       if (!fine) subject_says(text, &s.f, "y", r * latent + at, got, x);
       at++;
@@ -273,7 +306,7 @@ static bool inverse_law(const entry *e, char *text) {
       const column *c = &e->column[j];
       if (c->kind == GONE) continue;
       const double y = s.i.data[0][r * latent + at++];
-      row[j] = c->kind == FREE ? y : cell_of(c, y, &from, &to);
+      row[j] = back_of(c, c->kind == FREE ? y : cell_of(c, y, &from, &to));
     }
     for (int j = 0; j < e->columns; j++) {
       if (e->column[j].kind != GONE) continue;
@@ -348,14 +381,15 @@ static void exactly(const entry *e, const double *x, double *sampled, double *ce
   for (int j = 0, at = 0; j < e->columns; j++) {
     const column *c = &e->column[j];
     if (c->kind == GONE) continue;
+    const double fine = fine_of(c, x[j]);
     if (c->kind == FREE) {
-      const double u = (x[j] - mean_of(at)) / sd_of(at), term = -u * u / 2 - log(sd_of(at)) - 0.91893853320467274178;
+      const double u = (fine - mean_of(at)) / sd_of(at), term = -u * u / 2 - log(sd_of(at)) - 0.91893853320467274178;
       *sampled += term, *cell += term;
     } else {
       double from, to;
-      cell_of(c, x[j] + c->step / 2, &from, &to);
+      cell_of(c, fine + c->step / 2, &from, &to);
       *sampled += log((phi(at, to) - phi(at, from)) / c->step);
-      *cell += log((phi(at, x[j] + c->step) - phi(at, x[j])) / c->step);
+      *cell += log((phi(at, fine + c->step) - phi(at, fine)) / c->step);
     }
     at++;
   }
@@ -393,7 +427,7 @@ static bool sums_to_one(const entry *e, char *text) {
   begin(&s, e, 8, RH_KEEP);
   double sum = 0, mean_log, log_mean;
   for (int k = -12; k <= 12; k++) {
-    const double x = e->column[0].offset + k * e->column[0].step;
+    const double x = back_of(&e->column[0], e->column[0].offset + k * e->column[0].step);
     average(&s, e, &x, &mean_log, &log_mean);
     sum += exp(log_mean) * e->column[0].step;
   }
@@ -405,6 +439,8 @@ static bool sums_to_one(const entry *e, char *text) {
 static bool gradients_law(const entry *e, char *text) {
   surjection s;
   begin(&s, e, 8, RH_KEEP);
+  for (int64_t k = 0; k < (int64_t)SUBJECT_ROWS * e->columns; k++) /* off the steps */
+    if (e->column[k % e->columns].coarse > 0) s.f.data[0][k] += 0.25;
   const bool fine = subject_gradients(&s.f, 0, text);
   end(&s);
   return fine;
