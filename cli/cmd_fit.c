@@ -64,7 +64,12 @@ static const arg_option options[] = {
      .value = "HOW",
      .choices = "logit|scale",
      .help = "Images: take values to the line by a logit (default), or only scale them to -1/2 to 1/2."},
-    {.name = "alpha", .kind = ARG_REAL, .value = "A", .least = 1e-9, .most = 0.45, .help = "Images: of the logit; the values lie in A to 1 - A of it. Default 0.05."},
+    {.name = "alpha",
+     .kind = ARG_REAL,
+     .value = "A",
+     .least = 1e-9,
+     .most = 0.45,
+     .help = "Images: of the logit; the values lie in A to 1 - A of it. Default 0.05."},
     {.name = "dequantize",
      .kind = ARG_CHOICE,
      .value = "HOW",
@@ -131,10 +136,10 @@ static int read_spec(const cli_args *args, json_t **spec) {
 /* Takes spec. */
 static char *fit_options(const cli_args *args, json_t *spec) {
   static const struct { const char *option, *key; } renamed[] = {{"any-isa", "any_isa"}};
-  static const char *const keys[] = {"output",  "arch",    "set",   "handle",  "epochs",      "steps",     "time",
-                                     "seed",    "dtype",   "split", "columns", "header",      "memory",    "resume",
-                                     "any-isa", "threads", "isa",   "context", "categorical", "embedding", "labels",
-                                     "bits", "preprocess", "alpha", "dequantize", "flip", NULL};
+  static const char *const keys[] = {"output",  "arch",       "set",   "handle",     "epochs",      "steps",     "time",
+                                     "seed",    "dtype",      "split", "columns",    "header",      "memory",    "resume",
+                                     "any-isa", "threads",    "isa",   "context",    "categorical", "embedding", "labels",
+                                     "bits",    "preprocess", "alpha", "dequantize", "flip",        NULL};
   json_t *picked = json_object();
   for (int i = 0; keys[i]; i++) {
     json_t *value = json_object_get(args->given, keys[i]);
@@ -208,9 +213,10 @@ const cli_command command_fit = {
     .name = "fit",
     .operands = "TRAIN -o MODEL",
     .summary = "Fit a density to the rows of a table, or to images, and save it as a model.",
-    .details = "TRAIN holds images where it is an IDX file, a batch of CIFAR, an array of 3 or 4 axes (NPY, NPZ) or a folder of PNG, PGM or "
-               "PPM files; from standard input where an option of images is given. "
-               "Ctrl-C ends the fit cleanly: the best model so far is saved and the checkpoint stays, so --resume can go on.",
+    .details =
+        "TRAIN holds images where it is an IDX file, a batch of CIFAR, an array of 3 or 4 axes (NPY, NPZ) or a folder of PNG, PGM or "
+        "PPM files; from standard input where an option of images is given. "
+        "Ctrl-C ends the fit cleanly: the best model so far is saved and the checkpoint stays, so --resume can go on.",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .least_operands = 1,

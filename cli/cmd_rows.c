@@ -6,12 +6,12 @@
 
 #include "shared_options.h"
 
-#define ROWS_OUTPUT_OPTION                                                    \
-  {                                                                           \
-    .name = "output", .letter = 'o', .kind = ARG_TEXT, .value = "OUT",        \
-    .help =                                                                                                                       \
+#define ROWS_OUTPUT_OPTION                                                                                                            \
+  {                                                                                                                                   \
+    .name = "output", .letter = 'o', .kind = ARG_TEXT, .value = "OUT",                                                                \
+    .help =                                                                                                                           \
         "Where the rows go: NPY if OUT ends in .npy, else CSV. Images: a picture of all (OUT.png), an array (OUT.npy) or a PNG each " \
-        "(a FOLDER/). Required."                                                                                                   \
+        "(a FOLDER/). Required."                                                                                                      \
   }
 
 static const arg_option score_options[] = {
@@ -33,7 +33,8 @@ static const arg_option score_options[] = {
     MODEL_LABELS_OPTION,
 };
 static const arg_option code_options[] = {
-    ROWS_OUTPUT_OPTION, SEED_OPTION("Of the noise that discrete columns need."), MODEL_COLUMNS_OPTION, MODEL_DTYPE_OPTION, HEADER_OPTION, MODEL_LABELS_OPTION,
+    ROWS_OUTPUT_OPTION,  SEED_OPTION("Of the noise that discrete columns need."), MODEL_COLUMNS_OPTION, MODEL_DTYPE_OPTION, HEADER_OPTION,
+    MODEL_LABELS_OPTION,
 };
 static const arg_option sample_options[] = {
     {.name = "count", .letter = 'n', .kind = ARG_COUNT, .value = "N", .most = 1e12, .help = "How many rows. Required."},
@@ -86,7 +87,12 @@ static void score_human(json_t *report) {
     if (!isnan(error)) printf(" +- %.6f", error);
     printf(" nats a row, %lld row%s\n", n, n == 1 ? "" : "s");
   }
-  if (json_is_number(json_object_get(report, "bits_per_dim"))) printf("%.4f bits/dim\n", real_of(report, "bits_per_dim"));
+  if (json_is_number(json_object_get(report, "bits_per_dim"))) {
+    const double error = real_of(report, "bits_per_dim_stderr");
+    printf("%.4f", real_of(report, "bits_per_dim"));
+    if (!isnan(error)) printf(" +- %.4f", error);
+    printf(" bits/dim\n");
+  }
 }
 
 static void rows_human(json_t *report) {

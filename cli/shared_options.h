@@ -26,12 +26,12 @@
 #define MODEL_DTYPE_OPTION \
   { .name = "dtype", .kind = ARG_CHOICE, .value = "TYPE", .choices = "f32|f64", .help = "The arithmetic; default: that of the fit." }
 
-#define LABELS_OPTION(USE)                                                                                                             \
-  {                                                                                                                                    \
-    .name = "labels", .kind = ARG_TEXT, .value = "WHERE",                                                                              \
-    .help = "Images: where their labels are, which" USE                                                                                \
+#define LABELS_OPTION(USE)                                                                                                                 \
+  {                                                                                                                                        \
+    .name = "labels", .kind = ARG_TEXT, .value = "WHERE",                                                                                  \
+    .help = "Images: where their labels are, which" USE                                                                                    \
             ". own: those that come with the data (sub-folders, CIFAR's, the array y of an NPZ archive); the name of an archive's array; " \
-            "or a file, IDX, NPY or NPZ."                                                                                              \
+            "or a file, IDX, NPY or NPZ."                                                                                                  \
   }
 #define MODEL_LABELS_OPTION LABELS_OPTION(" a conditional model needs. Default: own")
 
@@ -44,10 +44,12 @@
     .name = "test", .kind = ARG_TEXT, .value = "FILE",                                                       \
     .help = "Rows for the test figure; " USE ". Without it, and without --val, a part of TRAIN is held out." \
   }
-#define ARCH_OPTION                                                                                                                        \
-  {                                                                                                                                        \
-    .name = "arch", .kind = ARG_TEXT, .value = "NAME",                                                                                     \
-    .help = "The architecture: nsf, nsf-coupling, maf, iaf, realnvp, nice; of images glow, realnvp-image; or auto (default), which goes by the data's shape and size." \
+#define ARCH_OPTION                                                                                                                      \
+  {                                                                                                                                      \
+    .name = "arch", .kind = ARG_TEXT, .value = "NAME",                                                                                   \
+    .help =                                                                                                                              \
+        "The architecture: nsf, nsf-coupling, maf, iaf, realnvp, nice; of images glow, realnvp-image; or auto (default), which goes by " \
+        "the data's shape and size."                                                                                                     \
   }
 #define SET_OPTION(OF)                                                                                   \
   {                                                                                                      \

@@ -117,24 +117,22 @@ RH_API rh_status rh_sample_file(rh_density *density, const char *output, const c
 
 /* ---- images ----
  * A density of images has h, w and c (1 or 3); its raw row is an image, row-major, channels last, h w c whole numbers of 0 to 2^bits - 1
- * of the data. Image data are IDX files, NPY and NPZ arrays of bytes with 3 or 4 axes, CIFAR's batches, PNG, PGM and PPM files, and folders of
- * these, each also compressed by gzip; rh_fit_files knows them by their content. Such a density's calls over files read images in place of
- * tables, refuse those of another shape or depth, and take the option
- *   labels   of a conditional density: where the labels are: "own" (default; sub-folders, CIFAR's, the array y of an NPZ archive), the
- *            name of an archive's array, or a file of them (IDX, NPY, NPZ)
- * in place of columns, header and separator. Log-densities are of the whole numbers, so bits_per_dim is always reported: the mean of
- * -log2 p / (h w c), and its standard error, bits_per_dim_stderr.
- * Images out, of decode, sample and the calls below: one picture of all (OUT.png, "-" is standard output), a uint8 array [n, h, w, c],
- * [n, h, w] where c is 1 (OUT.npy), or a PNG each (FOLDER/). Pictures of data of fewer than 8 bits are stretched: the fit's brightest value
- * is white; arrays hold the values. */
+ * of the data. Image data are IDX files, NPY and NPZ arrays of bytes with 3 or 4 axes, CIFAR's batches, PNG, PGM and PPM files, and folders
+ * of these, each also compressed by gzip; rh_fit_files knows them by their content. Such a density's calls over files read images in place
+ * of tables, refuse those of another shape or depth, and take the option labels   of a conditional density: where the labels are: "own"
+ * (default; sub-folders, CIFAR's, the array y of an NPZ archive), the name of an archive's array, or a file of them (IDX, NPY, NPZ) in
+ * place of columns, header and separator. Log-densities are of the whole numbers, so bits_per_dim is always reported: the mean of -log2 p /
+ * (h w c), and its standard error, bits_per_dim_stderr. Images out, of decode, sample and the calls below: one picture of all (OUT.png, "-"
+ * is standard output), a uint8 array [n, h, w, c], [n, h, w] where c is 1 (OUT.npy), or a PNG each (FOLDER/). Pictures of data of fewer
+ * than 8 bits are stretched: the fit's brightest value is white; arrays hold the values. */
 
 /* The shape and depths of a density of images; bits: of the numbers that the density is of, fewer than the data's where the fit was told
  * so. Each may be NULL. Returns 0, and sets nothing, where it is none of images. */
 RH_API int rh_density_image(const rh_density *density, int64_t *h, int64_t *w, int64_t *c, int *bits, int *data_bits);
 
-/* Images on the path between two: a and b are image files, or DATA:NUMBER (from 1). Options: steps (images, both ends counted; default 8), path
- * "line" (default) or "sphere" (the great circle between the codes), class (of a conditional density: where the path lies; default: both
- * ends' own), labels. report: images, distance and angle of the codes. */
+/* Images on the path between two: a and b are image files, or DATA:NUMBER (from 1). Options: steps (images, both ends counted; default 8),
+ * path "line" (default) or "sphere" (the great circle between the codes), class (of a conditional density: where the path lies; default:
+ * both ends' own), labels. report: images, distance and angle of the codes. */
 RH_API rh_status rh_interpolate_file(rh_density *density, const char *a, const char *b, const char *output, const char *options,
                                      char **report);
 /* The n images (files, or DATA:NUMBER), each moved along the difference of the mean codes of two groups of `data` (Kingma & Dhariwal
@@ -159,8 +157,8 @@ RH_API rh_status rh_reconstruct_file(rh_density *density, const char *images, co
  * rows with the least, u being the code's normal scores: the standard normal quantiles at the base's probabilities, so that they are
  * standard normal for codes that follow the base, whatever it is), latent_kurtosis (the least excess kurtosis of the scores along any
  * direction), latent_kurtosis_most (the greatest of a column), advice (a sentence, where these show modes that lie apart or heavy tails),
- * ok. Of images all of it is of what lies behind the noise, so that nothing is rounded; jacobians is 2 by default, and jacobians_left_out is
- * the images' width where it is more than 1,024 values. */
+ * ok. Of images all of it is of what lies behind the noise, so that nothing is rounded; jacobians is 2 by default, and jacobians_left_out
+ * is the images' width where it is more than 1,024 values. */
 RH_API rh_status rh_check_file(rh_density *density, const char *data, const char *options, char **report);
 
 /* ---- fitting ---- */

@@ -232,7 +232,8 @@ static json_t *report_of(const rh_density *d, const findings *f) {
                         json_pack("{s:I, s:I, s:f, s:o}", "row", (json_int_t)f->row + 1, "column", (json_int_t)f->column + 1, "value",
                                   f->there, "back", rh_json_real(f->back)));
   json_object_set_new(o, "jacobians", json_integer(f->jacobians));
-  if (d->model->image.h && !rh_jacobian_possible(d->model)) json_object_set_new(o, "jacobians_left_out", json_integer(d->model->flow->columns));
+  if (d->model->image.h && !rh_jacobian_possible(d->model))
+    json_object_set_new(o, "jacobians_left_out", json_integer(d->model->flow->columns));
   json_object_set_new(o, "log_det_error", rh_json_real(f->det));
   json_object_set_new(o, "log_det_inverse_error", rh_json_real(f->det_inverse));
   json_object_set_new(o, "log_det_min", rh_json_real(f->det_least));

@@ -35,7 +35,7 @@ typedef struct fit_job {
   rh_recipe recipe;
   json_t *plan, *notes, *outside; /* notes: of how the tables were read; outside: of rows outside of splines' boxes */
   const char *why;                /* static */
-  rh_model_image image; /* h 0: of a table */
+  rh_model_image image;           /* h 0: of a table */
   rh_model *model;
   rh_fit_progress *progress;
   void *arg;

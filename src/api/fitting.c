@@ -147,7 +147,8 @@ static rh_status expand_arch(fit_job *j, const json_t *architecture, const json_
   json_t *parts;
   RH_TRY(rh_preprocess_parts(j->plan, &parts));
   const rh_rows *train = &j->rows[RH_PART_TRAIN];
-  const rh_status status = rh_arch_spec(j->o.arch, architecture, j->data, j->context, train->rows, parts, NULL, spec, &j->why);
+  const rh_image_shape image = {j->image.h, j->image.w, j->image.c};
+  const rh_status status = rh_arch_spec(j->o.arch, architecture, j->data, j->context, train->rows, parts, &image, spec, &j->why);
   json_decref(parts);
   return status == RH_E_SPEC ? rh_set_say_keys(architecture, recipe_keys) : status;
 }

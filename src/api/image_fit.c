@@ -61,9 +61,8 @@ static json_t *noise_part(const rh_image_fit *f, const rh_model_image *image) {
 
 static json_t *squash_part(const rh_image_fit *f, const rh_model_image *image) {
   const double high = 1 << image->bits;
-  if (f->squash == RH_IMAGE_LOGIT)
-    return json_pack("{s:s, s:f, s:f, s:f}", "type", "logit", "alpha", f->alpha, "low", 0.0, "high", high);
-  return json_pack("{s:s, s:f, s:f}", "type", "scale", "shift", -high / 2, "scale", 1 / high);
+  if (f->squash == RH_IMAGE_LOGIT) return json_pack("{s:s, s:f, s:f, s:f}", "type", "logit", "alpha", f->alpha, "low", 0.0, "high", high);
+  return json_pack("{s:s, s:f, s:f}", "type", "standardize", "mean", high / 2, "scale", high);
 }
 
 static json_t *parts_of(const rh_image_fit *f, const rh_model_image *image) {
@@ -91,8 +90,8 @@ rh_status rh_image_fit_plan(const rh_image_fit *f, const rh_model_image *image, 
   int failed = json_array_append_new(notes, note(image, rows));
   if (rh_table_columns(train) > d) failed |= json_array_append_new(notes, json_string("the density is that of an image given its label"));
   json_t *made = failed ? NULL
-                        : json_pack("{s:s, s:I, s:I, s:o, s:O, s:[]}", "handle", "images", "columns", (json_int_t)d, "rows", (json_int_t)rows,
-                                    "parts", parts_of(f, image), "report", notes, "warnings");
+                        : json_pack("{s:s, s:I, s:I, s:o, s:O, s:[]}", "handle", "images", "columns", (json_int_t)d, "rows",
+                                    (json_int_t)rows, "parts", parts_of(f, image), "report", notes, "warnings");
   json_decref(notes);
   if (!made) return rh_fail(RH_E_MEMORY, "out of memory for the handling of the images");
   *plan = made;

@@ -111,9 +111,9 @@ rh_status rh_class_value(const rh_model *m, const char *text, double *value) {
 static rh_status check_options(const rh_read_options *o, const rh_model *m) {
   if (o->columns || o->header != RH_HEADER_DETECT || o->separator)
     return rh_fail(RH_E_ARGUMENT, "%s: is for tables; the model is one of images: leave it out",
-                   o->columns            ? "columns"
+                   o->columns                      ? "columns"
                    : o->header != RH_HEADER_DETECT ? "header"
-                                         : "separator");
+                                                   : "separator");
   if (o->labels && !m->flow->context)
     return rh_fail(RH_E_ARGUMENT, "labels: the model is not conditional: it takes no labels; leave them out");
   return RH_OK;
@@ -133,8 +133,7 @@ static rh_status read_fitting(const char *path, const char *labels, const rh_mod
   rh_table *made = NULL;
   const rh_context_column *e = labels ? classes(m) : NULL;
   rh_status status = rh_images_read(path, &images, &made);
-  if (status == RH_E_FORMAT && !rh_images_known(path))
-    return rh_fail(status, "%s; the model is one of images", rh_last_error());
+  if (status == RH_E_FORMAT && !rh_images_known(path)) return rh_fail(status, "%s; the model is one of images", rh_last_error());
   if (status == RH_OK) status = check_image(path, m, made);
   if (status == RH_OK && e) status = rh_match_labels(path, e->texts, e->n, "the model's", &made);
   if (status == RH_OK && labels) status = rh_check_categories(m, path, made, m->flow->columns);
@@ -173,8 +172,7 @@ static rh_status split_where(const char *where, char **data, long long *number) 
 static rh_status take_image(const char *data, long long number, const rh_table *table, double *row) {
   const int64_t n = rh_table_rows(table);
   if (number > n) return rh_fail(RH_E_ARGUMENT, "%s: there is no image %lld, there are %lld", data, number, (long long)n);
-  if (number == 0 && n > 1)
-    return rh_fail(RH_E_ARGUMENT, "%s: holds %lld images: say which, as %s:1", data, (long long)n, data);
+  if (number == 0 && n > 1) return rh_fail(RH_E_ARGUMENT, "%s: holds %lld images: say which, as %s:1", data, (long long)n, data);
   rh_table_get_f64(table, NULL, number ? number - 1 : 0, 1, row);
   return RH_OK;
 }

@@ -9,7 +9,8 @@ enum { RH_JACOBIAN_COLUMNS = 512, RH_JACOBIAN_PIXELS = 1024 }; /* wider models, 
  * (density/front.h). */
 bool rh_jacobian_possible(const rh_model *model);
 
-/* x: [rows, columns + context] (of images: behind the noise) -> log_det: [rows], in double whatever the model's precision; NaN where J is singular. */
+/* x: [rows, columns + context] (of images: behind the noise) -> log_det: [rows], in double whatever the model's precision; NaN where J is
+ * singular. */
 rh_status rh_jacobian_log_det(const rh_model *model, rh_pool *pool, const char *isa, int64_t rows, const double *x,
                               double *log_det) RH_WARN_UNUSED;
 #endif

@@ -81,7 +81,8 @@ static double dot(int64_t n, const double *a, const double *b) {
   return sum;
 }
 
-/* Weights of both ends at t in [0, 1]: on a line, or along the great circle through them (slerp, Shoemake 1985), lengths changing evenly. */
+/* Weights of both ends at t in [0, 1]: on a line, or along the great circle through them (slerp, Shoemake 1985), lengths changing evenly.
+ */
 static void weights(int sphere, double angle, double t, double *a, double *b) {
   const double s = sin(angle);
   *a = sphere && s > 1e-6 ? sin((1 - t) * angle) / s : 1 - t;
@@ -232,8 +233,8 @@ static rh_status read_groups(const char *data, const rh_model *m, const char *la
   return rh_fail(RH_E_SHAPE, "%s: its images are of another shape than the model's", data);
 }
 
-static rh_status attribute(rh_density *d, const char *data, int n, const char *const *images, const attribute_options *o, const char *labels,
-                           const char *output, json_t *report) {
+static rh_status attribute(rh_density *d, const char *data, int n, const char *const *images, const attribute_options *o,
+                           const char *labels, const char *output, json_t *report) {
   rh_table *table = NULL;
   walk w;
   rh_status status = walk_open(&w, d);

@@ -113,8 +113,9 @@ static rh_status write_picture(const reconstruction *r, double factor, const cha
   rh_image_bytes(image, 3 * r->show * r->d, r->shown, bytes);
   rh_status status = rh_image_writer_open(output, &size, &writer);
   if (status == RH_OK) {
-    (void)rh_image_writer_put(writer, 3 * r->show, bytes); /* its failure sticks */
+    const rh_status put = rh_image_writer_put(writer, 3 * r->show, bytes); /* its failure sticks */
     status = rh_image_writer_commit(writer);
+    if (put != RH_OK) status = put;
   }
   rh_free(bytes);
   return status;
@@ -145,7 +146,8 @@ static rh_status reconstruct(rh_density *d, const rh_table *table, const reconst
 
 rh_status rh_reconstruct_file(rh_density *density, const char *images, const char *output, const char *options, char **report) {
   RH_TRY(rh_file_call_check("rh_reconstruct_file", density, images, output ? output : "-"));
-  if (!density->model->image.h) return rh_fail(RH_E_ARGUMENT, "reconstruct: the model is one of a table, not of images: rheo check looks at it");
+  if (!density->model->image.h)
+    return rh_fail(RH_E_ARGUMENT, "reconstruct: the model is one of a table, not of images: rheo check looks at it");
   json_t *json, *made = NULL;
   RH_TRY(rh_options_parse(options, &json));
   rh_options o = rh_options_begin(json, "options");

@@ -8,8 +8,6 @@
 
 enum { PIECE_ROWS = 1 << 16, PIECE_NUMBERS = 1 << 20, PIECE_LEAST = 256 };
 
-
-
 static int64_t piece_rows(int64_t rows, int64_t width) {
   int64_t piece = PIECE_NUMBERS / (width + 1);
   if (piece > PIECE_ROWS) piece = PIECE_ROWS;
@@ -147,4 +145,3 @@ rh_status rh_file_call_check(const char *call, const rh_density *density, const 
   RH_TRY(rh_refuse_same(output, density->path));
   return rh_refuse_same(output, path);
 }
-

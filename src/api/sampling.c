@@ -85,8 +85,7 @@ static rh_status sample_rows(rh_row_job *j, int64_t rows) {
 /* Of a model of images; else refuses what only such a model takes. */
 static rh_status sample_images(rh_density *d, const sample_options *s, const char *output, int64_t *images) {
   rh_image_sample i = {.count = s->count, .seed = s->seed, .klass = s->klass};
-  if (s->context || s->values)
-    return rh_fail(RH_E_ARGUMENT, "context: is for tables; the model is one of images: give a class (--class)");
+  if (s->context || s->values) return rh_fail(RH_E_ARGUMENT, "context: is for tables; the model is one of images: give a class (--class)");
   RH_TRY(rh_image_temperatures(s->temperatures, s->temperature, &i));
   return rh_sample_images(d, &i, output, images);
 }

@@ -19,9 +19,9 @@ struct rh_image_writer {
   rh_image_size size;
   int64_t done;
   rh_status status;
-  rh_writer *file;     /* NPY */
-  unsigned char *all;  /* of a picture [n, h, w, c]; of a folder one image */
-  bool made;           /* the folder is ours */
+  rh_writer *file;               /* NPY */
+  unsigned char *all;            /* of a picture [n, h, w, c]; of a folder one image */
+  bool made;                     /* the folder is ours */
   unsigned char show[WHITE + 1]; /* how bright a value is */
 };
 struct way {
@@ -159,8 +159,7 @@ static void folder_discard(rh_image_writer *w) {
 
 /* ---- the writer ---- */
 
-static const way npy = {npy_open, npy_put, npy_commit, npy_discard},
-                 picture = {picture_open, picture_put, picture_commit, picture_discard},
+static const way npy = {npy_open, npy_put, npy_commit, npy_discard}, picture = {picture_open, picture_put, picture_commit, picture_discard},
                  folder = {folder_open, folder_put, folder_commit, folder_discard};
 
 static const way *way_of(const char *path) {

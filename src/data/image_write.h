@@ -2,7 +2,8 @@
  *   OUT.npy    uint8, [n, h, w, c], [n, h, w] where c is 1: the values as they are
  *   OUT.png    one picture of all, side by side; "-" is standard output
  *   FOLDER/    a PNG each, 1.png, 2.png, ... (001.png where there are hundreds); the folder is made, or must be empty
- * In pictures `white` is the value shown as 255. Nothing is seen at a file's path until commit; a folder's pictures go again with discard. */
+ * In pictures `white` is the value shown as 255. Nothing is seen at a file's path until commit; a folder's pictures go again with discard.
+ */
 #ifndef RH_DATA_IMAGE_WRITE_H
 #define RH_DATA_IMAGE_WRITE_H
 #include "data/spool.h"

@@ -1,5 +1,5 @@
-/* A flow in two: its front, the preprocessing up to the last part that loses or adds information (quantization, noise), from the raw row x to
- * y; and the bijection behind it, from y to the code z. What can be inverted, and whose determinant can be told, is what lies behind. */
+/* A flow in two: its front, the preprocessing up to the last part that loses or adds information (quantization, noise), from the raw row x
+ * to y; and the bijection behind it, from y to the code z. What can be inverted, and whose determinant can be told, is what lies behind. */
 #ifndef RH_DENSITY_FRONT_H
 #define RH_DENSITY_FRONT_H
 #include "density/flow.h"

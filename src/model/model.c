@@ -94,7 +94,7 @@ static rh_status image_of(const json_t *section, int64_t columns, rh_model_image
   enum { BITS = 8 };
   json_int_t h, w, c;
   rh_model_image i = {0};
-  const bool read = json_unpack_ex((json_t *)(uintptr_t)section, NULL, JSON_STRICT, "{s:[I!, I!, I!], s:i, s:i, s:i}", "shape", &h, &w, &c,
+  const bool read = json_unpack_ex((json_t *)(uintptr_t)section, NULL, JSON_STRICT, "{s:[I, I, I], s:i, s:i, s:i}", "shape", &h, &w, &c,
                                    "bits", &i.bits, "data_bits", &i.data_bits, "greatest", &i.greatest) == 0;
   const bool shaped = read && h >= 1 && w >= 1 && (c == 1 || c == 3) && h <= columns && w <= columns / h && h * w * c == columns;
   if (!shaped || i.bits < 1 || i.bits > i.data_bits || i.data_bits > BITS || i.greatest < 0 || i.greatest >= 1 << i.data_bits)

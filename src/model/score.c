@@ -128,14 +128,10 @@ static void graph_behind_back(const rh_scorer *s, rh_graph *g, task_graph *t) {
 
 typedef void graph_fn(const rh_scorer *s, rh_graph *g, task_graph *t);
 static graph_fn *const graph_of[RH_TASK_COUNT] = {
-    [RH_TASK_LOG_PROB] = graph_log_prob,
-    [RH_TASK_ENCODE] = graph_encode,
-    [RH_TASK_DECODE] = graph_decode,
-    [RH_TASK_SAMPLE] = graph_sample,
-    [RH_TASK_FRONT] = graph_front,
-    [RH_TASK_FRONT_BACK] = graph_front_back,
-    [RH_TASK_BEHIND] = graph_behind,
-    [RH_TASK_BEHIND_BACK] = graph_behind_back,
+    [RH_TASK_LOG_PROB] = graph_log_prob, [RH_TASK_ENCODE] = graph_encode,
+    [RH_TASK_DECODE] = graph_decode,     [RH_TASK_SAMPLE] = graph_sample,
+    [RH_TASK_FRONT] = graph_front,       [RH_TASK_FRONT_BACK] = graph_front_back,
+    [RH_TASK_BEHIND] = graph_behind,     [RH_TASK_BEHIND_BACK] = graph_behind_back,
 };
 
 /* ---- plans, made at their first use ---- */

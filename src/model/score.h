@@ -66,7 +66,8 @@ typedef enum rh_task {
 /* A flow in two (density/front.h), y having rh_front_width numbers. FRONT: rows [columns | context] -> y, noise as in rh_encode;
  * FRONT_BACK: [y | context] -> columns; BEHIND: [y | context] -> z [latent] and ladj; BEHIND_BACK: [z | context] -> y and ladj. ladj [n]:
  * NULL with the first two, may be NULL with the others. */
-rh_status rh_score_split(rh_scorer *s, rh_task task, const rh_rows *rows, int64_t first, int64_t n, double *out, double *ladj) RH_WARN_UNUSED;
+rh_status rh_score_split(rh_scorer *s, rh_task task, const rh_rows *rows, int64_t first, int64_t n, double *out,
+                         double *ladj) RH_WARN_UNUSED;
 rh_status rh_scorer_plan(rh_scorer *s, rh_task task, const rh_plan **plan) RH_WARN_UNUSED; /* for printing; borrowed */
 
 /* Summary of log-densities: mean and standard error over the finite ones, and how many are not. */
