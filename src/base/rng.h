@@ -1,6 +1,7 @@
 /* Counter-based random numbers (Philox4x32-10, Salmon et al. 2011, from Random123). A number is a pure function of
  * (seed, a, b, stream, index): no state, no order, the same for any thread count. Keying conventions:
  *   training noise  rh_rng_at(seed, epoch, row id, stream)
+ *   mirrored images rh_rng_at(seed, epoch, row id, RH_STREAM_FLIP)
  *   scoring noise   rh_rng_at(seed, 0, rh_hash64(row bytes), stream)
  *   initial values  rh_rng_at(seed, 0, rh_hash64(leaf name), RH_STREAM_INIT) */
 #ifndef RH_BASE_RNG_H
@@ -8,7 +9,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { RH_STREAM_INIT = 1, RH_STREAM_ORDER, RH_STREAM_SPLIT, RH_STREAM_BASE, RH_STREAM_NOISE, RH_STREAM_PROBE, RH_STREAM_TEST };
+enum {
+  RH_STREAM_INIT = 1,
+  RH_STREAM_ORDER,
+  RH_STREAM_SPLIT,
+  RH_STREAM_BASE,
+  RH_STREAM_NOISE,
+  RH_STREAM_PROBE,
+  RH_STREAM_TEST,
+  RH_STREAM_FLIP
+};
 
 typedef struct rh_rng {
   uint32_t key[2], ctr[4]; /* ctr[0] counts blocks of four words */

@@ -54,6 +54,36 @@ static uint64_t row_hash(const rh_feed *f, int64_t i) {
   return hash[0];
 }
 
+static void mirror_f32(int64_t w, int64_t c, float *line) {
+  for (int64_t i = 0, j = w - 1; i < j; i++, j--)
+    for (int64_t k = 0; k < c; k++) {
+      const float t = line[i * c + k];
+      line[i * c + k] = line[j * c + k], line[j * c + k] = t;
+    }
+}
+
+static void mirror_f64(int64_t w, int64_t c, double *line) {
+  for (int64_t i = 0, j = w - 1; i < j; i++, j--)
+    for (int64_t k = 0; k < c; k++) {
+      const double t = line[i * c + k];
+      line[i * c + k] = line[j * c + k], line[j * c + k] = t;
+    }
+}
+
+/* The image at element `at` of dst is that of row i of the batch. */
+static void flip_some(const rh_feed *f, int64_t i, void *dst, int64_t at) {
+  const rh_feed_image *m = &f->flip;
+  uint32_t words[4];
+  const rh_rng rng = rh_rng_at(f->seed, f->epoch, (uint64_t)number(f, i), RH_STREAM_FLIP);
+  rh_rng_words(&rng, 0, words);
+  for (int64_t line = 0; line < m->h && words[0] & 1; line++, at += m->w * m->c) {
+    if (f->real_bytes == 4)
+      mirror_f32(m->w, m->c, (float *)dst + at);
+    else
+      mirror_f64(m->w, m->c, (double *)dst + at);
+  }
+}
+
 void rh_feed_uniform(const rh_rng *rng, int64_t first, int64_t n, int real_bytes, void *dst) {
   double x[PIECE];
   for (int64_t i = 0; i < n; i += PIECE) {
@@ -77,8 +107,10 @@ void rh_feed_load(void *arg, int input, int64_t first, int64_t rows, void *dst) 
   const rh_feed_part part = f->part[input];
   const int64_t column = part == RH_FEED_CONTEXT ? f->columns : 0;
   const int64_t width = part == RH_FEED_NOISE ? f->noise : part == RH_FEED_CONTEXT ? f->context : f->columns;
+  const bool flips = part == RH_FEED_COLUMNS && f->flip.h > 0;
   if (part != RH_FEED_NOISE && f->draws == 1) {
     load_columns(f, column, width, first, rows, dst, 0);
+    for (int64_t r = 0; r < rows && flips; r++) flip_some(f, first + r, dst, r * width);
     return;
   }
   for (int64_t r = 0; r < rows; r++) {
@@ -87,6 +119,7 @@ void rh_feed_load(void *arg, int input, int64_t first, int64_t rows, void *dst) 
       load_noise(f, i, draw, (char *)dst + r * width * f->real_bytes);
     } else {
       load_columns(f, column, width, i, 1, dst, r * width);
+      if (flips) flip_some(f, i, dst, r * width);
     }
   }
 }

@@ -55,6 +55,7 @@ rh_status rh_recipe_set(rh_recipe *recipe, const json_t *options) {
   r.steps = rh_options_int(&o, "steps", r.steps, 0, (int64_t)1 << 40);
   r.seconds = rh_options_real(&o, "seconds", r.seconds, 0, 1e9);
   r.patience = rh_options_int(&o, "patience", r.patience, 0, STEPS_MOST);
+  r.flip = rh_options_bool(&o, "flip", r.flip);
   r.seed = (uint64_t)rh_options_int(&o, "seed", (int64_t)r.seed, 0, INT64_MAX);
   RH_TRY(rh_options_done(&o));
   if (r.optimizer == RH_ADAM && !json_object_get(options, "weight_decay")) r.weight_decay = 0; /* the default's belongs to adamw */
@@ -65,9 +66,9 @@ rh_status rh_recipe_set(rh_recipe *recipe, const json_t *options) {
 }
 
 json_t *rh_recipe_json(const rh_recipe *r) {
-  return json_pack("{s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:f, s:f, s:I, s:I, s:I, s:f, s:I, s:I}", "optimizer",
+  return json_pack("{s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:f, s:f, s:I, s:I, s:I, s:f, s:I, s:b, s:I}", "optimizer",
                    rh_optimizer_names[r->optimizer], "lr", r->lr, "beta1", r->beta1, "beta2", r->beta2, "eps", r->eps, "weight_decay",
                    r->weight_decay, "lr_floor", r->lr_floor, "warmup", (json_int_t)r->warmup, "clip", r->clip, "ema", r->ema, "batch",
                    (json_int_t)r->batch, "epochs", (json_int_t)r->epochs, "steps", (json_int_t)r->steps, "seconds", r->seconds, "patience",
-                   (json_int_t)r->patience, "seed", (json_int_t)r->seed);
+                   (json_int_t)r->patience, "flip", r->flip, "seed", (json_int_t)r->seed);
 }

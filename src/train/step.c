@@ -141,6 +141,7 @@ static rh_status fill_stepper(rh_stepper *s) {
   s->feed.key = RH_KEY_NUMBER;
   s->feed.stream = RH_STREAM_NOISE;
   s->feed.seed = s->options.seed;
+  s->feed.flip = s->options.flip;
   s->io = (rh_run_io){.values = s->values, .load = rh_feed_load, .arg = &s->feed, .param_out = s->param_out};
   return RH_OK;
 }

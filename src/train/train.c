@@ -271,17 +271,18 @@ static rh_status make_engines(rh_fit_run *run) {
   const rh_train_options *o = run->options;
   const rh_recipe *r = &run->recipe;
   rh_values *values = &run->model->values;
-  const rh_step_options step = {.pool = run->pool,
-                                .isa = o->isa,
-                                .memory = o->memory,
-                                .batch = run->batch,
-                                .beta1 = r->beta1,
-                                .beta2 = r->beta2,
-                                .eps = r->eps,
-                                .weight_decay = r->weight_decay,
-                                .clip = r->clip,
-                                .ema = r->ema,
-                                .seed = r->seed};
+  rh_step_options step = {.pool = run->pool,
+                          .isa = o->isa,
+                          .memory = o->memory,
+                          .batch = run->batch,
+                          .beta1 = r->beta1,
+                          .beta2 = r->beta2,
+                          .eps = r->eps,
+                          .weight_decay = r->weight_decay,
+                          .clip = r->clip,
+                          .ema = r->ema,
+                          .seed = r->seed};
+  if (r->flip) step.flip = o->image;
   RH_TRY(rh_stepper_create(run->model->flow, values, &step, &run->stepper));
   const rh_step_state *s = rh_stepper_state(run->stepper);
   run->param_bytes = (size_t)(s->count * values->real_bytes);
@@ -294,8 +295,20 @@ static rh_status make_engines(rh_fit_run *run) {
   return rh_scorer_create(run->model->flow, &run->eval, &score, &run->scorer);
 }
 
+static rh_status check_flip(const rh_fit_run *run) {
+  const rh_feed_image *m = &run->options->image;
+  if (!run->recipe.flip) return RH_OK;
+  if (m->h < 1) return rh_fail(RH_E_ARGUMENT, "fit: flip mirrors images, but the rows are none: leave it out");
+  if (m->w < 1 || m->c < 1 || m->h > run->model->flow->columns / m->w / m->c)
+    return rh_fail(RH_E_SHAPE,
+                   "fit: flip: an image of %" PRId64 " x %" PRId64 " with %" PRId64 " channels is more than the %" PRId64 " columns", m->h,
+                   m->w, m->c, run->model->flow->columns);
+  return RH_OK;
+}
+
 static rh_status prepare(rh_fit_run *run) {
   RH_TRY(check_rows(run));
+  RH_TRY(check_flip(run));
   resolve_recipe(run);
   const rh_kernels *kernels;
   RH_TRY(rh_kernels_get(run->options->isa, run->model->values.real_bytes, &kernels));

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "data/table.h"
+#include "model/feed.h"
 #include "model/model.h"
 #include "model/score.h"
 
@@ -36,6 +37,7 @@ typedef struct rh_recipe {
       steps;        /* the first reached ends the run; 0 = not given. None of epochs, steps, seconds given: epochs by the data's size */
   double seconds;   /* wall clock, summed over resumed runs; 0 = not given */
   int64_t patience; /* epochs without a better validation; 0 = never stops early */
+  bool flip; /* images are mirrored, left to right, with probability 1/2 whenever they are trained on; needs rh_train_options.image */
   uint64_t seed;
 } rh_recipe;
 
@@ -77,6 +79,7 @@ typedef struct rh_train_options {
   int threads;     /* 0: all CPUs */
   const char *isa; /* NULL: the best */
   rh_memory memory;
+  rh_feed_image image;                                      /* of the rows' first columns; h = 0: they are no images */
   const char *output;                                       /* the model file; NULL: nothing is written */
   const char *checkpoint;                                   /* NULL: output + ".ckpt" (none without output); "": none */
   double checkpoint_seconds;                                /* 0 = 30 */
