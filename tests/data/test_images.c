@@ -151,6 +151,25 @@ static void several_batches(void **state) {
   rh_table_free(table);
 }
 
+/* The bundled digits: the classes' numbers are those that the collection's documentation gives. */
+static void bundled_digits(void **state) {
+  (void)state;
+  static const int wanted[10] = {178, 182, 177, 183, 181, 182, 181, 179, 174, 180};
+  int count[10] = {0};
+  rh_table *table = NULL;
+  assert_int_equal(rh_images_read("data/digits8.npz", &(rh_image_options){.labels = OWN, .bits = 5}, &table), RH_OK);
+  const rh_image_facts *image = rh_table_image(table);
+  assert_true(image->h == 8 && image->w == 8 && image->c == 1 && image->bits == 5 && image->greatest == 16);
+  for (int64_t i = 0; i < rh_table_rows(table); i++) {
+    double label = -1;
+    rh_table_column_f64(table, 64, NULL, i, 1, &label);
+    assert_true(label >= 0 && label <= 9);
+    count[(int)label]++;
+  }
+  assert_memory_equal(count, wanted, sizeof count);
+  rh_table_free(table);
+}
+
 /* IDX and NPY in bytes are used where they lie, without labels: the table holds no memory. */
 static void one_byte_a_pixel(void **state) {
   (void)state;
@@ -242,8 +261,13 @@ static void an_image_stays_one_where_its_pixels_do(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(every_format),     cmocka_unit_test(from_bytes),    cmocka_unit_test(several_batches),
-      cmocka_unit_test(one_byte_a_pixel), cmocka_unit_test(declared_bits), cmocka_unit_test(an_image_stays_one_where_its_pixels_do),
+      cmocka_unit_test(every_format),
+      cmocka_unit_test(from_bytes),
+      cmocka_unit_test(several_batches),
+      cmocka_unit_test(bundled_digits),
+      cmocka_unit_test(one_byte_a_pixel),
+      cmocka_unit_test(declared_bits),
+      cmocka_unit_test(an_image_stays_one_where_its_pixels_do),
   };
   return cmocka_run_group_tests(tests, image_files_make, scratch_remove);
 }
