@@ -51,31 +51,7 @@ static const arg_option options[] = {
      .most = 1024,
      .help = "Numbers of the learned vector that stands for a category. Default: half as many as there are categories, at most 50."},
     HEADER_OPTION,
-    LABELS_OPTION(" condition the density: p(image | label). Files for TRAIN, --val and --test stand between commas"),
-    {.name = "bits",
-     .kind = ARG_COUNT,
-     .value = "N",
-     .least = 1,
-     .most = 8,
-     .help = "Images: the depth that the model sees. Default: that of the data, the least that holds their greatest value. A smaller one "
-             "drops the lowest bits, and bits/dim are those of the coarser images."},
-    {.name = "preprocess",
-     .kind = ARG_CHOICE,
-     .value = "HOW",
-     .choices = "logit|scale",
-     .help = "Images: take values to the line by a logit (default), or only scale them to -1/2 to 1/2."},
-    {.name = "alpha",
-     .kind = ARG_REAL,
-     .value = "A",
-     .least = 1e-9,
-     .most = 0.45,
-     .help = "Images: of the logit; the values lie in A to 1 - A of it. Default 0.05."},
-    {.name = "dequantize",
-     .kind = ARG_CHOICE,
-     .value = "HOW",
-     .choices = "uniform|variational",
-     .help = "Images: the noise that makes whole numbers continuous is uniform (default), or a density that is learned with the model."},
-    {.name = "flip", .kind = ARG_FLAG, .help = "Images: half of the training images, at random, are seen with left and right exchanged."},
+    IMAGE_FIT_OPTIONS,
     {.name = "memory",
      .kind = ARG_CHOICE,
      .value = "POLICY",
@@ -136,10 +112,9 @@ static int read_spec(const cli_args *args, json_t **spec) {
 /* Takes spec. */
 static char *fit_options(const cli_args *args, json_t *spec) {
   static const struct { const char *option, *key; } renamed[] = {{"any-isa", "any_isa"}};
-  static const char *const keys[] = {"output",  "arch",       "set",   "handle",     "epochs",      "steps",     "time",
-                                     "seed",    "dtype",      "split", "columns",    "header",      "memory",    "resume",
-                                     "any-isa", "threads",    "isa",   "context",    "categorical", "embedding", "labels",
-                                     "bits",    "preprocess", "alpha", "dequantize", "flip",        NULL};
+  static const char *const keys[] = {"output", "arch",    "set",         "handle",    "epochs",       "steps",  "time",    "seed",
+                                     "dtype",  "split",   "columns",     "header",    "memory",       "resume", "any-isa", "threads",
+                                     "isa",    "context", "categorical", "embedding", IMAGE_FIT_KEYS, NULL};
   json_t *picked = json_object();
   for (int i = 0; keys[i]; i++) {
     json_t *value = json_object_get(args->given, keys[i]);

@@ -96,7 +96,10 @@ static void score_human(json_t *report) {
 }
 
 static void rows_human(json_t *report) {
-  printf("%lld rows, %lld columns\n", count_of(report, "rows"), count_of(report, "columns"));
+  if (json_object_get(report, "images"))
+    printf("%lld images\n", count_of(report, "images"));
+  else
+    printf("%lld rows, %lld columns\n", count_of(report, "rows"), count_of(report, "columns"));
 }
 
 /* Where rows go to standard output, words about them go nowhere. */

@@ -194,8 +194,10 @@ rh_status rh_decode_file(rh_density *density, const char *codes, const char *out
   rh_status status = rh_read_codes(codes, &read, density->model, &table);
   if (status == RH_OK) status = decode_table(density, codes, table, output);
   rh_density_unlock(density);
+  const bool images = density->model->image.h;
   if (status == RH_OK)
-    status = rh_rows_report(rh_table_rows(table), flow->columns + (density->model->image.h ? 0 : flow->context), NULL, report);
+    status = images ? rh_images_report(density->model, rh_table_rows(table), report)
+                    : rh_rows_report(rh_table_rows(table), flow->columns + flow->context, NULL, report);
   rh_table_free(table);
   json_decref(json);
   return status;

@@ -41,12 +41,13 @@ static rh_status same_shape(const fit_job *j, int i) {
 static rh_status read_part(fit_job *j, int i) {
   char *labels;
   RH_TRY(labels_of(j->o.image.labels, i, &labels));
-  const rh_image_options options = {.labels = rh_image_labels(labels), .bits = i ? j->image.data_bits : 0};
+  const rh_image_options options = {.labels = rh_image_labels(labels)};
   rh_status status = rh_images_read(j->name[i], &options, &j->table[i]);
   rh_free(labels);
   RH_TRY(status);
   if (i == RH_PART_TRAIN) return rh_image_fit_model(&j->o.image, j->name[i], j->table[i], &j->image);
   RH_TRY(same_shape(j, i));
+  RH_TRY(rh_image_beyond(j->name[i], j->table[i], j->image.data_bits, "the training images; --bits declares more"));
   if (!j->o.image.labels) return RH_OK;
   const rh_table *train = j->table[RH_PART_TRAIN];
   const rh_column_facts facts = rh_table_facts(train, rh_table_columns(train) - 1);

@@ -137,6 +137,7 @@ static rh_status set_recipe(fit_job *j, const json_t *training) {
   j->recipe = rh_recipe_default(j->rows[RH_PART_TRAIN].rows, j->rows[RH_PART_TRAIN].columns);
   j->recipe.seed = j->o.compute.seed;
   RH_TRY(rh_recipe_set(&j->recipe, training));
+  if (j->o.image.flip) j->recipe.flip = true;
   if (j->o.epochs) j->recipe.epochs = j->o.epochs;
   if (j->o.steps) j->recipe.steps = j->o.steps;
   if (j->o.seconds > 0) j->recipe.seconds = j->o.seconds;
@@ -290,6 +291,7 @@ static rh_status train(fit_job *j, rh_fit_report *report) {
       .checkpoint = j->o.output && !regular_or_new(j->o.output) ? "" : NULL,
       .resume = j->o.resume,
       .any_isa = j->o.any_isa,
+      .image = {j->image.h, j->image.w, j->image.c},
       .progress_seconds = 0.1,
       .progress = j->progress ? on_progress : NULL,
       .arg = j,
@@ -429,6 +431,10 @@ void rh_fit_job_close(fit_job *j) {
 
 const rh_rows *rh_fit_job_rows(const fit_job *j, int part) {
   return j->given[part] ? &j->rows[part] : NULL;
+}
+
+bool rh_fit_job_images(const fit_job *j) {
+  return j->image.h != 0;
 }
 
 const rh_compute *rh_fit_job_compute(const fit_job *j) {

@@ -128,13 +128,32 @@ static rh_status check_image(const char *path, const rh_model *m, const rh_table
                  rh_image_text(image->h, image->w, image->c, theirs), rh_image_text(own->h, own->w, own->c, ours));
 }
 
+rh_status rh_image_beyond(const char *path, const rh_table *table, int bits, const char *whose) {
+  const rh_image_facts *image = rh_table_image(table);
+  const int64_t n = image->h * image->w * image->c, width = rh_table_columns(table);
+  if (image->greatest < 1 << bits) return RH_OK;
+  double *row = rh_alloc((size_t)width * sizeof *row);
+  if (!row) return RH_E_MEMORY;
+  rh_status status = RH_OK;
+  for (int64_t i = 0; i < rh_table_rows(table) && status == RH_OK; i++) {
+    rh_table_get_f64(table, NULL, i, 1, row);
+    for (int64_t j = 0; j < n && status == RH_OK; j++)
+      if (row[j] >= 1 << bits)
+        status = rh_fail(RH_E_DATA, "%s: image %lld: %g is beyond the %d bits of %s (%d at most)", path, (long long)i + 1, row[j], bits,
+                         whose, (1 << bits) - 1);
+  }
+  rh_free(row);
+  return status;
+}
+
 static rh_status read_fitting(const char *path, const char *labels, const rh_model *m, rh_table **table) {
-  const rh_image_options images = {.labels = labels, .bits = m->image.data_bits};
+  const rh_image_options images = {.labels = labels};
   rh_table *made = NULL;
   const rh_context_column *e = labels ? classes(m) : NULL;
   rh_status status = rh_images_read(path, &images, &made);
   if (status == RH_E_FORMAT && !rh_images_known(path)) return rh_fail(status, "%s; the model is one of images", rh_last_error());
   if (status == RH_OK) status = check_image(path, m, made);
+  if (status == RH_OK) status = rh_image_beyond(path, made, m->image.data_bits, "the model");
   if (status == RH_OK && e) status = rh_match_labels(path, e->texts, e->n, "the model's", &made);
   if (status == RH_OK && labels) status = rh_check_categories(m, path, made, m->flow->columns);
   if (status != RH_OK) {

@@ -16,6 +16,9 @@ rh_status rh_read_image(const char *where, const rh_read_options *options, const
 /* Labels as the reader of images wants them: "own" and "folders" are words. */
 const char *rh_image_labels(const char *labels);
 
+/* Fails where an image has a value beyond so many bits, which are those of `whose`. */
+rh_status rh_image_beyond(const char *path, const rh_table *table, int bits, const char *whose) RH_WARN_UNUSED;
+
 /* A table's labels become those of `texts` (array[n]; NULL: numbers), by name where either has names; `whose` says in errors whose texts
  * they are. */
 rh_status rh_match_labels(const char *path, const char *const *texts, int64_t n, const char *whose, rh_table **table) RH_WARN_UNUSED;

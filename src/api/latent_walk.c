@@ -226,10 +226,11 @@ static rh_status walk_image(walk *w, const char *where, const attribute_options 
 
 /* Labels that only tell groups apart. */
 static rh_status read_groups(const char *data, const rh_model *m, const char *labels, rh_table **table) {
-  const rh_image_options images = {.labels = rh_image_labels(labels), .bits = m->image.data_bits};
+  const rh_image_options images = {.labels = rh_image_labels(labels)};
   RH_TRY(rh_images_read(data, &images, table));
   const rh_image_facts *image = rh_table_image(*table);
-  if (image->h == m->image.h && image->w == m->image.w && image->c == m->image.c) return RH_OK;
+  if (image->h == m->image.h && image->w == m->image.w && image->c == m->image.c)
+    return rh_image_beyond(data, *table, m->image.data_bits, "the model");
   return rh_fail(RH_E_SHAPE, "%s: its images are of another shape than the model's", data);
 }
 

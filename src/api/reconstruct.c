@@ -148,6 +148,7 @@ rh_status rh_reconstruct_file(rh_density *density, const char *images, const cha
   RH_TRY(rh_file_call_check("rh_reconstruct_file", density, images, output ? output : "-"));
   if (!density->model->image.h)
     return rh_fail(RH_E_ARGUMENT, "reconstruct: the model is one of a table, not of images: rheo check looks at it");
+  if (!density->model->flow->body) return rh_fail(RH_E_ARGUMENT, "reconstruct: the model is a mixture, which has no codes");
   json_t *json, *made = NULL;
   RH_TRY(rh_options_parse(options, &json));
   rh_options o = rh_options_begin(json, "options");

@@ -138,6 +138,12 @@ rh_status rh_rows_report(int64_t rows, int64_t columns, json_t *notes, char **re
   return rh_report_give(o, report);
 }
 
+rh_status rh_images_report(const rh_model *m, int64_t n, char **report) {
+  const rh_model_image *i = &m->image;
+  return rh_report_give(
+      json_pack("{s:I, s:[I, I, I]}", "images", (json_int_t)n, "shape", (json_int_t)i->h, (json_int_t)i->w, (json_int_t)i->c), report);
+}
+
 rh_status rh_file_call_check(const char *call, const rh_density *density, const char *path, const char *output) {
   if (!density) return rh_fail(RH_E_ARGUMENT, "%s: density must not be NULL", call);
   if (!path) return rh_fail(RH_E_ARGUMENT, "%s: the data's path must not be NULL", call);

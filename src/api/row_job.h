@@ -47,6 +47,8 @@ rh_image_size rh_image_size_of(const rh_model_image *image, int64_t n, int64_t c
 
 rh_cell rh_density_cell(const rh_density *d);                                                         /* of its precision */
 rh_status rh_rows_report(int64_t rows, int64_t columns, json_t *notes, char **report) RH_WARN_UNUSED; /* notes: taken; or NULL */
+/* {"images": n, "shape": [h, w, c]} */
+rh_status rh_images_report(const rh_model *model, int64_t n, char **report) RH_WARN_UNUSED;
 /* Of a call named `call`: nothing is NULL, and the output is none of the inputs. */
 rh_status rh_file_call_check(const char *call, const rh_density *density, const char *path, const char *output) RH_WARN_UNUSED;
 #endif

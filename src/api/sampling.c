@@ -117,16 +117,16 @@ rh_status rh_sample_file(rh_density *density, const char *output, const char *op
   RH_TRY(read_sample_options(options, &json, &s));
   conditions c = {0};
   int64_t rows = 0, columns = 0;
+  const bool images = density->model->image.h != 0;
   rh_density_lock(density);
   rh_status status = rh_refuse_same(output, s.context);
   s.read.narrow = rh_density_cell(density) == RH_CELL_F4;
-  const bool images = density->model->image.h != 0;
   if (status == RH_OK && !images) status = read_conditions(density->model, &s, &c);
   if (status == RH_OK) status = images ? sample_images(density, &s, output, &rows) : sample_to(density, &s, &c, output, &rows, &columns);
-  if (images) columns = density->model->flow->columns;
   rh_density_unlock(density);
   rh_table_free(c.table);
   rh_free(c.row);
   json_decref(json);
-  return status == RH_OK ? rh_rows_report(rows, columns, NULL, report) : status;
+  if (status != RH_OK) return status;
+  return images ? rh_images_report(density->model, rows, report) : rh_rows_report(rows, columns, NULL, report);
 }
