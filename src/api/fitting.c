@@ -373,7 +373,8 @@ static rh_status read_files(fit_job *j) {
   for (int i = 0; i < RH_PARTS; i++) RH_TRY(rh_refuse_same(j->o.output, j->name[i]));
   RH_TRY(rh_try_output(j->o.output));
   const char *train_name = j->name[RH_PART_TRAIN];
-  const bool images = rh_images_known(train_name) || (strcmp(train_name, "-") == 0 && j->o.image.first);
+  bool images = strcmp(train_name, "-") == 0 && j->o.image.first;
+  if (!images) RH_TRY(rh_images_known(train_name, &images));
   RH_TRY(rh_image_fit_check(&j->o.image, train_name, images));
   if (images) return rh_fit_read_images(j);
   rh_known_columns known = {0};

@@ -151,7 +151,6 @@ static rh_status read_fitting(const char *path, const char *labels, const rh_mod
   rh_table *made = NULL;
   const rh_context_column *e = labels ? classes(m) : NULL;
   rh_status status = rh_images_read(path, &images, &made);
-  if (status == RH_E_FORMAT && !rh_images_known(path)) return rh_fail(status, "%s; the model is one of images", rh_last_error());
   if (status == RH_OK) status = check_image(path, m, made);
   if (status == RH_OK) status = rh_image_beyond(path, made, m->image.data_bits, "the model");
   if (status == RH_OK && e) status = rh_match_labels(path, e->texts, e->n, "the model's", &made);

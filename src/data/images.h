@@ -39,7 +39,7 @@ rh_status rh_images_reduce(const rh_table *table, int bits, rh_table **reduced) 
 rh_status rh_images_relabel(const rh_table *table, const unsigned char map[256], const char *const *texts, int64_t n_texts,
                             rh_table **relabelled) RH_WARN_UNUSED;
 
-/* Whether the path leads to image data, by the content: where a table's reader could take it for a table it is none. False for "-", and for
- * what cannot be read: who reads it says why. */
-bool rh_images_known(const char *path);
+/* Whether the path leads to image data, by the content: what a table's reader could take for a table is none. False for "-", and for what
+ * cannot be read: who reads it says why. */
+rh_status rh_images_known(const char *path, bool *known) RH_WARN_UNUSED;
 #endif
