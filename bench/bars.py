@@ -50,11 +50,9 @@ def trained(options, problem, threads, rows):
         worker.close()
 
 
-def memory(options):
-    """Activation bytes by batch, depth and policy: as the plan has them, and as the process shows them."""
+def activation_memory(options, threads):
     print("| couplings | LU | policy | batch | rows of a block, superblock | activations MB, by the plan | peak resident MB | the same without parameters |")
     print("|---|---|---|---|---|---|---|---|")
-    threads = max(options.threads or [2])
     with tempfile.TemporaryDirectory() as folder:
         rows = os.path.join(folder, "rows")
         np.random.default_rng(1).standard_normal((2 * max(BATCHES), MEMORY["d"])).clip(-3, 3).astype("<f4").tofile(rows)
@@ -67,7 +65,61 @@ def memory(options):
                     fixed = (16 * problems.parameters(problem) + seen["packed_bytes"]) / 2 ** 20  # parameters, gradient, two moments; packed
                     print("| %d | %s | %s | %d | %d, %d | %.2f | %.1f | %.1f |" % (
                         depth, "yes" if lu else "no", policy, batch, seen["block_rows"], seen["super_rows"], activations, seen["peak_mb"], seen["peak_mb"] - fixed), flush=True)
+
+
+def memory(options):
+    """Memory by batch, depth and policy: activations of RealNVP as the plan has them, and the process's peak; then the peak of glow-32 beside PyTorch."""
+    threads = max(options.threads or [2])
+    if options.candidate == "rheo":
+        activation_memory(options, threads)
+    image_memory(options, threads)
     return 0
+
+
+GLOW_DEPTHS, GLOW_BATCHES, GLOW_BASE, GLOW_MB = (4, 8, 16, 32), (32, 64, 128), "glow-32", 60
+FLAT = 1.1  # at most: memory of the largest batch over that of the smallest
+GLOW_ROWS = 2 * max(GLOW_BATCHES)  # training rows, the same for all batches
+
+
+def trained_images(options, name, problem, threads, rows):
+    """Peak resident MB of setup and some training steps above what the process has when it starts."""
+    worker = peers.Worker(name, options.build, peers.PEERS[name][1](threads)[0])
+    try:
+        worker.ask("ready")
+        start = worker.resident_mb()
+        worker.ask("setup", json.dumps(dict(problem, threads=threads)))
+        worker.ask("data", rows)
+        worker.ask("train", STEPS)
+        return worker.peak_mb() - start
+    finally:
+        worker.close()
+
+
+def image_memory(options, threads):
+    """Peak memory of training glow-32 above the start, by steps a level, batch, policy: rheo beside PyTorch, whose "recompute" is torch.utils.checkpoint for every step."""
+    print("\n| who | steps a level | policy | batch | peak above start MB | the same without parameters, gradients, moments and rows |")
+    print("|---|---|---|---|---|---|")
+    seen, grid = {}, [(policy, layers, batch) for policy in ("recompute", "keep") for layers in GLOW_DEPTHS for batch in GLOW_BATCHES
+                      if batch == GLOW_BATCHES[0] or (policy == "recompute" and layers in (8, 32))]
+    with tempfile.TemporaryDirectory() as folder:
+        rows = os.path.join(folder, "rows")
+        d = problems.named(GLOW_BASE)["d"]
+        np.random.default_rng(1).standard_normal((GLOW_ROWS, d)).clip(-3, 3).astype("<f4").tofile(rows)
+        for who in dict.fromkeys([options.candidate] + (options.peer or ["torch"])):
+            for policy, layers, batch in grid:
+                problem = problems.complete(dict(problems.TABLE[GLOW_BASE], layers=layers, batch=batch, memory=policy), "memory")
+                peak = trained_images(options, who, problem, threads, rows)
+                fixed = (16 * problems.parameters(problem) + (8 if who == "rheo" else 4) * GLOW_ROWS * d) / 2 ** 20
+                seen[who, policy, layers, batch] = peak - fixed
+                print("| %s | %d | %s | %d | %.1f | %.1f |" % (who, layers, policy, batch, peak, peak - fixed), flush=True)
+    who = options.candidate
+    for layers in GLOW_DEPTHS:
+        value = seen[who, "recompute", layers, GLOW_BATCHES[0]]
+        print("%s, %d steps a level, recompute: %.1f MB beside the parameters (bar %d): %s" % (who, layers, value, GLOW_MB, "yes" if value <= GLOW_MB else "NO"))
+    for layers in (8, 32):
+        values = [seen[who, "recompute", layers, batch] for batch in GLOW_BATCHES]
+        print("%s, %d steps a level, recompute: batch %d over batch %d: %.2f times (bar %g): %s" % (
+            who, layers, GLOW_BATCHES[-1], GLOW_BATCHES[0], values[-1] / values[0], FLAT, "yes" if values[-1] <= FLAT * values[0] else "NO"))
 
 
 def run_to_end(command, watch=False):
@@ -141,8 +193,8 @@ def sampling(options):
         width = max(512, 2 * d)
         problem = problems.complete(dict(SAMPLED, d=d, hidden=[width, width]), "maf-%d" % d)
         _, score, _, draw = asked(options, options.candidate, problem, ("log_prob", 1), ("log_prob", 3), ("sample", 1), ("sample", 3))
-        flop = problems.flops(problem, "log_prob") / problems.ROWS / 1e6
-        score, draw = float(score.split()[0]) * 1e3 / problems.ROWS, float(draw.split()[0]) * 1e3 / problem["draws"]
+        flop = problems.flops(problem, "log_prob") / problem["rows"] / 1e6
+        score, draw = float(score.split()[0]) * 1e3 / problem["rows"], float(draw.split()[0]) * 1e3 / problem["draws"]
         lines.append((d, flop, score, draw))
         print("| %d | 2 x %d | %.3f | %.2f | %.2f | %.2f |" % (d, width, flop, score, draw, draw / score), flush=True)
     most = max(max(score, draw) for _, _, score, draw in lines)
@@ -183,36 +235,63 @@ MODES = {"kernels": kernels, "memory": memory, "command": command, "latency": la
 BARS = {("maf-43d", "train"): 3.5, ("maf-43d", "log_prob"): 2.8, ("maf-43d", "sample"): 50,
         ("nsf-ar-43d", "train"): 6, ("nsf-ar-43d", "log_prob"): 9, ("nsf-ar-43d", "sample"): 120,
         ("nsf-c-43d", "train"): 4, ("nsf-c-43d", "log_prob"): 6, ("nsf-c-43d", "sample"): 4}
+# The same against one kind of peers: "torch", the twins with the problem's own weights, or "libraries", or one of them by name.
+KIND_BARS = {("glow-32", "train"): {"torch": 1.5, "libraries": 2.2}, ("glow-32", "log_prob"): {"libraries": 2}, ("glow-32", "sample"): {"libraries": 2},
+             ("realnvp-img32", "train"): {"normflows": 3}}
+KINDS = {"torch": ("torch", "torch-plain"), "libraries": tuple(name for name in peers.LIBRARIES if not name.endswith("-last"))}
 PEAK_SHARE = {("maf-43d", "train"): 0.6}
-SAMPLE_PER_SCORE = {"maf-43d": 2.5}  # time of as many samples over time of their log-densities
+STATED_SHARE = ("glow-32", "realnvp-img32")  # the share of the peak is printed, with no bar
+RECOMPUTE = {"glow-32-recompute": ("glow-32", 1.45)}  # a training step by RECOMPUTE over one by KEEP
+SAMPLE_PER_SCORE = {"maf-43d": 2.5, "glow-32": 1.3}  # time of as many samples over time of their log-densities
 SCALING = 1.7                        # 2 threads over 1, training rows
-ORIENTATION = ("torch-swept",)       # rheo's own algorithm in PyTorch: no bar is against it
+ORIENTATION = ("torch-swept", "normflows-last", "FrEIA-last")  # rheo's own algorithm, a format that users must know of: no bar is against them
+
+
+class Lines(list):
+    """"what: value (bar): yes or NO"."""
+
+    def judge(self, what, value, bar, passed):
+        self.append("%s: %.2f (bar %g): %s" % (what, value, bar, "yes" if passed else "NO"))
+
+    def ratios(self, name, rows, bars):
+        """bars: [(rivals or None for all, least ratio)]"""
+        for rivals, bar in bars:
+            among = [r for r in rows if rivals is None or r["peer"] in rivals]
+            if among:
+                best = min(among, key=lambda r: r["ratio"])
+                self.judge("%s, best peer (%s) over rheo" % (name, best["peer"]), best["ratio"], bar, best["ratio"] >= bar)
+
+    def times(self, name, rows, others, bar, passed):
+        """The least time of these over that of the others."""
+        times = min(r["rheo_ms"] for r in rows) / min(r["rheo_ms"] for r in others)
+        self.judge(name, times, bar, passed(times))
+
+
+def bars_of(key):
+    found = [(None, BARS[key])] if key in BARS else []
+    return found + [(KINDS.get(kind, (kind,)), bar) for kind, bar in KIND_BARS.get(key, {}).items()]
 
 
 def verdicts(results):
-    """Lines "what: value (bar): yes or NO" for what was measured."""
-    found, lines = {}, []
+    """Lines for what was measured."""
+    found, lines = {}, Lines()
     for r in results:
         if r["peer"] not in ORIENTATION:
             found.setdefault((r["problem"], r["work"], r["threads"]), []).append(r)
-
-    def line(what, value, bar, passed):
-        lines.append("%s: %.2f (bar %g): %s" % (what, value, bar, "yes" if passed else "NO"))
-
     for (problem, work, threads), rows in found.items():
         name = "%s %s, %d thread%s" % (problem, work, threads, "s" if threads > 1 else "")
-        if (problem, work) in BARS:
-            best = min(rows, key=lambda r: r["ratio"])
-            line("%s, best peer (%s) over rheo" % (name, best["peer"]), best["ratio"], BARS[problem, work], best["ratio"] >= BARS[problem, work])
+        lines.ratios(name, rows, bars_of((problem, work)))
+        share = max(r["peak_share"] for r in rows)
         if (problem, work) in PEAK_SHARE:
-            share = max(r["peak_share"] for r in rows)
-            line(name + ", share of the fma peak", share, PEAK_SHARE[problem, work], share >= PEAK_SHARE[problem, work])
-        score = found.get((problem, "log_prob", threads))
+            lines.judge(name + ", share of the fma peak", share, PEAK_SHARE[problem, work], share >= PEAK_SHARE[problem, work])
+        elif problem in STATED_SHARE:
+            lines.append("%s, share of the fma peak: %.2f (its best peer's: %.2f)" % (name, share, max(r["peer_peak_share"] for r in rows)))
+        score, one = found.get((problem, "log_prob", threads)), found.get((problem, work, 1))
         if work == "sample" and problem in SAMPLE_PER_SCORE and score:
-            times = min(r["rheo_ms"] for r in rows) / min(r["rheo_ms"] for r in score)
-            line(name + ", over log_prob of as many rows", times, SAMPLE_PER_SCORE[problem], times <= SAMPLE_PER_SCORE[problem])
-        one = found.get((problem, work, 1))
-        if work == "train" and threads == 2 and one and (problem, work) in BARS:
-            gain = min(r["rheo_ms"] for r in one) / min(r["rheo_ms"] for r in rows)
-            line(name + ", over 1 thread", gain, SCALING, gain >= SCALING)
+            lines.times(name + ", over log_prob of as many rows", rows, score, SAMPLE_PER_SCORE[problem], lambda times: times <= SAMPLE_PER_SCORE[problem])
+        if problem in RECOMPUTE and (RECOMPUTE[problem][0], work, threads) in found:
+            base, bar = RECOMPUTE[problem]
+            lines.times("%s, over %s" % (name, base), rows, found[base, work, threads], bar, lambda times: times <= bar)
+        if work == "train" and threads == 2 and one and (bars_of((problem, work)) or problem in RECOMPUTE):
+            lines.times(name + ", over 1 thread", one, rows, SCALING, lambda gain: gain >= SCALING)
     return "\n".join(lines)

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
-"""zuko or nflows doing the same work, as their users write it: peer_library.py zuko|nflows. They have their own parametrizations, so they start from their own weights and are not
-compared with the oracle; sizes are the same (the dense parameters are counted). Sources: $RHEO_PEERS/zuko and $RHEO_PEERS/nflows, see README.md."""
+"""A library doing the same work, as its users write it: peer_library.py zuko|nflows|normflows|FrEIA (the last two: image flows, peer_library_image.py). Libraries have their own
+parametrizations, so they start from their own weights and are not compared with the oracle; sizes are the same (the dense parameters are counted). Sources: $RHEO_PEERS/LIBRARY, see
+README.md."""
 import json
 import os
 import sys
@@ -76,6 +77,9 @@ def nflows_flow(problem):
     return Flow(t.CompositeTransform(parts), StandardNormal([d]))
 
 
+FLOWS = {"zuko": zuko_flow, "nflows": nflows_flow}
+
+
 class Library(protocol.Model):
     def __init__(self, library):
         self.library = library
@@ -85,14 +89,24 @@ class Library(protocol.Model):
         torch.set_num_threads(problem["threads"])
         torch.manual_seed(0)
         sources(self.library)
-        self.flow = (zuko_flow if self.library == "zuko" else nflows_flow)(problem)
-        parameters, dense = sum(p.numel() for p in self.flow.parameters()), sum(np.prod(shape) for shape in problems.shapes(problem))
+        dense = self.build(problem)
+        parameters = sum(p.numel() for p in self.flow.parameters() if p.requires_grad)
         if parameters != dense:
             raise ValueError("%s has %d parameters, the problem's dense ones are %d" % (self.library, parameters, dense))
-        self.optimizer = torch.optim.Adam(self.flow.parameters(), lr=problem["rate"])
-        self.rows = torch.randn(problems.DATA_BATCHES * problem["batch"], problem["d"]).clamp_(-3, 3)
-        self.x, self.at = torch.randn(problems.ROWS, problem["d"]), len(self.rows)
+        self.optimizer = torch.optim.Adam([p for p in self.flow.parameters() if p.requires_grad], lr=problem["rate"])
+        self.rows = self.shaped(torch.randn(2 * problem["batch"], problem["d"]).clamp_(-3, 3))
+        self.x, self.at = self.shaped(torch.randn(problem["rows"], problem["d"])), len(self.rows)
         return parameters
+
+    def build(self, problem):
+        """The flow; the parameters that it must have."""
+        if self.library not in FLOWS:
+            raise ValueError("%s takes part in image flows" % self.library)
+        self.flow = FLOWS[self.library](problem)
+        return sum(np.prod(shape) for shape in problems.shapes(problem))
+
+    def shaped(self, x):
+        return x
 
     def log_densities(self, x):
         return self.flow().log_prob(x) if self.library == "zuko" else self.flow.log_prob(x)
@@ -102,7 +116,7 @@ class Library(protocol.Model):
             return self.flow().sample((n,)) if self.library == "zuko" else self.flow.sample(n)
 
     def data(self, path):
-        self.rows = torch.from_numpy(np.fromfile(path, "<f4")).view(-1, self.problem["d"])
+        self.rows = self.shaped(torch.from_numpy(np.fromfile(path, "<f4")).view(-1, self.problem["d"]))
         self.at = len(self.rows)
 
     def train(self):
@@ -141,5 +155,40 @@ class Library(protocol.Model):
         return "%.6f %.6f" % (np.median(spent), np.quantile(spent, 0.99))
 
 
+class ImageLibrary(Library):
+    """Images as the libraries want them, [n, c, h, w]; with --channels-last in that memory format, which few users know."""
+    format = torch.contiguous_format
+
+    def build(self, problem):
+        import peer_library_image
+        if self.library not in peer_library_image.LIBRARIES:
+            raise ValueError("%s takes no part in image flows" % self.library)
+        self.whole = peer_library_image.LIBRARIES[self.library](problem)
+        self.flow = self.whole.model
+        return self.whole.parameters
+
+    def shaped(self, x):
+        return x.view(-1, *self.problem["image"]).permute(0, 3, 1, 2).contiguous(memory_format=self.format)
+
+    def log_densities(self, x):
+        return self.whole.log_prob(x)
+
+    def draw(self, n):
+        with torch.inference_mode():
+            return self.whole.sample(n)
+
+    def setup(self, problem):
+        parameters = super().setup(problem)
+        if "--channels-last" in sys.argv[1:]:
+            self.format = torch.channels_last
+            self.flow.to(memory_format=self.format)
+            self.rows, self.x = (x.contiguous(memory_format=self.format) for x in (self.rows, self.x))
+        return parameters
+
+
+def make(problem):
+    return (ImageLibrary if problems.image(problem) else Library)(sys.argv[1])
+
+
 if __name__ == "__main__":
-    protocol.serve(Library(sys.argv[1]))
+    protocol.serve(make)

@@ -2,6 +2,7 @@
 """The oracle: the same densities in NumPy and float64, written for clearness. It checks every worker and is never timed."""
 import numpy as np
 
+import images
 import problems
 import protocol
 
@@ -98,5 +99,57 @@ class Oracle(protocol.Model):
         return len(x)
 
 
+class ImageOracle(Oracle):
+    """Image flows: convolutions by patches (im2col)."""
+
+    def take(self, n):
+        self.at += n
+        return self.tensors[self.at - n:self.at]
+
+    def convolve(self, x, weight, bias):
+        """x [n, h, w, c], weight [o, k, k, c] -> [n, h, w, o], zeros around."""
+        k = weight.shape[1]
+        padded = np.pad(x, ((0, 0), (k // 2, k // 2), (k // 2, k // 2), (0, 0)))
+        patches = np.lib.stride_tricks.sliding_window_view(padded, (k, k), (1, 2))  # [n, h, w, c, k, k]
+        return np.tensordot(patches, weight, ([3, 4, 5], [3, 1, 2])) + bias
+
+    def mix(self, x):
+        """ActNorm and the 1x1 convolution."""
+        shift, log_scale, lower, upper, log_diagonal = self.take(5)
+        c, bound = len(shift), self.problem["bound"]
+        lu, log_diagonal = (np.eye(c), np.zeros((c, c))), bound * np.tanh(log_diagonal / bound)
+        lu[0][np.tril_indices(c, -1)] = lower
+        lu[1][np.triu_indices(c, 1)] = upper
+        lu[1][np.diag_indices(c)] = np.exp(log_diagonal)
+        y = (x + shift) * np.exp(log_scale) @ (lu[0] @ lu[1]).T
+        return y, x.shape[1] * x.shape[2] * (log_scale.sum() + log_diagonal.sum())
+
+    def couple(self, x, step):
+        w0, b0, w1, b1, w2, b2 = self.take(6)
+        parts = np.split(x, [images.halves(x.shape[3])[0]], 3)
+        kept, changed = parts if images.keeps_first(self.problem, step) else parts[::-1]
+        out = self.convolve(np.maximum(self.convolve(np.maximum(self.convolve(kept, w0, b0), 0), w1, b1), 0), w2, b2)
+        raw, shift = np.split(out, 2, 3)
+        bound = self.problem["bound"]
+        log_scale = -np.logaddexp(0, -(raw + 2)) if images.glow(self.problem) else bound * np.tanh(raw / bound)
+        changed = changed * np.exp(log_scale) + shift
+        return np.concatenate((kept, changed) if images.keeps_first(self.problem, step) else (changed, kept), 3), log_scale.sum((1, 2, 3))
+
+    def log_prob_of(self, x):
+        self.at, total = 0, 0
+        x = x.reshape(len(x), *self.problem["image"])
+        for _ in images.levels(self.problem):
+            x = images.squeeze(x)
+            for step in range(self.problem["layers"]):
+                if images.glow(self.problem):
+                    x, ladj = self.mix(x)
+                    total = total + ladj
+                x, ladj = self.couple(x, step)
+                total = total + ladj
+            x, out = np.split(x, [images.halves(x.shape[3])[0]], 3)
+            total = total - 0.5 * (out ** 2).sum((1, 2, 3))
+        return total - 0.5 * (x ** 2).sum((1, 2, 3)) - 0.5 * self.problem["d"] * np.log(2 * np.pi)
+
+
 if __name__ == "__main__":
-    protocol.serve(Oracle())
+    protocol.serve(lambda problem: (ImageOracle if problems.image(problem) else Oracle)())

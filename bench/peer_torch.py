@@ -187,9 +187,9 @@ class Torch(protocol.Model):
         self.hide()
         self.tensors = [tensor.requires_grad_() for tensor in views(self.w, self.shapes)]
         self.rows = torch.randn(problems.DATA_BATCHES * problem["batch"], problem["d"]).clamp_(-3, 3)
-        self.x = torch.randn(problems.ROWS, problem["d"])
+        self.x = torch.randn(problem["rows"], problem["d"])
         self.choose_train(ForeachAdam if self.untuned else FlatAdam, dense_layer)
-        self.choice = {"log_prob": (dense_layer, problems.ROWS), "sample": (dense_layer, problems.ROWS)}
+        self.choice = {"log_prob": (dense_layer, problem["rows"]), "sample": (dense_layer, problem["draws"])}
         self.packed = None
         return problems.parameters(problem)
 
@@ -306,5 +306,13 @@ class Torch(protocol.Model):
         return json.dumps(found)
 
 
+def make(problem):
+    words = "--plain" in sys.argv[1:], "--swept" in sys.argv[1:]
+    if problems.image(problem):
+        from peer_torch_image import ImageTorch
+        return ImageTorch(*words)
+    return Torch(*words)
+
+
 if __name__ == "__main__":
-    protocol.serve(Torch("--plain" in sys.argv[1:], "--swept" in sys.argv[1:]))
+    protocol.serve(make)

@@ -57,13 +57,11 @@ PEERS = {
     "torch": (python("peer_torch.py"), torch_environments),
     "torch-swept": (python("peer_torch.py", "--swept"), torch_environments),
     "torch-plain": (python("peer_torch.py", "--plain"), torch_environments),
-    "zuko": (python("peer_library.py", "zuko"), torch_environments),
-    "nflows": (python("peer_library.py", "nflows"), torch_environments),
     "numpy": (python("peer_numpy.py"), plain_environments),
 }
-
-
-LIBRARIES = ("zuko", "nflows")  # own parametrizations: their weights are their own
+# Libraries have own parametrizations: their weights are their own. NAME-last: the same in torch's channels-last format.
+LIBRARIES = {"zuko": (), "nflows": (), "normflows": (), "FrEIA": (), "normflows-last": ("--channels-last",), "FrEIA-last": ("--channels-last",)}
+PEERS.update({name: (python("peer_library.py", name.replace("-last", ""), *words), torch_environments) for name, words in LIBRARIES.items()})
 
 
 def die_with_parent():
@@ -129,9 +127,15 @@ class Worker:
             pass  # then the peak is that of the whole life
 
     def peak_mb(self):
+        return self.status_mb("VmHWM:")
+
+    def resident_mb(self):
+        return self.status_mb("VmRSS:")
+
+    def status_mb(self, key):
         with open("/proc/%d/status" % self.process.pid) as file:
             for line in file:
-                if line.startswith("VmHWM:"):
+                if line.startswith(key):
                     return int(line.split()[1]) / 1024
         return float("nan")
 

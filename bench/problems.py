@@ -1,8 +1,9 @@
 """The problems of the benchmark: rows of one table, and the architectures they name, as data.
 
 A problem is a plain dict that travels as JSON to every worker:
-  name, arch, d (columns), layers (couplings or autoregressive transforms), hidden (sizes), activation, batch, draws (samples of a sample call), base, rate (Adam's), bound (of the
-  log-scales), bins and box (of the splines), memory (rheo's policy), lu (rheo's: an LU layer before each coupling; for --memory only, the peers have none).
+  name, arch, d (columns), layers (couplings or autoregressive transforms), hidden (sizes), activation, batch, rows (of a log_prob call), draws (samples of a sample call), base,
+  rate (Adam's), bound (of the log-scales), bins and box (of the splines), memory (keep or recompute), lu (rheo's: an LU layer before each coupling; for --memory only, the peers have
+  none). Image flows (images.py) also have image [h, w, c], levels and spec (rheo's specification); their layers are those of a level.
 A later architecture joins with one entry of ARCHITECTURES here and a builder in each peer.
 
 Masked layers (MADE, Germain et al. 2015) have hidden units in ascending order of degree, and the columns in the transform's order: every row of a masked
@@ -12,12 +13,16 @@ import math
 
 import numpy as np
 
-ROWS = 4096      # rows of a log_prob call
+import images
+
+ROWS = 4096      # rows of a log_prob call, unless the problem says otherwise
 DATA_BATCHES = 16  # training rows = this many batches: standard normal clamped to +-3
 WORKS = ("train", "log_prob", "sample")
 
-DEFAULTS = {"arch": "realnvp", "d": 2, "layers": 8, "hidden": [64, 64], "activation": "relu", "batch": 256, "draws": 4096, "base": "normal",
-            "rate": 1e-4, "bound": 5.0, "bins": 8, "box": 5.0, "memory": "keep", "lu": False}
+DEFAULTS = {"arch": "realnvp", "d": 2, "layers": 8, "hidden": [64, 64], "activation": "relu", "batch": 256, "rows": ROWS, "draws": 4096, "base": "normal",
+            "rate": 1e-4, "bound": 5.0, "bins": 8, "box": 5.0, "memory": "keep", "lu": False, "image": [], "levels": 1}
+
+GLOW = {"arch": "glow", "image": [32, 32, 3], "levels": 3, "layers": 8, "hidden": [128], "batch": 32, "rows": 32, "draws": 32}
 
 TABLE = {
     "realnvp-2d": {"d": 2, "layers": 8, "hidden": [64, 64], "batch": 256},
@@ -26,7 +31,14 @@ TABLE = {
     "maf-43d": {"arch": "maf", "d": 43, "layers": 5, "hidden": [512, 512], "batch": 512},
     "nsf-ar-43d": {"arch": "nsf", "d": 43, "layers": 5, "hidden": [256, 256], "batch": 512, "draws": 512},
     "nsf-c-43d": {"arch": "nsf-coupling", "d": 43, "layers": 5, "hidden": [256, 256], "batch": 512, "draws": 512},
+    "glow-32": GLOW,
+    "glow-32-recompute": dict(GLOW, memory="recompute", works=["train"]),
+    "realnvp-img32": {"arch": "realnvp-image", "image": [32, 32, 1], "levels": 2, "layers": 4, "hidden": [64], "batch": 64, "rows": 64, "draws": 64},
 }
+
+# By name only (--only): glow-32 with other numbers of steps a level.
+SERIES = {"glow-32-%d-steps%s" % (layers, "" if policy == "keep" else "-" + policy): dict(GLOW, layers=layers, memory=policy)
+          for layers in (4, 16, 32) for policy in ("keep", "recompute")}
 
 
 def halves(problem, layer):
@@ -93,6 +105,8 @@ ARCHITECTURES = {
     "maf": {"kind": "autoregressive", "numbers": lambda problem: 2},
     "iaf": {"kind": "autoregressive", "numbers": lambda problem: 2},  # rheo's only: the inverse of a maf
     "nsf": {"kind": "autoregressive", "numbers": lambda problem: 3 * problem["bins"] - 1},
+    "glow": {"kind": "image"},
+    "realnvp-image": {"kind": "image"},
 }
 
 
@@ -108,7 +122,13 @@ def autoregressive(problem):
     return ARCHITECTURES[problem["arch"]]["kind"] == "autoregressive"
 
 
+def image(problem):
+    return ARCHITECTURES[problem["arch"]]["kind"] == "image"
+
+
 def shapes(problem):
+    if image(problem):
+        return images.shapes(problem)
     return (masked_shapes if autoregressive(problem) else coupling_shapes)(problem, numbers(problem))
 
 
@@ -145,12 +165,24 @@ def unpack(flat, problem):
 def flops(problem, work):
     """Useful operations of one call: two a multiply-add of every matrix product, of masked ones the part that the masks leave; a training step is three forward passes, and so
     many samples of an autoregressive flow need no more than one (each unit once)."""
-    forward = 2.0 * sum(count(shape) for shape in shapes(problem) if len(shape) == 2)
+    forward = images.forward_flops(problem) if image(problem) else 2.0 * sum(count(shape) for shape in shapes(problem) if len(shape) == 2)
     return (3 if work == "train" else 1) * forward * rows_of(problem, work)
 
 
 def rows_of(problem, work):
-    return {"train": problem["batch"], "log_prob": ROWS, "sample": problem["draws"]}[work]
+    return {"train": problem["batch"], "log_prob": problem["rows"], "sample": problem["draws"]}[work]
+
+
+def initial(problem, rng):
+    """Numbers of a weight file."""
+    if image(problem):
+        return images.initial(problem, rng)
+    limits = [1 / math.sqrt(shape[1]) if len(shape) == 2 else 0.1 for shape in shapes(problem)]
+    return np.concatenate([rng.uniform(-limit, limit, count(shape)) for limit, shape in zip(limits, shapes(problem))])
+
+
+def works(problem):
+    return problem.get("works", WORKS)
 
 
 def complete(row, name):
@@ -158,15 +190,22 @@ def complete(row, name):
     problem["name"] = name
     if problem["arch"] not in ARCHITECTURES:
         raise ValueError("unknown architecture '%s'; there are: %s" % (problem["arch"], ", ".join(sorted(ARCHITECTURES))))
+    if image(problem):
+        side = 2 ** problem["levels"]
+        if len(problem["image"]) != 3 or problem["image"][0] % side or problem["image"][1] % side:
+            raise ValueError("an image flow needs image=HxWxC, H and W multiples of %d for %d levels" % (side, problem["levels"]))
+        problem["d"] = math.prod(problem["image"])
+        problem["spec"] = images.spec(problem)
     if problem["d"] < 2 or problem["layers"] < 1 or problem["batch"] < 1 or not 1 <= problem["draws"] <= ROWS or min(problem["hidden"]) < 1:
         raise ValueError("a problem needs d >= 2, positive layers, hidden and batch, and 1 to %d draws" % ROWS)
     return problem
 
 
 def named(name):
-    if name not in TABLE:
-        raise ValueError("unknown problem '%s'; there are: %s" % (name, ", ".join(TABLE)))
-    return complete(TABLE[name], name)
+    row = TABLE.get(name, SERIES.get(name))
+    if row is None:
+        raise ValueError("unknown problem '%s'; there are: %s" % (name, ", ".join([*TABLE, *SERIES])))
+    return complete(row, name)
 
 
 def from_spec(text):
@@ -177,7 +216,7 @@ def from_spec(text):
         if not equals or key not in DEFAULTS:
             raise ValueError("--spec: '%s' is none of %s" % (item, ", ".join(k + "=" for k in DEFAULTS)))
         try:
-            if key == "hidden":
+            if key in ("hidden", "image"):
                 row[key] = [int(size) for size in value.split("x")]
             else:
                 row[key] = type(DEFAULTS[key])(value)

@@ -1,12 +1,13 @@
 """A worker: a process that reads commands, one a line, and answers each with one line, "ok VALUE" or "error WHY".
 
+  ready              "ok" as soon as the process runs
   setup JSON         build the problem with "threads" threads; "ok PARAMETERS"
   weights FILE       take these parameters: raw little-endian float32 in the order of problems.shapes
   data FILE          take these training rows: raw float32 [n, d]
   tune SECONDS       a peer may time its variants and keep the fastest of each work; "ok" and, in JSON,
                      {WORK: [best milliseconds, words]}, where there is something to tune
   train N            N optimizer steps: "ok WALL CPU", milliseconds of one: on the clock, and of the process's CPU time
-  log_prob N, sample N   N calls on problems.ROWS rows, or of "draws" samples: likewise
+  log_prob N, sample N   N calls on the problem's "rows" rows, or of "draws" samples: likewise
   sample1 N          N calls of one sample each: "ok MEDIAN P99", milliseconds
   logp IN OUT        log-densities of the rows in IN (raw float32 [n, d]) to OUT (raw float64 [n])
   quit
@@ -59,6 +60,8 @@ class Model:
 
 
 def answer(model, command, rest):
+    if command == "ready":
+        return None
     if command == "setup":
         return model.setup(json.loads(rest))
     if command in ("weights", "data"):
@@ -76,12 +79,16 @@ def answer(model, command, rest):
     raise ValueError("unknown command '%s'" % command)
 
 
-def serve(model):
+def serve(make):
+    """make(problem): the model for it."""
+    model = Model()
     for line in sys.stdin:
         command, _, rest = line.rstrip("\n").partition(" ")
         if command == "quit":
             return
         try:
+            if command == "setup":
+                model = make(json.loads(rest))
             value = answer(model, command, rest)
             print("ok", "" if value is None else value, flush=True)
         except Exception as problem:  # the driver prints it and stops

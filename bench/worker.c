@@ -13,7 +13,7 @@
 #include "model/score.h"
 #include "train/step.h"
 
-enum { ROWS = 4096, LINE = 8192 };
+enum { ROWS = 4096, LINE = 1 << 20 };
 
 typedef struct table { /* rows kept in double, as a reader gives them */
   double *data;
@@ -27,8 +27,8 @@ typedef struct worker {
   rh_stepper *stepper;
   rh_scorer *scorer;
   table train, probe;
-  double *out; /* [ROWS, d]: samples, or densities */
-  int64_t d, batch, draws, at, drawn;
+  double *out;                                /* [most of rows and draws, d]: samples, or densities */
+  int64_t d, batch, draws, at, drawn, scored; /* scored: rows of a log_prob call */
   int64_t *order;
   uint32_t epoch;
   double rate;
@@ -153,7 +153,13 @@ static json_t *layer_spec(const json_t *problem, int arch, int64_t layer) {
   }
 }
 
+/* "spec" of the problem, or the flow that its architecture names. */
 static rh_status flow_spec(const json_t *problem, int64_t d, int64_t layers, json_t **spec) {
+  json_t *given = json_object_get(problem, "spec");
+  if (given) {
+    *spec = json_incref(given);
+    return RH_OK;
+  }
   static const char *const arch_names[] = {"realnvp", "nice", "maf", "iaf", "nsf", "nsf-coupling", NULL};
   rh_options o = rh_options_begin(problem, "problem");
   const int arch = rh_options_choice(&o, "arch", 0, arch_names);
@@ -179,6 +185,7 @@ static rh_status make_model(worker *w, const json_t *problem) {
   w->d = rh_options_int(&o, "d", 2, 1, 1 << 20);
   w->batch = rh_options_int(&o, "batch", 256, 1, 1 << 24);
   w->draws = rh_options_int(&o, "draws", ROWS, 1, ROWS);
+  w->scored = rh_options_int(&o, "rows", ROWS, 1, ROWS);
   w->rate = rh_options_real(&o, "rate", 1e-4, 0, 1);
   w->memory = (rh_memory)rh_options_choice(&o, "memory", RH_KEEP, memories);
   const int threads = (int)rh_options_int(&o, "threads", 1, 1, 1024);
@@ -223,11 +230,11 @@ static rh_status set_up(worker *w, const char *text, char *reply) {
   json_decref(problem);
   RH_TRY(status);
   RH_TRY(make_engines(w));
-  RH_TRY(make_table(ROWS, w->d, &w->probe));
+  RH_TRY(make_table(w->scored, w->d, &w->probe));
   const rh_rng rng = rh_rng_at(0, 0, 0, RH_STREAM_TEST);
-  rh_rng_uniform(&rng, 0, ROWS * w->d, w->probe.data);
-  for (int64_t i = 0; i < ROWS * w->d; i++) w->probe.data[i] = 4 * w->probe.data[i] - 2;
-  w->out = rh_alloc((size_t)(ROWS * w->d) * sizeof *w->out);
+  rh_rng_uniform(&rng, 0, w->scored * w->d, w->probe.data);
+  for (int64_t i = 0; i < w->scored * w->d; i++) w->probe.data[i] = 4 * w->probe.data[i] - 2;
+  w->out = rh_alloc((size_t)((w->scored > w->draws ? w->scored : w->draws) * w->d) * sizeof *w->out);
   if (!w->out) return RH_E_MEMORY;
   snprintf(reply, LINE, "%ld", (long)w->model->flow->leaves.params);
   return RH_OK;
@@ -250,7 +257,7 @@ static rh_status one_step(worker *w) {
 }
 
 static rh_status one_score(worker *w) {
-  return rh_score(w->scorer, &w->probe.rows, 0, ROWS, w->out);
+  return rh_score(w->scorer, &w->probe.rows, 0, w->scored, w->out);
 }
 
 static rh_status one_sample(worker *w) {
@@ -326,6 +333,7 @@ static rh_status obey(worker *w, const char *command, char *rest, char *reply) {
     const char *name;
     rh_status (*work)(worker *);
   } works[] = {{"train", one_step}, {"log_prob", one_score}, {"sample", one_sample}};
+  if (!strcmp(command, "ready")) return RH_OK;
   if (!strcmp(command, "setup")) return set_up(w, rest, reply);
   if (!w->model) return rh_fail(RH_E_ARGUMENT, "setup comes first");
   for (size_t i = 0; i < RH_COUNT_OF(works); i++)

@@ -57,6 +57,67 @@ static rh_val emit(rh_graph *g, rh_val padded, rh_val weight, rh_val bias, int64
   return rh_emit(g, RH_OP_conv2d, 3, in, rh_shape3(a.s.oh, a.s.ow, a.s.o), &a, sizeof a);
 }
 
+/* What belongs to pixel (p, q) of the result, for every pixel: its bias. */
+static rh_val every_pixel(rh_graph *g, rh_val bias, rh_shape shape) {
+  const int64_t o = shape.dim[2];
+  int32_t *index = pixel_index(g, shape.dim[0], shape.dim[1] * o);
+  if (!index) return RH_NONE;
+  for (int64_t i = 0; i < rh_shape_count(&shape); i++) index[i] = (int32_t)(i % o);
+  const rh_val v = rh_gather(g, bias, shape, index);
+  rh_free(index);
+  return v;
+}
+
+/* ---- three ways to the same sums. Where an image has few channels, a product over copies of its windows; where the result has few, a
+ * product by pixel and then the sum of what each tap gives: both are products at full speed, and the wide image has no halo. Else the
+ * windows are read in place. ---- */
+enum { NARROW_IN = 2, NARROW_OUT = 4 }; /* windows of at most so many times the result's channels; all taps', of the image's */
+
+/* [oh, ow, kh kw c]: every pixel's window, zeros outside. */
+static rh_val windows(rh_graph *g, rh_val x, const rh_conv_shape *s, int64_t pad) {
+  const int64_t line = s->kw * s->c;
+  int32_t *index = pixel_index(g, s->oh * s->ow, s->kh * line);
+  if (!index) return RH_NONE;
+  for (int64_t at = 0; at < s->oh * s->ow * s->kh * line; at++) {
+    const int64_t pixel = at / (s->kh * line), i = at / line % s->kh, j = at / s->c % s->kw;
+    const int64_t u = pixel / s->ow * s->stride + i - pad, v = pixel % s->ow * s->stride + j - pad;
+    if (u >= 0 && u < s->h && v >= 0 && v < s->w) index[at] = (int32_t)((u * s->w + v) * s->c + at % s->c);
+  }
+  const rh_val y = rh_gather(g, x, rh_shape3(s->oh, s->ow, s->kh * line), index);
+  rh_free(index);
+  return y;
+}
+
+/* weight [o, kh, kw, c] -> [kh kw o, c], the last tap of a line first: what a pixel gives then lies together in the result. */
+static rh_val taps_of(rh_graph *g, rh_val weight, const rh_conv_shape *s) {
+  const int64_t taps = s->kh * s->kw;
+  int32_t *index = pixel_index(g, taps * s->o, s->c);
+  if (!index) return RH_NONE;
+  for (int64_t at = 0; at < taps * s->o * s->c; at++) {
+    const int64_t o = at / s->c % s->o, tap = at / (s->c * s->o), i = tap / s->kw, j = s->kw - 1 - tap % s->kw;
+    index[at] = (int32_t)((o * taps + i * s->kw + j) * s->c + at % s->c);
+  }
+  const rh_val w = rh_gather(g, weight, rh_shape2(taps * s->o, s->c), index);
+  rh_free(index);
+  return w;
+}
+
+/* z [h, w, kh kw o], what each pixel gives by tap -> [oh, ow, o] */
+static rh_val sum_of_taps(rh_graph *g, rh_val z, const rh_conv_shape *s, int64_t pad) {
+  const int64_t taps = s->kh * s->kw;
+  int32_t *index = pixel_index(g, s->h * s->w, taps * s->o);
+  if (!index) return RH_NONE;
+  for (int64_t at = 0; at < s->h * s->w * taps * s->o; at++) {
+    const int64_t pixel = at / (taps * s->o), tap = at / s->o % taps, i = tap / s->kw, j = s->kw - 1 - tap % s->kw;
+    const int64_t p = pixel / s->w + pad - i, q = pixel % s->w + pad - j;
+    if (p >= 0 && p % s->stride == 0 && p / s->stride < s->oh && q >= 0 && q % s->stride == 0 && q / s->stride < s->ow)
+      index[at] = (int32_t)((p / s->stride * s->ow + q / s->stride) * s->o + at % s->o);
+  }
+  const rh_val y = rh_scatter(g, z, rh_shape3(s->oh, s->ow, s->o), index);
+  rh_free(index);
+  return y;
+}
+
 rh_val rh_conv2d(rh_graph *g, rh_val x, rh_val weight, rh_val bias, int stride, int pad) {
   if (g->status != RH_OK) return RH_NONE;
   if (rh_is_none(x) || rh_is_none(weight) || rh_is_row(g, weight))
@@ -72,19 +133,23 @@ rh_val rh_conv2d(rh_graph *g, rh_val x, rh_val weight, rh_val bias, int stride, 
   if (sx->dim[0] + 2 * pad < sw->dim[1] || sx->dim[1] + 2 * pad < sw->dim[2])
     return rh_graph_fail(g, RH_E_SHAPE, "conv2d: an image of %lld x %lld is smaller than the window", (long long)sx->dim[0],
                          (long long)sx->dim[1]);
-  const rh_val padded = pad ? spread(g, x, pad, pad, 1, sx->dim[0] + 2 * pad, sx->dim[1] + 2 * pad) : x;
+  const rh_conv_shape s = {.h = sx->dim[0],
+                           .w = sx->dim[1],
+                           .c = sx->dim[2],
+                           .oh = (sx->dim[0] + 2 * pad - sw->dim[1]) / stride + 1,
+                           .ow = (sx->dim[1] + 2 * pad - sw->dim[2]) / stride + 1,
+                           .o = sw->dim[0],
+                           .kh = sw->dim[1],
+                           .kw = sw->dim[2],
+                           .stride = stride};
+  const int64_t taps = s.kh * s.kw;
+  if (taps * s.c <= NARROW_IN * s.o) return rh_linear(g, windows(g, x, &s, pad), rh_reshape(g, weight, rh_shape2(s.o, taps * s.c)), bias);
+  if (taps * s.o <= NARROW_OUT * s.c) {
+    const rh_val y = sum_of_taps(g, rh_linear(g, x, taps_of(g, weight, &s), RH_NONE), &s, pad);
+    return rh_is_none(bias) ? y : rh_add(g, y, every_pixel(g, bias, rh_shape3(s.oh, s.ow, s.o)));
+  }
+  const rh_val padded = pad ? spread(g, x, pad, pad, 1, s.h + 2 * pad, s.w + 2 * pad) : x;
   return emit(g, padded, weight, bias, stride, pad, pad, false);
-}
-
-/* What belongs to pixel (p, q) of the result, for every pixel: its bias. */
-static rh_val every_pixel(rh_graph *g, rh_val bias, rh_shape shape) {
-  const int64_t o = shape.dim[2];
-  int32_t *index = pixel_index(g, shape.dim[0], shape.dim[1] * o);
-  if (!index) return RH_NONE;
-  for (int64_t i = 0; i < rh_shape_count(&shape); i++) index[i] = (int32_t)(i % o);
-  const rh_val v = rh_gather(g, bias, shape, index);
-  rh_free(index);
-  return v;
 }
 
 /* [o, i, j, c] -> [c, kh - 1 - i, kw - 1 - j, o] */

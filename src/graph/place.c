@@ -180,7 +180,7 @@ static void hold_outputs(rh_plan *p) {
 }
 
 /* ---- sizes ---- */
-enum { MIN_SUPER = 128, MAX_SUPER = 512, MIN_BLOCK = 16, MAX_BLOCK = 256 };
+enum { MIN_SUPER = 128, MAX_SUPER = 512, MIN_BLOCK = 16, MAX_BLOCK = 256, FEW_SUPER = 4, OFTEN = 4 };
 
 static int64_t clamp(int64_t x, int64_t low, int64_t high) {
   return x < low ? low : x > high ? high : x;
@@ -192,6 +192,20 @@ static int64_t ceil_div(int64_t x, int64_t by) {
 
 static int64_t round_up(int64_t x, int64_t to) {
   return ceil_div(x, to) * to;
+}
+
+/* How many rows of a matrix one row is: how often it uses a weight. The pixels of an image, where a row of a table has 1 or so; as many
+ * fewer of them are enough. */
+static int64_t rows_in_row(const rh_plan *p) {
+  const double weights = p->weight_bytes / (double)p->k->real_bytes;
+  const int64_t uses = weights > 0 ? (int64_t)(p->flops_row / (2 * weights)) : 1;
+  return uses < OFTEN ? 1 : uses;
+}
+static int64_t least_super(const rh_plan *p) {
+  return clamp(MIN_SUPER / rows_in_row(p), FEW_SUPER, MIN_SUPER);
+}
+static int64_t least_block(const rh_plan *p) {
+  return clamp(MIN_BLOCK / rows_in_row(p), 1, MIN_BLOCK);
 }
 
 static int64_t reduce_bytes(const rh_plan *p) {
@@ -211,8 +225,9 @@ static double overhead(const rh_plan *p, int64_t segments, int64_t wide, int64_t
 
 static int64_t super_rows(const rh_plan *p, int64_t wide, const rh_plan_options *o) {
   if (!wide) return 0;
-  const int64_t budget = o->wide_bytes ? o->wide_bytes : (int64_t)(o->lean ? 4 : 24) << 20;
-  int64_t rows = clamp(budget / (wide * p->k->real_bytes), MIN_SUPER, MAX_SUPER);
+  const bool images = rows_in_row(p) > 1; /* wide rows: larger, or gradients would pass too often */
+  const int64_t megabytes = o->lean ? (images ? 16 : 4) : images ? 64 : 24, budget = o->wide_bytes ? o->wide_bytes : megabytes << 20;
+  int64_t rows = clamp(budget / (wide * p->k->real_bytes), least_super(p), MAX_SUPER);
   if (o->max_rows && rows > o->max_rows) rows = o->max_rows;
   return rows;
 }
@@ -229,7 +244,7 @@ static void choose_cut(rh_plan *p, const rh_plan_options *o, pool *q, bool *coun
     place_wide(p, q, segments);
     const int64_t rows = super_rows(p, p->wide_count, o);
     const double cost = rows ? overhead(p, segments, p->wide_count, rows, reduced) : 0;
-    const bool fits = !rows || rows > MIN_SUPER || (o->max_rows && rows == o->max_rows);
+    const bool fits = !rows || rows > least_super(p) || (o->max_rows && rows == o->max_rows);
     const double price = o->lean ? (double)p->wide_count : cost;
     if (i == 0 || (fits == best_fits ? price < best : fits)) /* over the memory wanted: only if nothing fits */
       best = price, best_fits = fits, chosen = limits[i];
@@ -248,18 +263,19 @@ static void choose_rows(rh_plan *p, const rh_plan_options *o) {
   const int64_t share = threads * ceil_div(least, threads);
   /* weights that no near cache holds are read again by every block: larger ones, though activations spill, then cost less */
   const int64_t cache = (int64_t)(p->weight_bytes > (1 << 20) ? 1536 : 384) << 10, row_bytes = (p->local_count + 1) * p->k->real_bytes;
+  const int64_t least_rows = least_block(p);
   int64_t super = super_rows(p, p->wide_count, o);
   if (super && o->max_rows) super = ceil_div(o->max_rows, ceil_div(o->max_rows, super));
-  super = round_up(super, MIN_BLOCK);
+  super = round_up(super, least_rows);
   const int64_t most = super ? super : o->max_rows;
-  int64_t rows = clamp(round_up(cache / row_bytes, 16), 32, MAX_BLOCK);
+  int64_t rows = clamp(round_up(cache / row_bytes, least_rows), 2 * least_rows, MAX_BLOCK);
   if (o->block_rows) {
-    rows = clamp(round_up(o->block_rows, MIN_BLOCK), MIN_BLOCK, 65536);
+    rows = clamp(round_up(o->block_rows, least_rows), least_rows, 65536);
   } else if (most) {
     const int64_t blocks = round_up(ceil_div(most, rows), share);
-    rows = clamp(round_up(ceil_div(most, blocks), 8), MIN_BLOCK, rows);
+    rows = clamp(round_up(ceil_div(most, blocks), (least_rows + 1) / 2), least_rows, rows);
   }
-  if (o->max_rows) rows = clamp(rows, MIN_BLOCK, round_up(o->max_rows, MIN_BLOCK));
+  if (o->max_rows) rows = clamp(rows, least_rows, round_up(o->max_rows, least_rows));
   p->block_rows = rows;
   p->super_rows = super; /* not rounded to blocks, which know the threads: its last block may be short */
 }

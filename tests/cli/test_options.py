@@ -5,7 +5,7 @@ import unittest
 
 from command import ROOT, CommandTest, table, write_csv
 
-OWN = {"epochs", "steps", "seconds", "seed"}  # options of the command, not of --set
+OWN = {"epochs", "steps", "seconds", "seed", "flip"}  # options of the command, not of --set
 VALUES = {"layers": "2", "hidden": "8", "blocks": "1", "lu": "true", "actnorm": "true", "batch": "64", "weight_decay": "0.1", "patience": "3"}
 ARCH = {"order": "maf", "bins": "nsf", "box": "nsf"}  # options that only some architectures have
 

@@ -121,10 +121,14 @@ static rh_val build_conv(rh_graph *g, rh_val x, const rh_val *w, int arg) {
   } cases[] = {
       {{3, {3, 4, 1}}, {4, {2, 3, 3, 1}}, 1, 0}, {{3, {3, 4, 1}}, {4, {2, 3, 3, 1}}, 1, 1}, {{3, {3, 4, 1}}, {4, {2, 3, 3, 1}}, 2, 1},
       {{3, {2, 3, 2}}, {4, {3, 1, 3, 2}}, 1, 0}, {{3, {3, 2, 2}}, {4, {1, 3, 3, 2}}, 1, 2}, {{3, {6, 2, 1}}, {4, {3, 3, 2, 1}}, 3, 1},
+      {{3, {3, 4, 1}}, {4, {4, 2, 2, 1}}, 1, 0}, {{3, {3, 4, 1}}, {4, {4, 2, 2, 1}}, 1, 1}, {{3, {4, 3, 1}}, {4, {4, 2, 2, 1}}, 2, 1},
+      {{3, {2, 3, 4}}, {4, {1, 2, 2, 4}}, 1, 0}, {{3, {2, 3, 4}}, {4, {1, 2, 2, 4}}, 2, 1}, {{3, {3, 2, 4}}, {4, {1, 2, 2, 4}}, 1, 1},
   };
-  const rh_val image = rh_reshape(g, rh_concat(g, 2, (rh_val[]){x, rh_square(g, x)}), cases[arg].image);
+  const rh_val all = rh_concat(g, 4, (rh_val[]){x, rh_square(g, x), rh_neg(g, x), rh_tanh(g, x)});
+  const rh_val image = rh_reshape(g, rh_slice(g, all, 0, rh_shape_count(&cases[arg].image)), cases[arg].image);
+  const rh_val window = rh_reshape(g, rh_slice(g, w[3], 0, rh_shape_count(&cases[arg].window)), cases[arg].window);
   const rh_val bias = arg % 2 ? rh_slice(g, w[0], 1, cases[arg].window.dim[0]) : RH_NONE;
-  return rh_square(g, rh_conv2d(g, image, rh_reshape(g, w[3], cases[arg].window), bias, cases[arg].stride, cases[arg].pad));
+  return rh_square(g, rh_conv2d(g, image, window, bias, cases[arg].stride, cases[arg].pad));
 }
 /* Every operand a parameter: nothing a row changes. */
 static rh_val build_conv_shared(rh_graph *g, rh_val x, const rh_val *w, int arg) {
@@ -236,6 +240,12 @@ static const rule_case cases[] = {
     {"conv2d, oblong window", build_conv, 3, -1, 1},
     {"conv2d, wide padding", build_conv, 4, -1, 1},
     {"conv2d by steps, oblong", build_conv, 5, -1, 1},
+    {"conv2d of few channels", build_conv, 6, -1, 1},
+    {"conv2d of few channels, padded, with a bias", build_conv, 7, -1, 1},
+    {"conv2d of few channels by steps", build_conv, 8, -1, 1},
+    {"conv2d to few channels, with a bias", build_conv, 9, -1, 1},
+    {"conv2d to few channels by steps", build_conv, 10, -1, 1},
+    {"conv2d to few channels, padded, with a bias", build_conv, 11, -1, 1},
     {"conv2d of a shared image", build_conv_shared, 1, -1, 1},
     {"parameters alone", build_param_only, 0, -1, 1},
     {"rqs", build_rqs, RH_TAILS_LINEAR, -1, 1},
