@@ -221,6 +221,7 @@ static rh_status check_given(const fit_job *j) {
 
 static rh_status make_model(fit_job *j) {
   json_t *keys = rh_recipe_json(&j->recipe), *training = NULL, *architecture = NULL, *spec = NULL;
+  if (j->image.h && !j->o.spec) (void)json_object_del(keys, "steps"); /* the architecture's: of a level; --steps is the training's */
   rh_status status = keys ? rh_set_part(j->o.set, keys, &training, &architecture) : RH_E_MEMORY;
   if (status == RH_OK && j->o.spec) status = rh_set_refuse_rest(architecture, keys);
   if (status == RH_OK) status = set_recipe(j, training);
