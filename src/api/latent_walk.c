@@ -181,24 +181,56 @@ static rh_status label_value(const char *data, const rh_table *table, const char
   return rh_fail(RH_E_ARGUMENT, "%s: no image has the label '%.60s'", data, klass);
 }
 
-/* The mean code of the images of a class: in order, so that it has the same bits always. */
-static rh_status mean_code(walk *w, const char *data, const rh_table *table, const char *klass, double *mean, int64_t *count) {
-  const rh_flow *f = w->density->model->flow;
-  const int64_t d = f->columns;
-  double value = 0, *row = rh_alloc_zero((size_t)d + 1, sizeof *row);
-  rh_status status = row ? label_value(data, table, klass, &value) : RH_E_MEMORY;
-  *count = 0;
-  for (int64_t i = 0; i < rh_table_rows(table) && status == RH_OK; i++) {
-    rh_table_get_f64(table, NULL, i, 1, row);
-    if (row[d] != value) continue;
-    memcpy(w->x, row, (size_t)d * sizeof *row);
-    status = rh_row_job_go_on(&w->job);
-    if (status == RH_OK) status = encode_one(w, data, w->at);
-    ++*count;
-    for (int64_t k = 0; k < f->latent && status == RH_OK; k++) mean[k] += (w->at[k] - mean[k]) / (double)*count;
+/* The images of a class: row[*n]. */
+static rh_status find_class(const char *data, const rh_table *table, const char *klass, int64_t *row, int64_t *n) {
+  enum { PIECE = 256 };
+  double value, label[PIECE];
+  RH_TRY(label_value(data, table, klass, &value));
+  *n = 0;
+  for (int64_t i = 0; i < rh_table_rows(table); i += PIECE) {
+    const int64_t some = rh_table_rows(table) - i < PIECE ? rh_table_rows(table) - i : PIECE;
+    rh_table_column_f64(table, rh_table_columns(table) - 1, NULL, i, some, label);
+    for (int64_t k = 0; k < some; k++)
+      if (label[k] == value) row[(*n)++] = i + k;
   }
-  if (status == RH_OK && *count == 0) status = rh_fail(RH_E_ARGUMENT, "%s: no image has the label '%.60s'", data, klass);
-  rh_free(row);
+  return *n ? RH_OK : rh_fail(RH_E_ARGUMENT, "%s: no image has the label '%.60s'", data, klass);
+}
+
+/* Added up in order, so that it has the same bits always. */
+static rh_status mean_of(walk *w, const char *data, const rh_part *part, double *mean) {
+  enum { PIECE = 64 };
+  const rh_rows rows = rh_rows_of(part);
+  const int64_t latent = w->density->model->flow->latent;
+  double *z = rh_alloc_zero(PIECE, (size_t)latent * sizeof *z);
+  rh_status status = z ? RH_OK : RH_E_MEMORY;
+  for (int64_t i = 0; i < part->n && status == RH_OK; i += PIECE) {
+    const int64_t n = part->n - i < PIECE ? part->n - i : PIECE;
+    status = rh_row_job_go_on(&w->job);
+    if (status == RH_OK) status = rh_encode(w->job.scorer, &rows, i, n, z, NULL);
+    for (int64_t k = 0; k < n * latent && status == RH_OK; k++) {
+      if (!isfinite(z[k]))
+        status = rh_fail(RH_E_NUMERIC, "%s: image %lld has no code: its density is 0", data, (long long)part->row[i + k / latent] + 1);
+      mean[k % latent] += (z[k] - mean[k % latent]) / (double)(i + k / latent + 1);
+    }
+  }
+  rh_free(z);
+  return status;
+}
+
+/* The mean code of the images of a class. */
+static rh_status mean_code(walk *w, const char *data, const rh_table *table, const char *klass, double *mean, int64_t *count) {
+  const int64_t d = w->density->model->flow->columns, n = rh_table_rows(table), most = n > d ? n : d;
+  int64_t *index = rh_alloc((size_t)most * sizeof *index);
+  rh_table *view = NULL;
+  for (int64_t j = 0; j < d && index; j++) index[j] = j;
+  rh_status status = index ? rh_table_view(table, index, d, &view) : RH_E_MEMORY;
+  if (status == RH_OK) status = find_class(data, table, klass, index, count);
+  if (status == RH_OK) {
+    const rh_part part = {.table = view, .row = index, .n = *count};
+    status = mean_of(w, data, &part, mean);
+  }
+  rh_table_free(view);
+  rh_free(index);
   return status;
 }
 

@@ -35,9 +35,9 @@ static rh_status npz_known(const rh_source *s, bool *known) {
   rh_status status = rh_archive_open(s, &z);
   if (status != RH_OK) return looked(status);
   status = axes_of(&z, &tables, &table);
-  if (status == RH_OK) status = axes_of(&z, &images, &image);
+  if (status == RH_OK && table < IMAGE_AXES) status = axes_of(&z, &images, &image);
   rh_archive_close(&z);
-  *known = table != TABLE_AXES && image >= IMAGE_AXES;
+  *known = table >= IMAGE_AXES || (table != TABLE_AXES && image >= IMAGE_AXES);
   return status;
 }
 

@@ -90,14 +90,18 @@ json_t *rh_model_image_json(const rh_model_image *i) {
                    "data_bits", i->data_bits, "greatest", i->greatest);
 }
 
-static rh_status image_of(const json_t *section, int64_t columns, rh_model_image *image) {
+/* The context of images is one label. */
+static rh_status image_of(const json_t *section, const rh_flow *flow, rh_model_image *image) {
   enum { BITS = 8 };
+  const int64_t columns = flow->columns;
+  const bool labelled = flow->context == 1 && flow->encoder && flow->encoder->column[0].n > 0;
   json_int_t h, w, c;
   rh_model_image i = {0};
   const bool read = json_unpack_ex((json_t *)(uintptr_t)section, NULL, JSON_STRICT, "{s:[I, I, I], s:i, s:i, s:i}", "shape", &h, &w, &c,
                                    "bits", &i.bits, "data_bits", &i.data_bits, "greatest", &i.greatest) == 0;
   const bool shaped = read && h >= 1 && w >= 1 && (c == 1 || c == 3) && h <= columns && w <= columns / h && h * w * c == columns;
-  if (!shaped || i.bits < 1 || i.bits > i.data_bits || i.data_bits > BITS || i.greatest < 0 || i.greatest >= 1 << i.data_bits)
+  if (!shaped || (flow->context && !labelled) || i.bits < 1 || i.bits > i.data_bits || i.data_bits > BITS || i.greatest < 0 ||
+      i.greatest >= 1 << i.data_bits)
     return rh_fail(RH_E_FORMAT, "the metadata's \"image\" is none of rows of %" PRId64 " columns", columns);
   i.h = h, i.w = w, i.c = c;
   *image = i;
@@ -267,7 +271,7 @@ static rh_status read_model(rh_model *m, const rh_st *st) {
   if (status == RH_OK) status = rh_flow_create(spec, &m->flow);
   json_decref(spec);
   if (status == RH_OK) status = read_section(st, "image", false, JSON_OBJECT, &image);
-  if (status == RH_OK && image) status = image_of(image, m->flow->columns, &m->image);
+  if (status == RH_OK && image) status = image_of(image, m->flow, &m->image);
   json_decref(image);
   if (status == RH_OK) status = load_values(m, st, real_bytes);
   return status == RH_OK ? check_columns(m) : status;
