@@ -161,6 +161,7 @@ rh_val rh_trisolve(rh_graph *g, rh_val x, rh_val t, bool lower, bool unit, bool 
 
 /* ---- sums over the rows: a parameter-shaped gradient that no row reads again in this pass ---- */
 rh_val rh_sum_rows(rh_graph *g, rh_val x);            /* sum over rows of x */
+rh_val rh_sum_rows_last(rh_graph *g, rh_val x);       /* x [..., n]: over rows and leading dimensions -> [n] */
 rh_val rh_outer_sum(rh_graph *g, rh_val a, rh_val b); /* sum over rows (and leading dimensions) of a[m]' b[n] -> [m, n] */
 
 rh_val rh_masked_sum(rh_graph *g, rh_val y, rh_val x, const rh_stairs *s); /* the same of y [s->out]' x [s->in], masked -> [s->count] */

@@ -185,9 +185,7 @@ static void conv2d_vjp(rh_graph *g, rh_val node, rh_val ct, rh_val *out) {
   out[0] = a.halo_h || a.halo_w ? spread(g, inside, a.halo_h, a.halo_w, 1, a.s.h, a.s.w) : inside;
   out[1] = weight_sum(g, n.in[0], dense, &a);
   if (rh_is_none(n.in[2])) return;
-  const rh_val ones = rh_const(g, rh_shape2(a.s.oh * a.s.ow, 1), 1);
-  const rh_val sum = rh_outer_sum(g, ones, rh_reshape(g, as_row(g, ct), rh_shape2(a.s.oh * a.s.ow, a.s.o)));
-  out[2] = rh_reshape(g, sum, rh_at(g, n.in[2])->shape);
+  out[2] = rh_reshape(g, rh_sum_rows_last(g, as_row(g, dense)), rh_at(g, n.in[2])->shape);
 }
 static rh_val conv2d_jvp(rh_graph *g, rh_val node, const rh_val *t) {
   const rh_node n = *rh_at(g, node);

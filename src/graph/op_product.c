@@ -49,11 +49,11 @@ static void linear_vjp(rh_graph *g, rh_val node, rh_val ct, rh_val *out) {
   out[1] = t ? outer(g, n.in[0], ct) : outer(g, ct, n.in[0]);
   if (!rh_is_none(n.in[2])) {
     rh_val c = ct;
-    if (n.shape.rank > 1) { /* sum over the leading dimensions: ones' ct, as a product over them */
+    if (n.shape.rank > 1 && rh_is_row(g, ct)) {
+      c = rh_sum_rows_last(g, ct);
+    } else if (n.shape.rank > 1) { /* sum over the leading dimensions: ones' ct, as a product over them */
       const int64_t lead = rh_shape_count(&n.shape) / rh_width(g, ct);
-      const rh_val ones = rh_const(g, rh_shape2(lead, 1), 1);
-      const rh_val flat = rh_reshape(g, ct, rh_shape2(lead, rh_width(g, ct)));
-      c = rh_is_row(g, ct) ? rh_outer_sum(g, ones, flat) : rh_matmul(g, ones, flat, true, false);
+      c = rh_matmul(g, rh_const(g, rh_shape2(lead, 1), 1), rh_reshape(g, ct, rh_shape2(lead, rh_width(g, ct))), true, false);
     }
     out[2] = c;
   }
@@ -177,6 +177,10 @@ rh_val rh_sum_rows(rh_graph *g, rh_val x) {
   if (g->status != RH_OK || rh_is_none(x)) return rh_graph_fail(g, RH_E_ARGUMENT, "sum_rows without an operand");
   return rh_emit(g, RH_OP_sum_rows, 1, &x, rh_at(g, x)->shape, NULL, 0);
 }
+rh_val rh_sum_rows_last(rh_graph *g, rh_val x) {
+  if (g->status != RH_OK || rh_is_none(x)) return rh_graph_fail(g, RH_E_ARGUMENT, "sum_rows_last without an operand");
+  return rh_emit(g, RH_OP_sum_rows, 1, &x, rh_shape1(rh_width(g, x)), NULL, 0);
+}
 rh_val rh_outer_sum(rh_graph *g, rh_val a, rh_val b) {
   if (g->status != RH_OK || rh_is_none(a) || rh_is_none(b)) return rh_graph_fail(g, RH_E_ARGUMENT, "outer_sum without an operand");
   const int64_t m = rh_width(g, a), n = rh_width(g, b), lead = rh_count(g, a) / m;
@@ -190,8 +194,7 @@ rh_val rh_outer_sum(rh_graph *g, rh_val a, rh_val b) {
   return rh_emit(g, RH_OP_outer_sum, 2, in, rh_shape2(m, n), NULL, 0);
 }
 static rh_val sum_rows_jvp(rh_graph *g, rh_val node, const rh_val *t) {
-  (void)node;
-  return rh_sum_rows(g, t[0]);
+  return rh_count(g, node) == rh_count(g, t[0]) ? rh_sum_rows(g, t[0]) : rh_sum_rows_last(g, t[0]);
 }
 static rh_val outer_sum_jvp(rh_graph *g, rh_val node, const rh_val *t) {
   const rh_node n = *rh_at(g, node);
@@ -202,7 +205,8 @@ enum { SUM_TILE = 132 }; /* outputs of one owner: rows of dW, or 8 times as many
 static void sum_rows_run(const rh_run_args *a) {
   const int64_t n = rh_shape_count(&a->node->shape), size = a->k->real_bytes;
   const int64_t first = a->task * SUM_TILE * 8, last = first + SUM_TILE * 8 < n ? first + SUM_TILE * 8 : n;
-  a->k->col_sum(a->rows, last - first, (const char *)a->in[0] + first * size, n, (char *)a->out + first * size, a->accumulate);
+  const int64_t rows = a->rows * (rh_shape_count(&a->in_node[0]->shape) / n); /* leading dimensions count as rows, where n is the last */
+  a->k->col_sum(rows, last - first, (const char *)a->in[0] + first * size, n, (char *)a->out + first * size, a->accumulate);
 }
 static int64_t sum_rows_tasks(const rh_graph *g, const rh_node *node) {
   (void)g;

@@ -201,8 +201,16 @@ static int64_t rows_in_row(const rh_plan *p) {
   const int64_t uses = weights > 0 ? (int64_t)(p->flops_row / (2 * weights)) : 1;
   return uses < OFTEN ? 1 : uses;
 }
-static int64_t least_super(const rh_plan *p) {
-  return clamp(MIN_SUPER / rows_in_row(p), FEW_SUPER, MIN_SUPER);
+static bool has_bodies(const rh_plan *p) {
+  bool found = false;
+  for (int64_t v = 0; v < p->n && !found; v++) found = p->item[v].live && p->item[v].op->bodies;
+  return found;
+}
+
+/* Without bodies the borders of superblocks cannot show in a bit, so there may be rows for every thread. */
+static int64_t least_super(const rh_plan *p, const rh_plan_options *o) {
+  const int64_t least = clamp(MIN_SUPER / rows_in_row(p), FEW_SUPER, MIN_SUPER), share = has_bodies(p) ? 0 : 2 * o->threads;
+  return rows_in_row(p) > 1 && share > least ? clamp(share, least, MIN_SUPER) : least;
 }
 static int64_t least_block(const rh_plan *p) {
   return clamp(MIN_BLOCK / rows_in_row(p), 1, MIN_BLOCK);
@@ -227,7 +235,7 @@ static int64_t super_rows(const rh_plan *p, int64_t wide, const rh_plan_options 
   if (!wide) return 0;
   const bool images = rows_in_row(p) > 1; /* wide rows: larger, or gradients would pass too often */
   const int64_t megabytes = o->lean ? (images ? 16 : 4) : images ? 64 : 24, budget = o->wide_bytes ? o->wide_bytes : megabytes << 20;
-  int64_t rows = clamp(budget / (wide * p->k->real_bytes), least_super(p), MAX_SUPER);
+  int64_t rows = clamp(budget / (wide * p->k->real_bytes), least_super(p, o), MAX_SUPER);
   if (o->max_rows && rows > o->max_rows) rows = o->max_rows;
   return rows;
 }
@@ -244,7 +252,7 @@ static void choose_cut(rh_plan *p, const rh_plan_options *o, pool *q, bool *coun
     place_wide(p, q, segments);
     const int64_t rows = super_rows(p, p->wide_count, o);
     const double cost = rows ? overhead(p, segments, p->wide_count, rows, reduced) : 0;
-    const bool fits = !rows || rows > least_super(p) || (o->max_rows && rows == o->max_rows);
+    const bool fits = !rows || rows > least_super(p, o) || (o->max_rows && rows == o->max_rows);
     const double price = o->lean ? (double)p->wide_count : cost;
     if (i == 0 || (fits == best_fits ? price < best : fits)) /* over the memory wanted: only if nothing fits */
       best = price, best_fits = fits, chosen = limits[i];

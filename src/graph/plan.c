@@ -151,9 +151,10 @@ static rh_status place_params(rh_plan *p, const rh_graph *g) {
   if (!p->copy_out || !p->before || !p->after) return RH_E_MEMORY;
   for (int i = 0; i < p->n_param_out; i++) {
     rh_item *it = &p->item[p->param_out[i]];
-    const bool own = it->root == p->param_out[i] && it->place == RH_AT_NONE && it->node.arity > 0;
+    rh_item *root = &p->item[it->root]; /* behind reshapes */
+    const bool own = root->place == RH_AT_NONE && root->count == it->count && root->node.arity > 0 && root->node.klass != RH_ROW;
     p->copy_out[i] = own ? -1 : p->param_out[i];
-    if (own) it->place = RH_AT_OUT, it->offset = i;
+    if (own) root->place = RH_AT_OUT, root->offset = i;
   }
   for (int64_t v = 0; v < p->n; v++) {
     rh_item *it = &p->item[v];

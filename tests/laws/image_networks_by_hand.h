@@ -98,8 +98,9 @@ static void conv_by_hand(const net_law *n, const double *in, double *out) {
   add_context(n, in, &h);
   if (!one) {
     activate_all(n, &h);
-    picture inner = convolve(n, "1", &h);
-    activate_all(n, &inner);
+    const bool middle = int_option(n, "middle", 1) != 0;
+    picture inner = middle ? convolve(n, "1", &h) : h;
+    if (middle) activate_all(n, &inner);
     for (int64_t i = 0; i < h.h * h.w * h.c && has_option(n, "skip"); i++) inner.x[i] += h.x[i];
     h = convolve(n, "2", &inner);
   }

@@ -57,6 +57,7 @@ static const net_row rows[] = {
     {"conv", ",\"hidden\":4,\"skip\":true,\"gain\":true", 9, 18, 2, "tanh", true, conv_by_hand, NULL, &(const net_image){3, 3, 1, 2}},
     {"conv", ",\"hidden\":3,\"kernel\":1,\"middle\":3,\"weight_norm\":true", 8, 12, 0, "tanh", true, conv_by_hand, NULL,
      &(const net_image){2, 2, 2, 3}},
+    {"conv", ",\"hidden\":5,\"middle\":0,\"gain\":true", 12, 18, 2, "tanh", true, conv_by_hand, NULL, &(const net_image){2, 3, 2, 3}},
     {"conv", ",\"hidden\":3,\"kernel\":3,\"padding\":\"reflect\"", 9, 18, 0, "silu", true, conv_by_hand, NULL,
      &(const net_image){3, 3, 1, 2}},
     {"conv", ",\"hidden\":3,\"kernel\":5,\"padding\":\"circular\"", 12, 24, 0, "silu", true, conv_by_hand, NULL,

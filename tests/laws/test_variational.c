@@ -26,6 +26,7 @@ static const entry table[] = {
     {"mixtures of logistics", OF("2,2,1", "\"levels\":9,\"transform\":{\"type\":\"mixture-of-logistics\",\"components\":2},\"net\":" CONV),
      4, 9},
     {"splines on a checkerboard", OF("3,1,1", "\"levels\":9,\"transform\":{\"type\":\"rqs\",\"bins\":3,\"box\":4},\"net\":" CONV), 3, 9},
+    {"in a chain, with its regions", "{\"type\":\"chain\",\"parts\":[" OF("2,2,1", "\"levels\":9,\"steps\":3,\"net\":" CONV) "]}", 4, 9},
 };
 
 /* ---- making one ---- */
@@ -287,8 +288,9 @@ static bool start_law(const entry *e, char *text) {
   json_t *spec;
   entry plain = *e;
   PROBE_OK(rh_json_parse(e->spec, strlen(e->spec), e->name, &spec));
-  json_object_set_new(json_object_get(spec, "net"), "init", json_string("zero"));
-  const double near = json_object_get(spec, "transform") ? 0.02 : 0; /* affine: the identity itself */
+  json_t *part = json_object_get(spec, "parts") ? json_array_get(json_object_get(spec, "parts"), 0) : spec;
+  json_object_set_new(json_object_get(part, "net"), "init", json_string("zero"));
+  const double near = json_object_get(part, "transform") ? 0.02 : 0; /* affine: the identity itself */
   char *given = rh_json_text(spec);
   plain.spec = given;
   begin(&s, &plain, 8, RH_KEEP, 0);
