@@ -309,6 +309,19 @@ json_t *split_list(const char *text) {
   return json_pack("[f,f,f]", share[0], share[1], share[2]);
 }
 
+json_t *real_list(const char *text) {
+  json_t *list = json_array();
+  for (const char *at = text;; at++) {
+    char *end;
+    const double value = strtod(at, &end);
+    if (end == at || (*end && *end != ',') || json_array_append_new(list, json_real(value))) break;
+    if (!*end) return list;
+    at = end;
+  }
+  json_decref(list);
+  return json_string(text);
+}
+
 char *arg_pick_split(const cli_args *args, const char *const *names) {
   char *text = arg_pick(args, names);
   json_t *picked = text ? json_loads(text, 0, NULL) : NULL;

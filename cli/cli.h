@@ -60,6 +60,8 @@ const char *arg_text(const cli_args *args, const char *name, const char *fallbac
 char *arg_pick(const cli_args *args, const char *const *names);
 /* "0.8,0.1,0.1" -> [0.8, 0.1, 0.1]; anything else goes through as it is and is refused by the library. */
 json_t *split_list(const char *text);
+/* "0.6,0.7" -> [0.6, 0.7], likewise. */
+json_t *real_list(const char *text);
 /* As arg_pick, with "split" made into such a list. */
 char *arg_pick_split(const cli_args *args, const char *const *names);
 

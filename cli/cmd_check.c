@@ -11,11 +11,12 @@ static const arg_option options[] = {
      .kind = ARG_COUNT,
      .value = "N",
      .most = 1e6,
-     .help = "Hold the log-determinant of N rows against the dense Jacobian. Default 10."},
+     .help = "Hold the log-determinant of N rows against the dense Jacobian. Default 10; of images 2, and none of more than 1,024 values."},
     SEED_OPTION("Of the samples, where no DATA is given."),
     MODEL_COLUMNS_OPTION,
     HEADER_OPTION,
     MODEL_DTYPE_OPTION,
+    MODEL_LABELS_OPTION,
 };
 
 static void human(json_t *report) {
@@ -30,6 +31,8 @@ static void human(json_t *report) {
   if (count_of(report, "jacobians") > 0) {
     printf("log|det J| against dense %.3g over %lld rows\n", real_of(report, "log_det_error"), count_of(report, "jacobians"));
   }
+  if (count_of(report, "jacobians_left_out") > 0)
+    printf("log|det J| against dense left out: a Jacobian of %lld columns is too large\n", count_of(report, "jacobians_left_out"));
   const json_t *back = json_object_get(report, "log_det_inverse_error");
   if (json_is_number(back)) printf("the inverse's against it  %.3g\n", json_number_value(back));
   printf("log|det J|               %.6g to %.6g, median %.6g, sd %.4g\n", real_of(report, "log_det_min"), real_of(report, "log_det_max"),
@@ -66,7 +69,7 @@ static int complain_failed(const cli_args *args, const json_t *report) {
 }
 
 static int run(const cli_args *args) {
-  static const char *const keys[] = {"rows", "jacobians", "seed", "columns", "header", NULL};
+  static const char *const keys[] = {"rows", "jacobians", "seed", "columns", "header", "labels", NULL};
   int code;
   rh_density *density = open_model(args, &code);
   if (!density) return code;

@@ -32,6 +32,7 @@ static const arg_option options[] = {
     SPLIT_OPTION("test where these are not given as files. Default 0.8,0.1,0.1."),
     COLUMNS_OPTION(""),
     HEADER_OPTION,
+    IMAGE_FIT_OPTIONS,
 };
 
 static int on_event(void *arg, const rh_compare_event *event) {
@@ -108,8 +109,8 @@ static void human(json_t *report) {
 }
 
 static int run(const cli_args *args) {
-  static const char *const keys[] = {"arch", "time",  "epochs", "steps",   "seeds",  "output",  "all", "set", "handle",
-                                     "seed", "dtype", "split",  "columns", "header", "threads", "isa", NULL};
+  static const char *const keys[] = {"arch", "time",  "epochs", "steps",   "seeds",  "output",  "all", "set",          "handle",
+                                     "seed", "dtype", "split",  "columns", "header", "threads", "isa", IMAGE_FIT_KEYS, NULL};
   const char *output = arg_text(args, "output", NULL);
   if (to_stdout(output)) return complain(EXIT_USAGE, "compare: standard output has the table: give -o a file");
   bool quiet = args->quiet;

@@ -51,6 +51,7 @@ static const arg_option options[] = {
      .most = 1024,
      .help = "Numbers of the learned vector that stands for a category. Default: half as many as there are categories, at most 50."},
     HEADER_OPTION,
+    IMAGE_FIT_OPTIONS,
     {.name = "memory",
      .kind = ARG_CHOICE,
      .value = "POLICY",
@@ -111,9 +112,9 @@ static int read_spec(const cli_args *args, json_t **spec) {
 /* Takes spec. */
 static char *fit_options(const cli_args *args, json_t *spec) {
   static const struct { const char *option, *key; } renamed[] = {{"any-isa", "any_isa"}};
-  static const char *const keys[] = {"output",  "arch",    "set",   "handle",  "epochs",      "steps",     "time",
-                                     "seed",    "dtype",   "split", "columns", "header",      "memory",    "resume",
-                                     "any-isa", "threads", "isa",   "context", "categorical", "embedding", NULL};
+  static const char *const keys[] = {"output", "arch",    "set",         "handle",    "epochs",       "steps",  "time",    "seed",
+                                     "dtype",  "split",   "columns",     "header",    "memory",       "resume", "any-isa", "threads",
+                                     "isa",    "context", "categorical", "embedding", IMAGE_FIT_KEYS, NULL};
   json_t *picked = json_object();
   for (int i = 0; keys[i]; i++) {
     json_t *value = json_object_get(args->given, keys[i]);
@@ -136,7 +137,11 @@ static void print_figure(const char *name, const json_t *report, const char *std
   if (isnan(value)) return;
   printf("%-10s %.4f", name, value);
   if (!isnan(error)) printf(" +- %.4f", error);
-  printf(" nats a row\n");
+  printf(" nats a row");
+  char bits[40];
+  snprintf(bits, sizeof bits, "%s_bits_per_dim", name);
+  if (json_is_number(json_object_get(report, bits))) printf(", %.4f bits/dim", real_of(report, bits));
+  printf("\n");
 }
 
 static void human(json_t *report) {
@@ -182,8 +187,11 @@ static int run(const cli_args *args) {
 const cli_command command_fit = {
     .name = "fit",
     .operands = "TRAIN -o MODEL",
-    .summary = "Fit a density to the rows of a table and save it as a model.",
-    .details = "Ctrl-C ends the fit cleanly: the best model so far is saved and the checkpoint stays, so --resume can go on.",
+    .summary = "Fit a density to the rows of a table, or to images, and save it as a model.",
+    .details =
+        "TRAIN holds images where it is an IDX file, a batch of CIFAR, an array of 3 or 4 axes (NPY, NPZ) or a folder of PNG, PGM or "
+        "PPM files; from standard input where an option of images is given. "
+        "Ctrl-C ends the fit cleanly: the best model so far is saved and the checkpoint stays, so --resume can go on.",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .least_operands = 1,

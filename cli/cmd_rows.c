@@ -6,10 +6,12 @@
 
 #include "shared_options.h"
 
-#define ROWS_OUTPUT_OPTION                                                    \
-  {                                                                           \
-    .name = "output", .letter = 'o', .kind = ARG_TEXT, .value = "OUT",        \
-    .help = "Where the rows go: NPY if OUT ends in .npy, else CSV. Required." \
+#define ROWS_OUTPUT_OPTION                                                                                                            \
+  {                                                                                                                                   \
+    .name = "output", .letter = 'o', .kind = ARG_TEXT, .value = "OUT",                                                                \
+    .help =                                                                                                                           \
+        "Where the rows go: NPY if OUT ends in .npy, else CSV. Images: a picture of all (OUT.png), an array (OUT.npy) or a PNG each " \
+        "(a FOLDER/). Required."                                                                                                      \
   }
 
 static const arg_option score_options[] = {
@@ -24,13 +26,15 @@ static const arg_option score_options[] = {
      .value = "N",
      .least = 1,
      .most = 100000,
-     .help = "Draws of that noise a row, averaged. Default 1."},
+     .help = "Draws of that noise a row, averaged as importance weights. Default 1."},
     MODEL_COLUMNS_OPTION,
     MODEL_DTYPE_OPTION,
     HEADER_OPTION,
+    MODEL_LABELS_OPTION,
 };
 static const arg_option code_options[] = {
-    ROWS_OUTPUT_OPTION, SEED_OPTION("Of the noise that discrete columns need."), MODEL_COLUMNS_OPTION, MODEL_DTYPE_OPTION, HEADER_OPTION,
+    ROWS_OUTPUT_OPTION,  SEED_OPTION("Of the noise that discrete columns need."), MODEL_COLUMNS_OPTION, MODEL_DTYPE_OPTION, HEADER_OPTION,
+    MODEL_LABELS_OPTION,
 };
 static const arg_option sample_options[] = {
     {.name = "count", .letter = 'n', .kind = ARG_COUNT, .value = "N", .most = 1e12, .help = "How many rows. Required."},
@@ -42,6 +46,14 @@ static const arg_option sample_options[] = {
      .least = 1e-6,
      .most = 1e6,
      .help = "Scale of the base's spread; 1, the default, is the density itself."},
+    {.name = "temperatures",
+     .kind = ARG_TEXT,
+     .value = "T,T,...",
+     .help = "Images: N at each of these, a row of the picture a temperature, the same noise in each column."},
+    {.name = "class",
+     .kind = ARG_TEXT,
+     .value = "C",
+     .help = "Images of a conditional model: the class, by name or number; or all: N of each, a row of the picture a class."},
     {.name = "context",
      .kind = ARG_TEXT,
      .value = "FILE",
@@ -75,11 +87,19 @@ static void score_human(json_t *report) {
     if (!isnan(error)) printf(" +- %.6f", error);
     printf(" nats a row, %lld row%s\n", n, n == 1 ? "" : "s");
   }
-  if (json_is_number(json_object_get(report, "bits_per_dim"))) printf("%.4f bits/dim\n", real_of(report, "bits_per_dim"));
+  if (json_is_number(json_object_get(report, "bits_per_dim"))) {
+    const double error = real_of(report, "bits_per_dim_stderr");
+    printf("%.4f", real_of(report, "bits_per_dim"));
+    if (!isnan(error)) printf(" +- %.4f", error);
+    printf(" bits/dim\n");
+  }
 }
 
 static void rows_human(json_t *report) {
-  printf("%lld rows, %lld columns\n", count_of(report, "rows"), count_of(report, "columns"));
+  if (json_object_get(report, "images"))
+    printf("%lld images\n", count_of(report, "images"));
+  else
+    printf("%lld rows, %lld columns\n", count_of(report, "rows"), count_of(report, "columns"));
 }
 
 /* Where rows go to standard output, words about them go nowhere. */
@@ -117,7 +137,7 @@ static int close_after(const cli_args *args, rh_density *density, rh_status stat
 /* ---- the commands ---- */
 
 static int run_file(const cli_args *args, file_call *call, bool needs_output, void (*human)(json_t *)) {
-  static const char *const keys[] = {"columns", "header", NULL};
+  static const char *const keys[] = {"columns", "header", "labels", NULL};
   const char *output = arg_text(args, "output", NULL);
   if (needs_output && !output)
     return complain(EXIT_USAGE, "%s: where should the rows go? give -o OUT (- is standard output)", args->command->name);
@@ -149,12 +169,15 @@ static char *pick_sample_options(const cli_args *args) {
   static const struct {
     const char *option, *key;
   } keys[] = {{"count", "count"},     {"seed", "seed"},     {"temperature", "temperature"},
-              {"context", "context"}, {"header", "header"}, {"context-values", "context_values"}};
+              {"context", "context"}, {"header", "header"}, {"context-values", "context_values"},
+              {"class", "class"}};
   json_t *picked = json_object();
   for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
     json_t *value = json_object_get(args->given, keys[i].option);
     if (value) json_object_set(picked, keys[i].key, value);
   }
+  const char *ladder = arg_text(args, "temperatures", NULL);
+  if (ladder) json_object_set_new(picked, "temperatures", real_list(ladder));
   if (arg_flag(args, "no-context")) json_object_set_new(picked, "with_context", json_false());
   char *text = json_dumps(picked, JSON_COMPACT);
   json_decref(picked);

@@ -62,11 +62,11 @@ int print_help(const cli_command *command) {
 
 int print_usage(void) {
   printf("usage: rheo COMMAND ...\n\n");
-  wrapped("Learns the probability density of a table, evaluates it exactly, and samples from it.", 0, 0);
+  wrapped("Learns the probability density of a table, or of images, evaluates it, and samples from it.", 0, 0);
   printf("\ncommands:\n");
   for (const cli_command *const *at = commands; *at; at++) {
-    printf("  %-9s", (*at)->name);
-    wrapped((*at)->summary, 11, 11);
+    printf("  %-12s", (*at)->name);
+    wrapped((*at)->summary, 14, 14);
   }
   printf("\nrheo COMMAND --help tells more; rheo --version prints the version.\n");
   return EXIT_DONE;
@@ -117,8 +117,8 @@ static void roff_command(const cli_command *command) {
 
 int print_man(void) {
   printf(
-      ".TH RHEO 1 \"\" \"rheo %s\" \"User Commands\"\n.SH NAME\nrheo \\- normalizing flows: fit a density to a table, score rows, draw "
-      "samples\n",
+      ".TH RHEO 1 \"\" \"rheo %s\" \"User Commands\"\n.SH NAME\nrheo \\- normalizing flows: fit a density to a table or to images, score "
+      "rows, draw samples\n",
       rh_version());
   printf(".SH SYNOPSIS\n");
   for (const cli_command *const *at = commands; *at; at++)
@@ -129,6 +129,8 @@ int print_man(void) {
       "samples, and maps rows to codes and back. "
       "Tables are CSV, NPY or NPZ files, each also compressed by gzip; the name - is standard input or output. Log-densities are in nats "
       "per row, in the units of the file. "
+      "Images are read from IDX, NPY, NPZ, CIFAR, PNG, PGM and PPM files and folders of them; a model of images scores them in bits/dim, "
+      "too, and its samples are pictures. "
       "Errors are one line on standard error that says what is wrong, where, and what to do.");
   printf(".SH COMMANDS\n");
   for (const cli_command *const *at = commands; *at; at++) roff_command(*at);
@@ -137,6 +139,6 @@ int print_man(void) {
   printf(".SH EXIT STATUS\n.TP\n0\ndone\n.TP\n1\nfailed; nothing was overwritten\n.TP\n2\nwrong usage\n");
   printf(
       ".SH EXAMPLES\n.nf\nrheo fit table.csv \\-o table.rheo\nrheo score table.rheo new.csv \\-o logp.csv\nrheo sample table.rheo \\-n "
-      "1000 \\-o samples.csv\n.fi\n");
+      "1000 \\-o samples.csv\nrheo fit digits.npz \\-o digits.rheo\nrheo sample digits.rheo \\-n 64 \\-o digits.png\n.fi\n");
   return EXIT_DONE;
 }

@@ -8,10 +8,10 @@
 #include "cli.h"
 
 extern const cli_command command_fit, command_score, command_sample, command_encode, command_decode, command_info, command_check,
-    command_compare, command_detect, command_ensemble;
-const cli_command *const commands[] = {&command_fit,  &command_score, &command_sample,  &command_encode, &command_decode,
-                                       &command_info, &command_check, &command_compare, &command_detect, &command_ensemble,
-                                       NULL};
+    command_compare, command_detect, command_ensemble, command_interpolate, command_attribute, command_reconstruct;
+const cli_command *const commands[] = {
+    &command_fit,     &command_score,  &command_sample,   &command_encode,      &command_decode,    &command_info,        &command_check,
+    &command_compare, &command_detect, &command_ensemble, &command_interpolate, &command_attribute, &command_reconstruct, NULL};
 
 const arg_option common_options[] = {
     {.name = "threads",

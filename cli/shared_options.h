@@ -26,6 +26,15 @@
 #define MODEL_DTYPE_OPTION \
   { .name = "dtype", .kind = ARG_CHOICE, .value = "TYPE", .choices = "f32|f64", .help = "The arithmetic; default: that of the fit." }
 
+#define LABELS_OPTION(USE)                                                                                                                 \
+  {                                                                                                                                        \
+    .name = "labels", .kind = ARG_TEXT, .value = "WHERE",                                                                                  \
+    .help = "Images: where their labels are, which" USE                                                                                    \
+            ". own: those that come with the data (sub-folders, CIFAR's, the array y of an NPZ archive); the name of an archive's array; " \
+            "or a file, IDX, NPY or NPZ."                                                                                                  \
+  }
+#define MODEL_LABELS_OPTION LABELS_OPTION(" a conditional model needs. Default: own")
+
 /* ---- of commands that fit ---- */
 
 #define VAL_OPTION(USE) \
@@ -35,10 +44,12 @@
     .name = "test", .kind = ARG_TEXT, .value = "FILE",                                                       \
     .help = "Rows for the test figure; " USE ". Without it, and without --val, a part of TRAIN is held out." \
   }
-#define ARCH_OPTION                                                                                                                        \
-  {                                                                                                                                        \
-    .name = "arch", .kind = ARG_TEXT, .value = "NAME",                                                                                     \
-    .help = "The architecture: nsf, nsf-coupling, maf, iaf, realnvp, nice, or auto (default), which goes by the table's columns and rows." \
+#define ARCH_OPTION                                                                                                                      \
+  {                                                                                                                                      \
+    .name = "arch", .kind = ARG_TEXT, .value = "NAME",                                                                                   \
+    .help =                                                                                                                              \
+        "The architecture: nsf, nsf-coupling, maf, iaf, realnvp, nice; of images glow, realnvp-image; or auto (default), which goes by " \
+        "the data's shape and size."                                                                                                     \
   }
 #define SET_OPTION(OF)                                                                                   \
   {                                                                                                      \
@@ -54,6 +65,39 @@
         "auto (default): constant, duplicated, collinear, discrete, bounded and heavy-tailed columns are reported and " \
         "handled, as part of the model. none: columns are only standardized."                                           \
   }
+/* What images are fitted as. */
+#define IMAGE_FIT_KEYS "labels", "bits", "preprocess", "alpha", "dequantize", "flip"
+#define IMAGE_FIT_OPTIONS                                                                                                                  \
+  LABELS_OPTION(" condition the density: p(image | label). Files for TRAIN, --val and --test stand between commas"),                       \
+      {.name = "bits",                                                                                                                     \
+       .kind = ARG_COUNT,                                                                                                                  \
+       .value = "N",                                                                                                                       \
+       .least = 1,                                                                                                                         \
+       .most = 8,                                                                                                                          \
+       .help =                                                                                                                             \
+           "Images: the depth that the model sees. Default: that of the data, the least that holds their greatest value. A smaller one "   \
+           "drops the lowest bits, and bits/dim are those of the coarser images."},                                                        \
+      {.name = "preprocess",                                                                                                               \
+       .kind = ARG_CHOICE,                                                                                                                 \
+       .value = "HOW",                                                                                                                     \
+       .choices = "logit|scale",                                                                                                           \
+       .help = "Images: take values to the line by a logit (default), or only scale them to -1/2 to 1/2."},                                \
+      {.name = "alpha",                                                                                                                    \
+       .kind = ARG_REAL,                                                                                                                   \
+       .value = "A",                                                                                                                       \
+       .least = 1e-9,                                                                                                                      \
+       .most = 0.45,                                                                                                                       \
+       .help = "Images: of the logit, which sees values from A to 1 - A. Default 0.05."},                                                  \
+      {.name = "dequantize",                                                                                                               \
+       .kind = ARG_CHOICE,                                                                                                                 \
+       .value = "HOW",                                                                                                                     \
+       .choices = "uniform|variational",                                                                                                   \
+       .help =                                                                                                                             \
+           "Images: the noise that makes whole numbers continuous is uniform (default), or of a density that is learned with the model."}, \
+  {                                                                                                                                        \
+    .name = "flip", .kind = ARG_FLAG, .help = "Images: half of the training images, at random, are seen with left and right exchanged."    \
+  }
+
 #define EPOCHS_OPTION(FIT, MORE) \
   { .name = "epochs", .kind = ARG_COUNT, .value = "N", .least = 1, .most = 1e9, .help = "End " FIT " after N epochs" MORE "." }
 #define STEPS_OPTION(FIT, MORE) \

@@ -100,17 +100,52 @@ RH_API rh_status rh_density_decode(rh_density *density, int64_t rows, const doub
  * report: a JSON object; NULL where it is not wanted. */
 
 /* report: n (rows), mean, stderr, finite_mean, zero_density, unfinished (rows whose density was not found: NaN), warnings, notes
- * (sentences; encode's has them too); where the data is discrete also bits_per_dim. Columns that the fit dropped (constant, copies, linear
- * combinations of others) are not looked at: a row that contradicts them scores as if it fitted, as does a value between the levels of a
- * discrete column; rh_check_file counts such cells as rounded. */
+ * (sentences; encode's has them too); where the data is discrete also bits_per_dim and bits_per_dim_stderr. Columns that the fit dropped
+ * (constant, copies, linear combinations of others) are not looked at: a row that contradicts them scores as if it fitted, as does a value
+ * between the levels of a discrete column; rh_check_file counts such cells as rounded. */
 RH_API rh_status rh_score_file(rh_density *density, const char *data, const char *output, const char *options, char **report);
 RH_API rh_status rh_encode_file(rh_density *density, const char *data, const char *output, const char *options, char **report);
 RH_API rh_status rh_decode_file(rh_density *density, const char *codes, const char *output, const char *options, char **report);
 /* Options instead: count (rows), seed, temperature, header, separator; of a conditional density also
  *   context         a file: count rows are drawn for each of its rows, one after another; it has the context columns, or all of them
  *   context_values  instead: "a=1.5,b=red", one context, by name or by number
- *   with_context    false: the context is left out of the output */
+ *   with_context    false: the context is left out of the output
+ * and of a density of images, in place of these
+ *   class           of a conditional density: the class's name or number, or "all": count images of each, a row of the picture a class
+ *   temperatures    a list: count images at each, a row of the picture a temperature; the same noise stands in the same column */
 RH_API rh_status rh_sample_file(rh_density *density, const char *output, const char *options, char **report);
+
+/* ---- images ----
+ * A density of images has h, w and c (1 or 3); its raw row is an image, row-major, channels last, h w c whole numbers of 0 to 2^bits - 1
+ * of the data. Image data are IDX files, NPY and NPZ arrays of bytes with 3 or 4 axes, CIFAR's batches, PNG, PGM and PPM files, and folders
+ * of these, each also compressed by gzip; rh_fit_files knows them by their content. Such a density's calls over files read images in place
+ * of tables, refuse those of another shape or depth, and take the option labels   of a conditional density: where the labels are: "own"
+ * (default; sub-folders, CIFAR's, the array y of an NPZ archive), the name of an archive's array, or a file of them (IDX, NPY, NPZ) in
+ * place of columns, header and separator. Log-densities are of the whole numbers, so bits_per_dim is always reported: the mean of -log2 p /
+ * (h w c), and its standard error, bits_per_dim_stderr. Images out, of decode, sample and the calls below: one picture of all (OUT.png, "-"
+ * is standard output), a uint8 array [n, h, w, c], [n, h, w] where c is 1 (OUT.npy), or a PNG each (FOLDER/). Pictures of data of fewer
+ * than 8 bits are stretched: the fit's brightest value is white; arrays hold the values. */
+
+/* The shape and depths of a density of images; bits: of the numbers that the density is of, fewer than the data's where the fit was told
+ * so. Each may be NULL. Returns 0, and sets nothing, where it is none of images. */
+RH_API int rh_density_image(const rh_density *density, int64_t *h, int64_t *w, int64_t *c, int *bits, int *data_bits);
+
+/* Images on the path between two: a and b are image files, or DATA:NUMBER (from 1). Options: steps (images, both ends counted; default 8),
+ * path "line" (default) or "sphere" (the great circle between the codes), class (of a conditional density: where the path lies; default:
+ * both ends' own), labels. report: images, distance and angle of the codes. */
+RH_API rh_status rh_interpolate_file(rh_density *density, const char *a, const char *b, const char *output, const char *options,
+                                     char **report);
+/* The n images (files, or DATA:NUMBER), each moved along the difference of the mean codes of two groups of `data` (Kingma & Dhariwal
+ * 2018, section 5): a row of the picture an image, a column a strength. Options: from, to (labels; needed), strengths (a list; default -1,
+ * -0.5, 0, 0.5, 1: 1 is the whole way from one mean to the other), labels (of data; default "own"). report: images, from and to (images of
+ * each), length of the difference. Not of a conditional density. */
+RH_API rh_status rh_attribute_file(rh_density *density, const char *data, int n, const char *const *images, const char *output,
+                                   const char *options, char **report);
+/* Every image to its code and back. report: n, exact (images restored in every value), rms and max (errors before rounding, in grey levels
+ * of `bits` bits), non_finite (images that came back as no numbers), bits, factor. output (may be NULL): a picture, a row an image: the
+ * original, what came back, and the error times factor. Options: show (rows of the picture, default 16), factor (default: a power of ten by
+ * which the greatest error can be seen), labels. */
+RH_API rh_status rh_reconstruct_file(rh_density *density, const char *images, const char *output, const char *options, char **report);
 
 /* Is it what it claims to be? data may be NULL: then samples are looked at. Options also: rows, how many rows are looked at (default
  * 1,000); jacobians, rows whose log-determinant is held against the dense Jacobian (default 10); seed. report: rows, outside (rows of
@@ -122,7 +157,8 @@ RH_API rh_status rh_sample_file(rh_density *density, const char *output, const c
  * rows with the least, u being the code's normal scores: the standard normal quantiles at the base's probabilities, so that they are
  * standard normal for codes that follow the base, whatever it is), latent_kurtosis (the least excess kurtosis of the scores along any
  * direction), latent_kurtosis_most (the greatest of a column), advice (a sentence, where these show modes that lie apart or heavy tails),
- * ok. */
+ * ok. Of images all of it is of what lies behind the noise, so that nothing is rounded; jacobians is 2 by default, and jacobians_left_out
+ * is the images' width where it is more than 1,024 values. */
 RH_API rh_status rh_check_file(rh_density *density, const char *data, const char *options, char **report);
 
 /* ---- fitting ---- */
@@ -182,6 +218,12 @@ typedef struct rh_block {
  *            replaced where it is anything else
  *   any_isa  true: resume at another instruction-set level
  *   memory   "keep" (default) or "recompute": activations
+ *   labels   of images: what conditions the density: as above; files for train, val and test stand between commas
+ *   bits     of images: the depth that the model sees; default: the data's, the least that holds their greatest value. A smaller one drops
+ *            the lowest bits, and the likelihood is that of the coarser numbers
+ *   preprocess, alpha   of images: "logit" (default; alpha 0.05) or "scale", to -1/2 to 1/2
+ *   dequantize   of images: "uniform" noise (default), or "variational": a density that is learned
+ *   flip     of images: true: half of the training images, at random, are seen with left and right exchanged
  *   threads, isa, columns, header, separator   as above; of blocks, columns go by number, and there is no header and no separator
  * report: val, test (mean log-likelihood, nats), epochs, steps, seconds, skipped_steps and more. density and report may be NULL. */
 /* clang-format on */

@@ -24,6 +24,7 @@ static json_t *info_json(const rh_density *d) {
   json_object_set_new(o, "dtype", json_string(m->values.real_bytes == 4 ? "f32" : "f64"));
   json_object_set_new(o, "parameter_bytes", json_integer(f->leaves.params * m->values.real_bytes));
   if (m->columns) json_object_set(o, "names", m->columns);
+  if (m->image.h) json_object_set_new(o, "image", rh_model_image_json(&m->image));
   json_object_set(o, "spec", f->spec);
   if (m->handling) json_object_set(o, "handling", m->handling);
   if (m->fit) json_object_set(o, "fit", m->fit);

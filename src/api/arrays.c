@@ -24,6 +24,17 @@ int64_t rh_density_latent(const rh_density *density) {
   return density ? density->model->flow->latent : 0;
 }
 
+int rh_density_image(const rh_density *density, int64_t *h, int64_t *w, int64_t *c, int *bits, int *data_bits) {
+  if (!density || !density->model->image.h) return 0;
+  const rh_model_image *i = &density->model->image;
+  if (h) *h = i->h;
+  if (w) *w = i->w;
+  if (c) *c = i->c;
+  if (bits) *bits = i->bits;
+  if (data_bits) *data_bits = i->data_bits;
+  return 1;
+}
+
 /* Arguments of a call named `call`: a handle, rows >= 0, arrays where there are rows. */
 static rh_status check(const char *call, const rh_density *density, int64_t rows, const void *in, const void *out) {
   if (!density) return rh_fail(RH_E_ARGUMENT, "%s: density must not be NULL", call);

@@ -22,11 +22,11 @@ static const struct {
 enum { ALL_MOST = 64 };
 
 /* *all [ALL_MOST]; returns how many. */
-static int list_all(int64_t columns, rh_candidate *all) {
+static int list_all(int64_t columns, bool images, rh_candidate *all) {
   int archs, n = 0;
   const rh_arch *const *arch = rh_archs(&archs);
   for (int i = 0; i < archs && n < ALL_MOST; i++) {
-    if (arch[i]->image) continue;
+    if (arch[i]->image != images) continue;
     all[n++] = (rh_candidate){arch[i]->name, arch[i]->name, NULL};
     for (size_t v = 0; v < RH_COUNT_OF(variants) && n < ALL_MOST; v++) {
       const bool fits = columns >= variants[v].least_columns && (!variants[v].most_columns || columns <= variants[v].most_columns);
@@ -61,10 +61,10 @@ static rh_status take_word(const char *word, const rh_candidate *all, int n, rh_
   return unknown(word, all, n);
 }
 
-rh_status rh_candidates(const char *names, int64_t columns, rh_candidate **list, int *n) {
+rh_status rh_candidates(const char *names, int64_t columns, bool images, rh_candidate **list, int *n) {
   rh_candidate all[ALL_MOST], *out = rh_alloc_zero(ALL_MOST, sizeof *out);
   if (!out) return RH_E_MEMORY;
-  const int known = list_all(columns, all);
+  const int known = list_all(columns, images, all);
   int count = 0;
   rh_status status = RH_OK;
   for (const char *at = names; at && *at && status == RH_OK; at += strcspn(at, ","), at += *at == ',') {

@@ -7,6 +7,9 @@
 #include "api/rounded.h"
 #include "api/stretch.h"
 #include "base/memory.h"
+#include "density/front.h"
+
+enum { IMAGE_JACOBIANS = 2 };
 
 /* What the rows looked at have shown. */
 typedef struct findings {
@@ -97,6 +100,21 @@ static rh_status round_rows(rh_density *d, rows_in *in, int64_t *cells) {
   return RH_OK;
 }
 
+/* Of images: with their noise, x becomes what the bijection behind it sees. */
+static rh_status soften(rh_density *d, rows_in *in) {
+  rh_scorer *scorer;
+  const int64_t width = in->columns, c = in->context;
+  const rh_dense_rows dense = {in->rows, width + c, in->x};
+  const rh_rows rows = rh_rows_dense(&dense);
+  if (!d->model->image.h) return RH_OK;
+  if (!rh_flow_splits(d->model->flow) || rh_front_width(d->model->flow) != width)
+    return rh_fail(RH_E_UNSUPPORTED, "check: the flow loses or adds information behind its preprocessing: it has no inverse to look at");
+  RH_TRY(rh_density_scorer(d, d->options.seed, d->options.temperature, &scorer));
+  RH_TRY(rh_score_split(scorer, RH_TASK_FRONT, &rows, 0, in->rows, in->rounded, NULL));
+  for (int64_t i = 0; i < in->rows; i++) memcpy(in->x + i * (width + c), in->rounded + i * width, (size_t)width * sizeof(double));
+  return RH_OK;
+}
+
 /* x -> z -> x */
 static rh_status there_and_back(rh_density *d, rows_in *in, int64_t *unfinished) {
   const int64_t latent = in->latent, c = in->context, width = in->columns + c;
@@ -104,12 +122,15 @@ static rh_status there_and_back(rh_density *d, rows_in *in, int64_t *unfinished)
   RH_TRY(rh_density_scorer(d, d->options.seed, d->options.temperature, &scorer));
   const rh_dense_rows forth = {in->rows, width, in->x}, back = {in->rows, latent + c, in->z};
   const rh_rows forth_rows = rh_rows_dense(&forth), back_rows = rh_rows_dense(&back);
-  RH_TRY(rh_encode(scorer, &forth_rows, 0, in->rows, in->z, in->ladj));
+  const bool images = d->model->image.h;
+  RH_TRY(images ? rh_score_split(scorer, RH_TASK_BEHIND, &forth_rows, 0, in->rows, in->z, in->ladj)
+                : rh_encode(scorer, &forth_rows, 0, in->rows, in->z, in->ladj));
   for (int64_t i = in->rows - 1; i >= 0 && c; i--) { /* make room for the context in every row */
     memmove(in->z + i * (latent + c), in->z + i * latent, (size_t)latent * sizeof(double));
     memcpy(in->z + i * (latent + c) + latent, in->x + i * width + in->columns, (size_t)c * sizeof(double));
   }
-  RH_TRY(rh_decode(scorer, &back_rows, 0, in->rows, in->back, in->ladj_back));
+  RH_TRY(images ? rh_score_split(scorer, RH_TASK_BEHIND_BACK, &back_rows, 0, in->rows, in->back, in->ladj_back)
+                : rh_decode(scorer, &back_rows, 0, in->rows, in->back, in->ladj_back));
   *unfinished = rh_scorer_unfinished(scorer);
   return RH_OK;
 }
@@ -163,7 +184,7 @@ static void compare(const rows_in *in, bool exact, findings *f) {
 }
 
 static rh_status against_dense(rh_density *d, const rows_in *in, int64_t most, findings *f) {
-  if (!rh_jacobian_possible(d->model->flow) || most == 0) return RH_OK;
+  if (!rh_jacobian_possible(d->model) || most == 0) return RH_OK;
   const int64_t n = most < in->rows ? most : in->rows;
   double *dense = rh_alloc((size_t)n * sizeof *dense);
   if (!dense) return RH_E_MEMORY;
@@ -211,6 +232,8 @@ static json_t *report_of(const rh_density *d, const findings *f) {
                         json_pack("{s:I, s:I, s:f, s:o}", "row", (json_int_t)f->row + 1, "column", (json_int_t)f->column + 1, "value",
                                   f->there, "back", rh_json_real(f->back)));
   json_object_set_new(o, "jacobians", json_integer(f->jacobians));
+  if (d->model->image.h && !rh_jacobian_possible(d->model))
+    json_object_set_new(o, "jacobians_left_out", json_integer(d->model->flow->columns));
   json_object_set_new(o, "log_det_error", rh_json_real(f->det));
   json_object_set_new(o, "log_det_inverse_error", rh_json_real(f->det_inverse));
   json_object_set_new(o, "log_det_min", rh_json_real(f->det_least));
@@ -234,6 +257,7 @@ static rh_status fill_rows(rh_density *d, const rh_table *table, const check_opt
     rows_read(in, table);
     return RH_OK;
   }
+  if (in->context && d->model->image.h) return rh_fail(RH_E_ARGUMENT, "check: give IMAGES, for the model is conditional on their labels");
   if (in->context) return rh_fail_no_rows(d->model, "check: give DATA, rows of the data and the context");
   rh_scorer *scorer;
   RH_TRY(rh_density_scorer(d, o->seed, 1, &scorer));
@@ -258,13 +282,12 @@ static rh_status check_rows(rh_density *d, const char *data, const check_options
   if (data) RH_TRY(rh_read_rows(data, &o->read, d->model, &table));
   rows_in in = {0};
   rh_status status = fill_rows(d, table, o, &in);
-  if (status == RH_OK) {
-    deviations(&in);
-    status = round_rows(d, &in, &f->rounded);
-  }
+  if (status == RH_OK) status = soften(d, &in);
+  if (status == RH_OK) deviations(&in);
+  if (status == RH_OK && !d->model->image.h) status = round_rows(d, &in, &f->rounded);
   if (status == RH_OK) status = there_and_back(d, &in, &f->unfinished);
   if (status == RH_OK) {
-    compare(&in, d->model->flow->exact, f);
+    compare(&in, d->model->flow->exact || d->model->image.h, f);
     status = whole_column(d->model, &f->column);
   }
   if (status == RH_OK) {
@@ -288,7 +311,8 @@ rh_status rh_check_file(rh_density *density, const char *data, const char *optio
   check_options chosen;
   rh_read_options_read(&o, &chosen.read);
   chosen.rows = rh_options_int(&o, "rows", 1000, 1, 1000000000);
-  chosen.jacobians = rh_options_int(&o, "jacobians", 10, 0, 1000000);
+  chosen.read.labels = rh_options_text(&o, "labels", NULL);
+  chosen.jacobians = rh_options_int(&o, "jacobians", density->model->image.h ? IMAGE_JACOBIANS : 10, 0, 1000000);
   chosen.seed = (uint64_t)rh_options_int(&o, "seed", 0, 0, INT64_MAX);
   rh_status status = rh_options_done(&o) == RH_OK ? RH_OK : RH_E_ARGUMENT;
   findings found;

@@ -245,7 +245,7 @@ static rh_status run_compare(compare_job *c, const json_t *options, rh_density *
   for (int i = 0; i < RH_PARTS; i++) c->rows[i] = rh_fit_job_rows(c->fit, i);
   if (!c->rows[RH_PART_VAL])
     return rh_fail(RH_E_DATA, "compare: there are no validation rows to judge by: give val (--val FILE) or at least 20 rows");
-  RH_TRY(rh_candidates(c->o.archs, c->rows[RH_PART_TRAIN]->columns, &list, &c->n));
+  RH_TRY(rh_candidates(c->o.archs, c->rows[RH_PART_TRAIN]->columns, rh_fit_job_images(c->fit), &list, &c->n));
   rh_status status = make_entries(c, list, json_object_get(options, "set"));
   if (status == RH_OK) status = run_rounds(c);
   if (status == RH_OK && !c->best) status = all_failed(c);

@@ -59,6 +59,7 @@ rh_status rh_fit_blocks(const rh_block *train_rows, const rh_block *val, const r
   fit_job j = {.name = {"train", "val", "test"}, .progress = progress, .arg = arg};
   rh_status status = rh_fit_options_read(json, &j.o);
   if (status == RH_OK) status = refuse_file_options(json);
+  if (status == RH_OK) status = rh_image_fit_check(&j.o.image, "memory", false);
   if (status == RH_OK) status = rh_try_output(j.o.output);
   for (int i = 0; i < RH_PARTS && status == RH_OK; i++) {
     if (blocks[i]) status = wrap_block(&j, i, blocks[i]);

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 
 #include "api/fitting.h"
+#include "api/image_fit.h"
 #include "data/analyse.h"
 
 typedef struct fit_options {
@@ -17,6 +18,7 @@ typedef struct fit_options {
   rh_read_options read;
   int64_t epochs, steps, embedding;
   double seconds;
+  rh_image_fit image;
 } fit_options;
 
 /* Everything a fit reads and makes. */
@@ -33,6 +35,7 @@ typedef struct fit_job {
   rh_recipe recipe;
   json_t *plan, *notes, *outside; /* notes: of how the tables were read; outside: of rows outside of splines' boxes */
   const char *why;                /* static */
+  rh_model_image image;           /* h 0: of a table */
   rh_model *model;
   rh_fit_progress *progress;
   void *arg;
@@ -42,5 +45,8 @@ typedef struct fit_job {
 rh_status rh_fit_options_read(const json_t *json, fit_options *f) RH_WARN_UNUSED;
 /* With the tables in place. */
 rh_status rh_fit_job_finish(fit_job *j, rh_density **density, char **report) RH_WARN_UNUSED;
+/* The tables of a fit to images, and what is done about them: j->table and j->image; j->plan and j->encoder. */
+rh_status rh_fit_read_images(fit_job *j) RH_WARN_UNUSED;
+rh_status rh_fit_analyse_images(fit_job *j) RH_WARN_UNUSED;
 void rh_fit_job_clear(fit_job *j); /* what it holds */
 #endif

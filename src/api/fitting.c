@@ -14,6 +14,7 @@
 #include "base/memory.h"
 #include "data/analyse.h"
 #include "data/conditions.h"
+#include "data/images.h"
 #include "data/split.h"
 #include "train/train.h"
 
@@ -50,6 +51,7 @@ rh_status rh_fit_options_read(const json_t *json, fit_options *f) {
   f->read.context = rh_options_text(&o, "context", NULL);
   f->read.categorical = rh_options_text(&o, "categorical", NULL);
   f->embedding = rh_options_int(&o, "embedding", 0, 1, RH_CONTEXT_WIDTH);
+  rh_image_fit_read(&o, &f->image);
   f->output = rh_options_text(&o, "output", NULL);
   f->set = rh_options_json(&o, "set");
   f->spec = rh_options_json(&o, "spec");
@@ -135,6 +137,7 @@ static rh_status set_recipe(fit_job *j, const json_t *training) {
   j->recipe = rh_recipe_default(j->rows[RH_PART_TRAIN].rows, j->rows[RH_PART_TRAIN].columns);
   j->recipe.seed = j->o.compute.seed;
   RH_TRY(rh_recipe_set(&j->recipe, training));
+  if (j->o.image.flip) j->recipe.flip = true;
   if (j->o.epochs) j->recipe.epochs = j->o.epochs;
   if (j->o.steps) j->recipe.steps = j->o.steps;
   if (j->o.seconds > 0) j->recipe.seconds = j->o.seconds;
@@ -145,7 +148,8 @@ static rh_status expand_arch(fit_job *j, const json_t *architecture, const json_
   json_t *parts;
   RH_TRY(rh_preprocess_parts(j->plan, &parts));
   const rh_rows *train = &j->rows[RH_PART_TRAIN];
-  const rh_status status = rh_arch_spec(j->o.arch, architecture, j->data, j->context, train->rows, parts, NULL, spec, &j->why);
+  const rh_image_shape image = {j->image.h, j->image.w, j->image.c};
+  const rh_status status = rh_arch_spec(j->o.arch, architecture, j->data, j->context, train->rows, parts, &image, spec, &j->why);
   json_decref(parts);
   return status == RH_E_SPEC ? rh_set_say_keys(architecture, recipe_keys) : status;
 }
@@ -186,6 +190,7 @@ static rh_status analyse_parts(fit_job *j, const rh_table *data) {
 
 static rh_status analyse(fit_job *j) {
   if (j->plan) return RH_OK; /* the same rows, fitted once more */
+  if (j->image.h) return rh_fit_analyse_images(j);
   const rh_table *whole = j->part[RH_PART_TRAIN].table;
   rh_table *view = NULL;
   rh_status status = RH_OK;
@@ -216,6 +221,7 @@ static rh_status check_given(const fit_job *j) {
 
 static rh_status make_model(fit_job *j) {
   json_t *keys = rh_recipe_json(&j->recipe), *training = NULL, *architecture = NULL, *spec = NULL;
+  if (j->image.h && !j->o.spec) (void)json_object_del(keys, "steps"); /* the architecture's: of a level; --steps is the training's */
   rh_status status = keys ? rh_set_part(j->o.set, keys, &training, &architecture) : RH_E_MEMORY;
   if (status == RH_OK && j->o.spec) status = rh_set_refuse_rest(architecture, keys);
   if (status == RH_OK) status = set_recipe(j, training);
@@ -225,6 +231,7 @@ static rh_status make_model(fit_job *j) {
   if (status == RH_OK) status = create_model(j, spec);
   if (status == RH_OK) status = set_names(j);
   if (status == RH_OK) j->model->handling = json_incref(j->plan);
+  if (status == RH_OK) j->model->image = j->image;
   if (status == RH_OK) status = check_given(j);
   if (status == RH_OK) status = check_box(j);
   json_decref(keys);
@@ -285,6 +292,7 @@ static rh_status train(fit_job *j, rh_fit_report *report) {
       .checkpoint = j->o.output && !regular_or_new(j->o.output) ? "" : NULL,
       .resume = j->o.resume,
       .any_isa = j->o.any_isa,
+      .image = {j->image.h, j->image.w, j->image.c},
       .progress_seconds = 0.1,
       .progress = j->progress ? on_progress : NULL,
       .arg = j,
@@ -293,6 +301,16 @@ static rh_status train(fit_job *j, rh_fit_report *report) {
   const rh_rows *rows[RH_PARTS];
   for (int i = 0; i < RH_PARTS; i++) rows[i] = j->given[i] ? &j->rows[i] : NULL;
   return rh_train(j->model, rows[RH_PART_TRAIN], rows[RH_PART_VAL], rows[RH_PART_TEST], &options, report);
+}
+
+/* The likelihood of images is that of whole numbers. */
+static void put_image(const fit_job *j, json_t *o) {
+  static const char *const figures[][2] = {{"val", "val_bits_per_dim"}, {"test", "test_bits_per_dim"}};
+  json_object_set_new(o, "image", rh_model_image_json(&j->image));
+  for (size_t i = 0; i < RH_COUNT_OF(figures); i++) {
+    const json_t *nats = json_object_get(o, figures[i][0]);
+    if (json_is_number(nats)) json_object_set_new(o, figures[i][1], json_real(-json_number_value(nats) / (double)j->data / log(2.0)));
+  }
 }
 
 static json_t *report_of(const fit_job *j, const rh_fit_report *r) {
@@ -307,6 +325,7 @@ static json_t *report_of(const fit_job *j, const rh_fit_report *r) {
   json_object_set_new(o, "dtype", json_string(j->o.compute.real_bytes == 4 ? "f32" : "f64"));
   json_object_set_new(o, "columns", json_integer(j->data));
   if (j->context) json_object_set_new(o, "context", json_integer(j->context));
+  if (j->image.h) put_image(j, o);
   json_t *notes = json_copy(json_object_get(j->plan, "report"));
   if (j->notes) json_array_extend(notes, j->notes);
   json_object_set_new(o, "notes", notes);
@@ -354,6 +373,11 @@ static rh_status read_files(fit_job *j) {
   if (inputs > 1) return rh_fail(RH_E_ARGUMENT, "standard input holds one table: give the others as files");
   for (int i = 0; i < RH_PARTS; i++) RH_TRY(rh_refuse_same(j->o.output, j->name[i]));
   RH_TRY(rh_try_output(j->o.output));
+  const char *train_name = j->name[RH_PART_TRAIN];
+  bool images = strcmp(train_name, "-") == 0 && j->o.image.first;
+  if (!images) RH_TRY(rh_images_known(train_name, &images));
+  RH_TRY(rh_image_fit_check(&j->o.image, train_name, images));
+  if (images) return rh_fit_read_images(j);
   rh_known_columns known = {0};
   rh_read_options read = j->o.read;
   rh_status status = RH_OK;
@@ -388,6 +412,7 @@ rh_status rh_fit_job_open(const char *const name[RH_PARTS], rh_table *const tabl
   if (!j) return RH_E_MEMORY;
   for (int i = 0; i < RH_PARTS; i++) j->name[i] = name[i];
   rh_status status = rh_fit_options_read(options, &j->o);
+  if (status == RH_OK && table) status = rh_image_fit_check(&j->o.image, name[RH_PART_TRAIN], false);
   for (int i = 0; i < RH_PARTS && table; i++) j->table[i] = table[i];
   if (status == RH_OK && !table) status = read_files(j);
   if (status == RH_OK) status = arrange_rows(j);
@@ -408,6 +433,10 @@ void rh_fit_job_close(fit_job *j) {
 
 const rh_rows *rh_fit_job_rows(const fit_job *j, int part) {
   return j->given[part] ? &j->rows[part] : NULL;
+}
+
+bool rh_fit_job_images(const fit_job *j) {
+  return j->image.h != 0;
 }
 
 const rh_compute *rh_fit_job_compute(const fit_job *j) {

@@ -14,6 +14,7 @@ rh_status rh_fit_job_open(const char *const name[RH_PARTS], rh_table *const tabl
 void rh_fit_job_close(rh_fit_job *job); /* NULL is fine */
 /* The rows of a part, or NULL: there are none. They live as long as the job. */
 const rh_rows *rh_fit_job_rows(const rh_fit_job *job, int part);
+bool rh_fit_job_images(const rh_fit_job *job);
 const rh_compute *rh_fit_job_compute(const rh_fit_job *job);
 
 /* What one fit has of its own; NULL and 0: as the job's options say. */

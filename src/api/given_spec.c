@@ -47,6 +47,7 @@ static rh_status handle(json_t *whole, json_t *plan) {
   if (rh_given_spec_handles(whole)) { /* what was seen stays on record, what is done stands in the specification */
     if (json_object_set_new(plan, "handle", json_string(where)) != 0) return rh_fail(RH_E_MEMORY, "out of memory for the handling");
     json_object_del(plan, "standardize");
+    json_object_del(plan, "parts");
     return RH_OK;
   }
   RH_TRY(rh_preprocess_parts(plan, &parts));

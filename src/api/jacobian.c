@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "density/front.h"
 
 /* One row of the program per column of J: its inputs are x, the context, and the tangent e_i, its output is J e_i. */
 typedef struct columns_run {
@@ -17,7 +18,11 @@ typedef struct columns_run {
   double *jacobian; /* [n, n], row i = J e_i */
 } columns_run;
 
-bool rh_jacobian_possible(const rh_flow *flow) {
+bool rh_jacobian_possible(const rh_model *model) {
+  const rh_flow *flow = model->flow;
+  if (model->image.h)
+    return rh_flow_splits(flow) && rh_front_width(flow) == flow->columns && flow->latent == flow->columns &&
+           flow->columns <= RH_JACOBIAN_PIXELS;
   return flow->noise == 0 && flow->latent == flow->columns && flow->columns <= RH_JACOBIAN_COLUMNS;
 }
 
@@ -31,13 +36,17 @@ static void columns_free(columns_run *r) {
   rh_free(r->jacobian);
 }
 
-static rh_status columns_plan(const rh_flow *flow, const char *isa, columns_run *r) {
+static rh_status columns_plan(const rh_model *model, const char *isa, columns_run *r) {
+  const rh_flow *flow = model->flow;
   const int64_t n = flow->columns, c = flow->context;
   rh_graph g;
   RH_TRY(rh_graph_init(&g, &flow->leaves));
   const rh_val x = rh_input(&g, rh_shape1(n)), context = c ? rh_input(&g, rh_shape1(c)) : RH_NONE, tangent = rh_input(&g, rh_shape1(n));
   rh_val z = RH_NONE, ladj = RH_NONE, out = RH_NONE;
-  rh_flow_encode(flow, &g, x, context, RH_NONE, &z, &ladj);
+  if (model->image.h)
+    rh_behind_forward(flow, &g, x, context, &z, &ladj);
+  else
+    rh_flow_encode(flow, &g, x, context, RH_NONE, &z, &ladj);
   rh_status status = rh_graph_status(&g);
   if (status == RH_OK) status = rh_jvp(&g, 1, &x, &tangent, 1, &z, &out);
   const rh_plan_options options = {.real_bytes = 8, .isa = isa, .max_rows = n};
@@ -48,7 +57,7 @@ static rh_status columns_plan(const rh_flow *flow, const char *isa, columns_run 
 
 static rh_status columns_make(const rh_model *model, rh_pool *pool, const char *isa, columns_run *r) {
   const int64_t n = model->flow->columns, c = model->flow->context;
-  RH_TRY(columns_plan(model->flow, isa, r));
+  RH_TRY(columns_plan(model, isa, r));
   RH_TRY(rh_work_create(r->plan, rh_pool_threads(pool), &r->work));
   RH_TRY(rh_values_cast(&model->flow->leaves, &model->values, 8, &r->values));
   r->tangent = rh_alloc_zero((size_t)(n * n), sizeof(double));

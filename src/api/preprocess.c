@@ -31,6 +31,11 @@ static int add_part(json_t *parts, const char *type, const json_t *list, const j
 
 rh_status rh_preprocess_parts(const json_t *plan, json_t **parts) {
   const json_t *keep = json_object_get(plan, "keep");
+  json_t *ready = json_object_get(plan, "parts");
+  if (ready) {
+    *parts = json_incref(ready);
+    return RH_OK;
+  }
   json_t *list = json_array();
   json_t *last = json_copy(json_object_get(plan, "standardize"));
   int failed = !list || !last;

@@ -5,6 +5,7 @@
 
 #include "base/status.h"
 
-/* The plan's steps as specifications of bijections and surjections, in order; *parts a new reference to an array. */
+/* The plan's steps (of images: its "parts") as specifications of bijections and surjections, in order; *parts a new reference to an array.
+ */
 rh_status rh_preprocess_parts(const json_t *plan, json_t **parts) RH_WARN_UNUSED;
 #endif

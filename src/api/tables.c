@@ -3,8 +3,10 @@
 #include <string.h>
 
 #include "api/conditional.h"
+#include "api/image_rows.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "data/images.h"
 
 void rh_read_options_read(rh_options *o, rh_read_options *read) {
   static const char *const headers[] = {"detect", "yes", "no", NULL};
@@ -137,15 +139,34 @@ rh_status rh_arrange_rows(const char *path, const rh_read_options *options, cons
   return status == RH_OK && f->context ? rh_check_categories(model, path, table, f->columns) : status;
 }
 
+/* The last error, of a table that could not be read, where that is because it is none. */
+static rh_status say_images(const char *path, const rh_model *model, rh_status status) {
+  char *said = rh_strdup(rh_last_error());
+  bool images = false;
+  if (!said) return RH_E_MEMORY;
+  if (rh_images_known(path, &images) != RH_OK) {
+    rh_free(said);
+    return RH_E_MEMORY;
+  }
+  status = images ? rh_fail(RH_E_SHAPE, "%s: holds images, but the model is one of a table of %lld columns", path,
+                            (long long)(model->flow->columns + model->flow->context))
+                  : rh_fail(status, "%s", said);
+  rh_free(said);
+  return status;
+}
+
 rh_status rh_read_rows(const char *path, const rh_read_options *options, const rh_model *model, rh_table **table) {
   rh_read_options read = *options;
   rh_known_columns known = {0};
   rh_table *made = NULL;
+  if (model && model->image.h) return rh_read_images(path, options, model, table);
+  if (read.labels) return rh_fail(RH_E_ARGUMENT, "labels: are for images, but the model is one of a table: leave them out");
   if (model && model->flow->context) {
     RH_TRY(rh_known_of_model(model, RH_TABLE_WHOLE, &known));
     read.known = &known;
   }
   rh_status status = rh_table_read(path, &read, &made);
+  if (status != RH_OK && status != RH_E_MEMORY && model) status = say_images(path, model, status);
   if (status == RH_OK && model) status = rh_arrange_rows(path, options, model, made);
   rh_known_free(&known);
   if (status != RH_OK) {

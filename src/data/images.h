@@ -35,4 +35,11 @@ rh_status rh_images_read_bytes(const char *name, const void *bytes, size_t n, co
                                rh_table **table) RH_WARN_UNUSED;
 /* A copy at fewer bits: every value x of the images becomes x >> (their bits - bits); what follows them in a row stays. */
 rh_status rh_images_reduce(const rh_table *table, int bits, rh_table **reduced) RH_WARN_UNUSED;
+/* A copy whose labels, the last column, are map[label], and stand for the categories `texts` (array[n_texts]; NULL: they are numbers). */
+rh_status rh_images_relabel(const rh_table *table, const unsigned char map[256], const char *const *texts, int64_t n_texts,
+                            rh_table **relabelled) RH_WARN_UNUSED;
+
+/* Whether the path leads to image data, by the content: what a table's reader could take for a table is none. False for "-", and for what
+ * cannot be read: who reads it says why. */
+rh_status rh_images_known(const char *path, bool *known) RH_WARN_UNUSED;
 #endif

@@ -43,6 +43,7 @@ typedef struct rh_read_options { /* {0} or NULL: the defaults */
   bool narrow;                   /* rows will be taken out as float32: a value beyond its range is an error */
   int64_t memory_limit;          /* 0: RH_READ_MEMORY */
   const char *temp_folder;       /* NULL: /var/tmp */
+  const char *labels;            /* of images (data/images.h), which are read otherwise */
 } rh_read_options;
 
 enum { RH_READ_MEMORY = 1 << 30 };

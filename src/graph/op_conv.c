@@ -25,6 +25,7 @@ static int32_t *pixel_index(rh_graph *g, int64_t h, int64_t w) {
 
 /* x [h, w, c] -> [to_h, to_w, c]: pixel (p, q) at (halo_h + p step, halo_w + q step), zeros elsewhere. */
 static rh_val spread(rh_graph *g, rh_val x, int64_t halo_h, int64_t halo_w, int64_t step, int64_t to_h, int64_t to_w) {
+  if (g->status != RH_OK) return RH_NONE;
   const rh_shape from = rh_at(g, x)->shape;
   const int64_t c = from.dim[2];
   int32_t *index = pixel_index(g, to_h, to_w * c);

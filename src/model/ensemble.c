@@ -169,8 +169,23 @@ static void copy_encoder(const rh_model *m, rh_model *whole) {
   }
 }
 
-static rh_status fill(int n, const rh_model *const *members, rh_model *whole) {
+/* Images of one shape and depth; the brightest of them. */
+static rh_status copy_image(int n, const rh_model *const *members, const char *const *names, rh_model *whole) {
+  rh_model_image *image = &whole->image;
+  *image = members[0]->image;
+  for (int i = 1; i < n; i++) {
+    const rh_model_image *other = &members[i]->image;
+    if (other->h != image->h || other->w != image->w || other->c != image->c || other->bits != image->bits ||
+        other->data_bits != image->data_bits)
+      return rh_fail(RH_E_SHAPE, "ensemble: %s and %s are not of images of one shape and depth", names[0], names[i]);
+    if (other->greatest > image->greatest) image->greatest = other->greatest;
+  }
+  return RH_OK;
+}
+
+static rh_status fill(int n, const rh_model *const *members, const char *const *names, rh_model *whole) {
   int64_t component = 0;
+  RH_TRY(copy_image(n, members, names, whole));
   copy_encoder(members[0], whole);
   for (int i = 0; i < n; i++) {
     for (int64_t j = 0; j < flows_of(members[i]); j++) RH_TRY(copy_flow(members[i], j, component++, whole));
@@ -198,7 +213,7 @@ rh_status rh_model_ensemble(int n, const rh_model *const *members, const char *c
   rh_model *whole = NULL;
   rh_status status = rh_model_create(spec, real_bytes, 0, 2, 0, &whole);
   json_decref(spec);
-  if (status == RH_OK) status = fill(n, members, whole);
+  if (status == RH_OK) status = fill(n, members, names, whole);
   if (status != RH_OK) {
     rh_model_destroy(whole);
     return status;

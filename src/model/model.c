@@ -83,6 +83,31 @@ rh_status rh_model_create(const json_t *spec, int real_bytes, uint64_t seed, int
   return RH_OK;
 }
 
+/* ---- images ---- */
+
+json_t *rh_model_image_json(const rh_model_image *i) {
+  return json_pack("{s:[I, I, I], s:i, s:i, s:i}", "shape", (json_int_t)i->h, (json_int_t)i->w, (json_int_t)i->c, "bits", i->bits,
+                   "data_bits", i->data_bits, "greatest", i->greatest);
+}
+
+/* The context of images is one label. */
+static rh_status image_of(const json_t *section, const rh_flow *flow, rh_model_image *image) {
+  enum { BITS = 8 };
+  const int64_t columns = flow->columns;
+  const bool labelled = flow->context == 1 && flow->encoder && flow->encoder->column[0].n > 0;
+  json_int_t h, w, c;
+  rh_model_image i = {0};
+  const bool read = json_unpack_ex((json_t *)(uintptr_t)section, NULL, JSON_STRICT, "{s:[I, I, I], s:i, s:i, s:i}", "shape", &h, &w, &c,
+                                   "bits", &i.bits, "data_bits", &i.data_bits, "greatest", &i.greatest) == 0;
+  const bool shaped = read && h >= 1 && w >= 1 && (c == 1 || c == 3) && h <= columns && w <= columns / h && h * w * c == columns;
+  if (!shaped || (flow->context && !labelled) || i.bits < 1 || i.bits > i.data_bits || i.data_bits > BITS || i.greatest < 0 ||
+      i.greatest >= 1 << i.data_bits)
+    return rh_fail(RH_E_FORMAT, "the metadata's \"image\" is none of rows of %" PRId64 " columns", columns);
+  i.h = h, i.w = w, i.c = c;
+  *image = i;
+  return RH_OK;
+}
+
 /* ---- writing ---- */
 
 static rh_status add_section(rh_st_builder *b, const char *key, const json_t *value) {
@@ -91,6 +116,15 @@ static rh_status add_section(rh_st_builder *b, const char *key, const json_t *va
   if (!text) return rh_fail(RH_E_MEMORY, "out of memory writing the model's %s", key);
   const rh_status status = rh_st_add_meta(b, key, text);
   free(text);
+  return status;
+}
+
+static rh_status add_image(rh_st_builder *b, const rh_model_image *image) {
+  if (!image->h) return RH_OK;
+  json_t *section = rh_model_image_json(image);
+  if (!section) return rh_fail(RH_E_MEMORY, "out of memory writing the model's image");
+  const rh_status status = add_section(b, "image", section);
+  json_decref(section);
   return status;
 }
 
@@ -111,6 +145,7 @@ static rh_status fill_builder(rh_st_builder *b, const rh_model *m) {
   RH_TRY(add_section(b, "columns", m->columns));
   RH_TRY(add_section(b, "handling", m->handling));
   RH_TRY(add_section(b, "fit", m->fit));
+  RH_TRY(add_image(b, &m->image));
   return rh_st_seal(b);
 }
 
@@ -226,7 +261,7 @@ static rh_status check_format(const rh_st *st, int *real_bytes) {
 
 static rh_status read_model(rh_model *m, const rh_st *st) {
   int real_bytes = 0;
-  json_t *spec = NULL;
+  json_t *spec = NULL, *image = NULL;
   RH_TRY(check_format(st, &real_bytes));
   RH_TRY(read_section(st, "columns", false, JSON_ARRAY, &m->columns));
   RH_TRY(read_section(st, "handling", false, JSON_OBJECT, &m->handling));
@@ -235,6 +270,9 @@ static rh_status read_model(rh_model *m, const rh_st *st) {
   rh_status status = check_size(spec, st);
   if (status == RH_OK) status = rh_flow_create(spec, &m->flow);
   json_decref(spec);
+  if (status == RH_OK) status = read_section(st, "image", false, JSON_OBJECT, &image);
+  if (status == RH_OK && image) status = image_of(image, m->flow, &m->image);
+  json_decref(image);
   if (status == RH_OK) status = load_values(m, st, real_bytes);
   return status == RH_OK ? check_columns(m) : status;
 }

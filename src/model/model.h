@@ -7,12 +7,21 @@
 
 #define RH_MODEL_FORMAT "1"
 
+/* Of a model of images: a raw row is an image, row-major, channels last. */
+typedef struct rh_model_image {
+  int64_t h, w, c; /* h 0: none of images */
+  int bits;        /* of the numbers that the density is of: coarser than the data's where the flow quantizes */
+  int data_bits;   /* the data's values are below 2^data_bits */
+  int greatest;    /* the greatest value of the fit's images */
+} rh_model_image;
+
 typedef struct rh_model {
   rh_flow *flow;
   rh_values values; /* of values.real_bytes: the precision it was trained in */
   json_t *columns;  /* array of the raw columns' names, then the context's; or NULL: the file had none */
   json_t *handling; /* object: what was found in the columns and done about it; or NULL */
   json_t *fit;      /* object: how it was trained and what came out (see train/train.h); NULL: never trained */
+  rh_model_image image;
 } rh_model;
 
 /* Bytes that a model of this flow takes at that precision. */
@@ -32,6 +41,9 @@ rh_status rh_model_bytes(const rh_model *model, unsigned char **bytes, size_t *n
  * mis-shaped tensors by name, numbers that are not finite. */
 rh_status rh_model_load(const char *path, rh_model **model) RH_WARN_UNUSED;
 rh_status rh_model_read(const void *bytes, size_t n, const char *where, rh_model **model) RH_WARN_UNUSED; /* the same from memory */
+
+/* The section "image"; a new reference, NULL: no memory. */
+json_t *rh_model_image_json(const rh_model_image *image);
 
 /* The same values at another precision; *to is made. */
 rh_status rh_values_cast(const rh_leaves *leaves, const rh_values *from, int real_bytes, rh_values *to) RH_WARN_UNUSED;

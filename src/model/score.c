@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "density/front.h"
 #include "model/feed.h"
 
 enum { CHUNK_ROWS = 16384, CHUNK_NUMBERS = 1 << 20, CHUNK_LEAST = 512 };
@@ -91,12 +92,46 @@ static void graph_sample(const rh_scorer *s, rh_graph *g, task_graph *t) {
   t->width[1] = 1;
 }
 
+static void graph_front(const rh_scorer *s, rh_graph *g, task_graph *t) {
+  const rh_flow *f = s->flow;
+  const rh_val x = input_of(g, f->columns), context = input_of(g, f->context), noise = input_of(g, f->noise);
+  t->feed = data_feed(s);
+  t->out[0] = rh_add(g, rh_fill(g, rh_shape1(rh_front_width(f)), 0), rh_front_forward(f, g, x, context, noise));
+  t->width[0] = rh_front_width(f);
+}
+
+static void graph_front_back(const rh_scorer *s, rh_graph *g, task_graph *t) {
+  const rh_flow *f = s->flow;
+  const rh_val y = input_of(g, rh_front_width(f)), context = input_of(g, f->context);
+  t->feed = rh_feed_of(s->values->real_bytes, rh_front_width(f), f->context, 0);
+  t->out[0] = rh_add(g, rh_fill(g, rh_shape1(f->columns), 0), rh_front_inverse(f, g, y, context));
+  t->width[0] = f->columns;
+}
+
+static void graph_behind(const rh_scorer *s, rh_graph *g, task_graph *t) {
+  const rh_flow *f = s->flow;
+  const rh_val y = input_of(g, rh_front_width(f)), context = input_of(g, f->context);
+  t->feed = rh_feed_of(s->values->real_bytes, rh_front_width(f), f->context, 0);
+  rh_behind_forward(f, g, y, context, &t->out[0], &t->out[1]);
+  t->width[0] = f->latent;
+  t->width[1] = 1;
+}
+
+static void graph_behind_back(const rh_scorer *s, rh_graph *g, task_graph *t) {
+  const rh_flow *f = s->flow;
+  const rh_val z = input_of(g, f->latent), context = input_of(g, f->context);
+  t->feed = rh_feed_of(s->values->real_bytes, f->latent, f->context, 0);
+  rh_behind_inverse(f, g, z, context, &t->out[0], &t->out[1]);
+  t->width[0] = rh_front_width(f);
+  t->width[1] = 1;
+}
+
 typedef void graph_fn(const rh_scorer *s, rh_graph *g, task_graph *t);
 static graph_fn *const graph_of[RH_TASK_COUNT] = {
-    [RH_TASK_LOG_PROB] = graph_log_prob,
-    [RH_TASK_ENCODE] = graph_encode,
-    [RH_TASK_DECODE] = graph_decode,
-    [RH_TASK_SAMPLE] = graph_sample,
+    [RH_TASK_LOG_PROB] = graph_log_prob, [RH_TASK_ENCODE] = graph_encode,
+    [RH_TASK_DECODE] = graph_decode,     [RH_TASK_SAMPLE] = graph_sample,
+    [RH_TASK_FRONT] = graph_front,       [RH_TASK_FRONT_BACK] = graph_front_back,
+    [RH_TASK_BEHIND] = graph_behind,     [RH_TASK_BEHIND_BACK] = graph_behind_back,
 };
 
 /* ---- plans, made at their first use ---- */
@@ -370,6 +405,16 @@ rh_status rh_sample(rh_scorer *s, const rh_rows *context, int64_t first, int64_t
     return rh_fail(RH_E_ARGUMENT, "the model is conditional on %lld columns: give their values", (long long)s->flow->context);
   if (s->flow->context) RH_TRY(check_rows(context, first, n, s->flow->context, "conditions"));
   return run_rows(s, RH_TASK_SAMPLE, context, first, n, x, log_prob);
+}
+
+/* ---- a flow in two ---- */
+
+rh_status rh_score_split(rh_scorer *s, rh_task task, const rh_rows *rows, int64_t first, int64_t n, double *out, double *ladj) {
+  const rh_flow *f = s->flow;
+  const int64_t width = task == RH_TASK_FRONT ? f->columns : task == RH_TASK_BEHIND_BACK ? f->latent : rh_front_width(f);
+  if (!rh_flow_splits(f)) return rh_fail(RH_E_UNSUPPORTED, "the flow loses or adds information behind its preprocessing, too");
+  RH_TRY(check_rows(rows, first, n, width + f->context, "rows"));
+  return run_rows(s, task, rows, first, n, out, ladj);
 }
 
 /* ---- summaries ---- */

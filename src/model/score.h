@@ -52,7 +52,22 @@ rh_status rh_decode(rh_scorer *s, const rh_rows *rows, int64_t first, int64_t n,
  * model has none. x [n, columns]; log_prob [n] or NULL. */
 rh_status rh_sample(rh_scorer *s, const rh_rows *context, int64_t first, int64_t n, double *x, double *log_prob) RH_WARN_UNUSED;
 
-typedef enum rh_task { RH_TASK_LOG_PROB, RH_TASK_ENCODE, RH_TASK_DECODE, RH_TASK_SAMPLE, RH_TASK_COUNT } rh_task;
+typedef enum rh_task {
+  RH_TASK_LOG_PROB,
+  RH_TASK_ENCODE,
+  RH_TASK_DECODE,
+  RH_TASK_SAMPLE,
+  RH_TASK_FRONT,
+  RH_TASK_FRONT_BACK,
+  RH_TASK_BEHIND,
+  RH_TASK_BEHIND_BACK,
+  RH_TASK_COUNT
+} rh_task;
+/* A flow in two (density/front.h), y having rh_front_width numbers. FRONT: rows [columns | context] -> y, noise as in rh_encode;
+ * FRONT_BACK: [y | context] -> columns; BEHIND: [y | context] -> z [latent] and ladj; BEHIND_BACK: [z | context] -> y and ladj. ladj [n]:
+ * NULL with the first two, may be NULL with the others. */
+rh_status rh_score_split(rh_scorer *s, rh_task task, const rh_rows *rows, int64_t first, int64_t n, double *out,
+                         double *ladj) RH_WARN_UNUSED;
 rh_status rh_scorer_plan(rh_scorer *s, rh_task task, const rh_plan **plan) RH_WARN_UNUSED; /* for printing; borrowed */
 
 /* Summary of log-densities: mean and standard error over the finite ones, and how many are not. */

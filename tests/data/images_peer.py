@@ -188,6 +188,9 @@ def make(folder):
     put("label10.bin", cifar(big10, np.array([[9], [10], [4]])))
     put("zero-first.bin", b"\0\0\x08\x03" + bytes(3069))  # a record that begins like an IDX file
 
+    put("zero-axis.bin", b"\0\0\x08\x01\0\0\0\x01" + bytes(3065))  # its axis divides the length, but does not say it
+    put("cifar-length.idx", idx(value(N, 1019, 1, 1)[..., 0]))  # 3073 bytes
+
     for i in range(N):
         put(f"grey-png/{i}.png", png(grey[i], 0))
         put(f"colour-png/{i}.png", png(colour[i], 2, interlaced=i == 1))
@@ -206,6 +209,7 @@ def make(folder):
     put("depth15.pgm", pnm(value(1, H, W, 1, 15)[0], 5, 15))
     put("one.png", png(colour[0], 2))
     put("one.ppm", pnm(colour[0], 3))
+    put("glued.pgm", b"P5 4 5 255# a comment behind the greatest value\n" + grey[0].tobytes())
     put("one.pgm.gz", gzip.compress(pnm(grey[0], 5)))
 
     whole = png(grey[0], 0)

@@ -93,6 +93,16 @@ static bool driven(int driver, const char *transform, const char *tails, bool co
   return found;
 }
 
+/* Is there a row of a coupling of images with this transform, whose mask begins so? */
+static bool drives_images(const char *transform, const char *mask) {
+  char name[80], kept[80];
+  snprintf(name, sizeof name, "\"%s\"", transform);
+  snprintf(kept, sizeof kept, "\"mask\":\"%s", mask);
+  for (size_t i = 0; i < sizeof law_table / sizeof *law_table; i++)
+    if (strstr(law_table[i].spec, "\"image\"") && strstr(law_table[i].spec, name) && strstr(law_table[i].spec, kept)) return true;
+  return false;
+}
+
 /* Every transform in every driver, with and without a context: a type that lacks a row is in no law there. */
 static void every_transform_is_here(void **state) {
   (void)state;
@@ -110,6 +120,11 @@ static void every_transform_is_here(void **state) {
     for (int k = 1; k < DRIVERS; k++)
       if (!driven(k, "affine", NULL, context, true)) fail_msg("inverse %s has no row %s a context", drivers[k], with[context]);
   }
+  for (int t = 0; t < n; t++)
+    for (int k = 0; k < 2; k++)
+      if (!drives_images(types[t]->type, k ? "checkerboard" : "channels"))
+        fail_msg("transform %s has no row in a coupling of images, %s", types[t]->type, k ? "checkerboard" : "channels");
+  assert_false(drives_images("affine", "half") || drives_images("no such transform", "channels"));
   assert_false(driven(1, "affine", "bounded", false, false) || driven(2, "no such transform", NULL, true, false));
   printf("%d transforms, each in %d drivers with and without a context\n", n, DRIVERS);
 }
