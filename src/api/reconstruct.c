@@ -125,7 +125,9 @@ static rh_status reconstruct(rh_density *d, const rh_table *table, const reconst
   const rh_part part = {.table = table};
   reconstruction r = {.model = d->model, .rows = rh_rows_of(&part), .d = d->model->flow->columns};
   r.show = output ? (o->show < r.rows.rows ? o->show : r.rows.rows) : 0;
-  rh_status status = rh_density_scorer(d, d->options.seed, d->options.temperature, &r.scorer);
+  rh_scorer_options how = d->options;
+  how.middle = true;
+  rh_status status = rh_scorer_create(d->model->flow, &d->model->values, &how, &r.scorer);
   if (status == RH_OK) status = make_room(&r);
   for (int64_t i = 0; i < r.rows.rows && status == RH_OK; i += r.piece) {
     const int64_t n = r.rows.rows - i < r.piece ? r.rows.rows - i : r.piece;
@@ -141,6 +143,7 @@ static rh_status reconstruct(rh_density *d, const rh_table *table, const reconst
     if (output) json_object_set_new(*report, "factor", json_real(factor));
   }
   free_room(&r);
+  rh_scorer_destroy(r.scorer);
   return status;
 }
 

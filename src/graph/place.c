@@ -209,7 +209,7 @@ static bool has_bodies(const rh_plan *p) {
 
 /* Without bodies the borders of superblocks cannot show in a bit, so there may be rows for every thread. */
 static int64_t least_super(const rh_plan *p, const rh_plan_options *o) {
-  const int64_t least = clamp(MIN_SUPER / rows_in_row(p), FEW_SUPER, MIN_SUPER), share = has_bodies(p) ? 0 : 2 * o->threads;
+  const int64_t least = clamp(MIN_SUPER / rows_in_row(p), FEW_SUPER, MIN_SUPER), share = has_bodies(p) ? 0 : 4 * o->threads;
   return rows_in_row(p) > 1 && share > least ? clamp(share, least, MIN_SUPER) : least;
 }
 static int64_t least_block(const rh_plan *p) {

@@ -28,6 +28,7 @@ typedef struct rh_feed {
   rh_feed_image flip; /* mirror a row's image, left to right, with probability 1/2, keyed by (seed, epoch, row's number); h = 0: never */
   uint64_t seed;
   uint32_t epoch, stream;
+  bool middle; /* noise is 1/2 everywhere: a whole number comes to stand in the middle of its cell */
 } rh_feed;
 
 /* The parts of a graph that reads `columns`, `context` and `noise` numbers a row, widths of 0 left out. */

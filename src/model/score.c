@@ -50,6 +50,7 @@ static rh_feed data_feed(const rh_scorer *s) {
   rh_feed feed = rh_feed_of(s->values->real_bytes, s->flow->columns, s->flow->context, s->flow->noise);
   feed.key = RH_KEY_BYTES;
   feed.stream = RH_STREAM_NOISE;
+  feed.middle = s->options.middle;
   return feed;
 }
 

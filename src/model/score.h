@@ -25,6 +25,7 @@ typedef struct rh_scorer_options {
   const char *isa;    /* NULL: the best */
   int real_bytes;     /* 4, 8; 0: the model's own */
   uint64_t seed;      /* of the noise that surjections read, and of samples */
+  bool middle;        /* that noise is 1/2 instead: whole numbers stand in the middle of their cells, where they are rounded safely */
   int64_t draws;      /* noise draws a row, averaged as importance weights (Burda et al. 2016, eq. 8); 0 = 1; exact models need one */
   double temperature; /* of samples; 0 = 1 */
   int64_t max_steps;  /* that a numerical inverse may take at most; 0: as many as it needs */
