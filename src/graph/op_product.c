@@ -201,27 +201,35 @@ static rh_val outer_sum_jvp(rh_graph *g, rh_val node, const rh_val *t) {
   const rh_val va = rh_is_none(t[0]) ? RH_NONE : rh_outer_sum(g, t[0], n.in[1]);
   return rh_add_maybe(g, va, rh_is_none(t[1]) ? RH_NONE : rh_outer_sum(g, n.in[0], t[1]));
 }
-enum { SUM_TILE = 132 }; /* outputs of one owner: rows of dW, or 8 times as many numbers of a plain sum */
+/* Outputs of one owner: rows of dW, or of a plain sum 8 times as many numbers; fewer where a row's own leading dimensions make the sum
+ * long, as an image's pixels do: few such sums stand in a segment, and threads would wait for the last. */
+enum { SUM_TILE = 132, LONG_TILE = 44, LONG_PLAIN = 32, LONG = 16 };
+static int64_t plain_tile(int64_t lead) {
+  return lead >= LONG ? LONG_PLAIN : SUM_TILE * 8;
+}
 static void sum_rows_run(const rh_run_args *a) {
   const int64_t n = rh_shape_count(&a->node->shape), size = a->k->real_bytes;
-  const int64_t first = a->task * SUM_TILE * 8, last = first + SUM_TILE * 8 < n ? first + SUM_TILE * 8 : n;
-  const int64_t rows = a->rows * (rh_shape_count(&a->in_node[0]->shape) / n); /* leading dimensions count as rows, where n is the last */
-  a->k->col_sum(rows, last - first, (const char *)a->in[0] + first * size, n, (char *)a->out + first * size, a->accumulate);
+  const int64_t lead = rh_shape_count(&a->in_node[0]->shape) / n, tile = plain_tile(lead); /* leading dimensions count as rows */
+  const int64_t first = a->task * tile, last = first + tile < n ? first + tile : n;
+  a->k->col_sum(a->rows * lead, last - first, (const char *)a->in[0] + first * size, n, (char *)a->out + first * size, a->accumulate);
 }
 static int64_t sum_rows_tasks(const rh_graph *g, const rh_node *node) {
-  (void)g;
-  return (rh_shape_count(&node->shape) + SUM_TILE * 8 - 1) / (SUM_TILE * 8);
+  const int64_t n = rh_shape_count(&node->shape), tile = plain_tile(rh_count(g, node->in[0]) / n);
+  return (n + tile - 1) / tile;
+}
+static int64_t outer_tile(int64_t lead) {
+  return lead >= LONG ? LONG_TILE : SUM_TILE;
 }
 static void outer_sum_run(const rh_run_args *a) {
   const int64_t m = a->node->shape.dim[0], n = a->node->shape.dim[1], size = a->k->real_bytes;
-  const int64_t rows = a->rows * (rh_shape_count(&a->in_node[0]->shape) / m);
-  const int64_t first = a->task * SUM_TILE, last = first + SUM_TILE < m ? first + SUM_TILE : m;
+  const int64_t lead = rh_shape_count(&a->in_node[0]->shape) / m, rows = a->rows * lead, tile = outer_tile(lead);
+  const int64_t first = a->task * tile, last = first + tile < m ? first + tile : m;
   a->k->gemm_tn(last - first, n, rows, (const char *)a->in[0] + first * size, m, a->in[1], n, (char *)a->out + first * n * size, n,
                 a->accumulate);
 }
 static int64_t outer_sum_tasks(const rh_graph *g, const rh_node *node) {
-  (void)g;
-  return (node->shape.dim[0] + SUM_TILE - 1) / SUM_TILE;
+  const int64_t m = node->shape.dim[0], tile = outer_tile(rh_count(g, node->in[0]) / m);
+  return (m + tile - 1) / tile;
 }
 static int64_t outer_sum_flops(const rh_graph *g, const rh_node *node) {
   return 2 * rh_count(g, node->in[0]) * node->shape.dim[1];

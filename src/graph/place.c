@@ -294,9 +294,14 @@ static int64_t pieces_of(const rh_plan *p, const rh_graph *g, int64_t v) {
   return it->op->tasks ? it->op->tasks(g, &it->node) : 1;
 }
 
+/* Of a sum over rows, to begin the longest first: operations, and numbers read, which take as long as several. */
 static int64_t piece_work(const rh_plan *p, const rh_graph *g, int64_t v) {
+  enum { READ = 16 };
   const rh_item *it = &p->item[v];
-  return (it->op->flops ? it->op->flops(g, &it->node) : it->count) / pieces_of(p, g, v);
+  int64_t work = it->op->flops ? it->op->flops(g, &it->node) : it->count;
+  for (int i = 0; i < it->node.arity; i++)
+    if (!rh_is_none(it->node.in[i])) work += READ * p->item[it->node.in[i].at].count;
+  return work / pieces_of(p, g, v);
 }
 
 static rh_status list_work(rh_plan *p, const rh_graph *g) {
