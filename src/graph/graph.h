@@ -169,6 +169,8 @@ rh_val rh_masked_sum(rh_graph *g, rh_val y, rh_val x, const rh_stairs *s); /* th
 /* ---- images, channels last. Convolution with zero padding, pad < kh, kw: x [h, w, c], weight [o, kh, kw, c] and bias [o] (or RH_NONE)
  * parameters -> [h', w', o], h' = (h + 2 pad - kh) / stride + 1. Convolutions 1 x 1 are rh_linear. ---- */
 rh_val rh_conv2d(rh_graph *g, rh_val x, rh_val weight, rh_val bias, int stride, int pad);
+/* v: [c], row or parameter -> [h, w, c], the same in every pixel. */
+rh_val rh_over_pixels(rh_graph *g, rh_val v, rh_shape image);
 
 /* ---- splines (kernel.h): x [m], raw [m, params] -> y [m] and ladj [m] an element; inverse: y -> x and minus ladj ---- */
 rh_rqs rh_rqs_of(int64_t bins, rh_tails tails, double box, double min_width, double min_height, double min_slope);

@@ -15,11 +15,11 @@ static const conv_attr *conv_of(const rh_node *node) {
   return node->attr;
 }
 
-/* Images between which pixels move: rows and columns of pixels, channels. */
-static int32_t *pixel_index(rh_graph *g, int64_t h, int64_t w) {
-  int32_t *index = rh_alloc((size_t)(h * w) * sizeof *index);
+/* rows x width indices for a gather, all of them -1; NULL: out of memory, which sticks. */
+static int32_t *blank_index(rh_graph *g, int64_t rows, int64_t width) {
+  int32_t *index = rh_alloc((size_t)(rows * width) * sizeof *index);
   if (!index) g->status = RH_E_MEMORY;
-  for (int64_t i = 0; index && i < h * w; i++) index[i] = -1;
+  for (int64_t i = 0; index && i < rows * width; i++) index[i] = -1;
   return index;
 }
 
@@ -28,7 +28,7 @@ static rh_val spread(rh_graph *g, rh_val x, int64_t halo_h, int64_t halo_w, int6
   if (g->status != RH_OK) return RH_NONE;
   const rh_shape from = rh_at(g, x)->shape;
   const int64_t c = from.dim[2];
-  int32_t *index = pixel_index(g, to_h, to_w * c);
+  int32_t *index = blank_index(g, to_h, to_w * c);
   if (!index) return RH_NONE;
   for (int64_t p = 0; p < from.dim[0]; p++)
     for (int64_t q = 0; q < from.dim[1]; q++) {
@@ -45,27 +45,29 @@ static rh_val as_row(rh_graph *g, rh_val x) {
   return rh_is_row(g, x) ? x : rh_add(g, rh_fill(g, rh_at(g, x)->shape, 0), x);
 }
 
+static rh_conv_shape shape_of(const rh_shape *x, const rh_shape *weight, int64_t stride, int64_t pad, bool turned) {
+  rh_conv_shape s = {.h = x->dim[0], .w = x->dim[1], .c = x->dim[2], .kh = weight->dim[1], .kw = weight->dim[2], .stride = stride};
+  s.o = weight->dim[turned ? 3 : 0];
+  s.oh = (s.h + 2 * pad - s.kh) / stride + 1, s.ow = (s.w + 2 * pad - s.kw) / stride + 1;
+  return s;
+}
+
 /* padded: [h, w, c], its halo included. */
 static rh_val emit(rh_graph *g, rh_val padded, rh_val weight, rh_val bias, int64_t stride, int64_t halo_h, int64_t halo_w, bool turned) {
   if (g->status != RH_OK) return RH_NONE;
-  const rh_shape *x = &rh_at(g, padded)->shape, *w = &rh_at(g, weight)->shape;
-  conv_attr a = {.halo_h = halo_h, .halo_w = halo_w, .turned = turned};
-  a.s = (rh_conv_shape){.h = x->dim[0], .w = x->dim[1], .c = x->dim[2], .kh = w->dim[1], .kw = w->dim[2], .stride = stride};
-  a.s.o = w->dim[turned ? 3 : 0];
-  a.s.oh = (a.s.h - a.s.kh) / stride + 1, a.s.ow = (a.s.w - a.s.kw) / stride + 1;
+  const conv_attr a = {shape_of(&rh_at(g, padded)->shape, &rh_at(g, weight)->shape, stride, 0, turned), halo_h, halo_w, turned};
   const rh_val in[3] = {as_row(g, padded), weight, bias};
   return rh_emit(g, RH_OP_conv2d, 3, in, rh_shape3(a.s.oh, a.s.ow, a.s.o), &a, sizeof a);
 }
 
-/* What belongs to pixel (p, q) of the result, for every pixel: its bias. */
-static rh_val every_pixel(rh_graph *g, rh_val bias, rh_shape shape) {
-  const int64_t o = shape.dim[2];
-  int32_t *index = pixel_index(g, shape.dim[0], shape.dim[1] * o);
+rh_val rh_over_pixels(rh_graph *g, rh_val v, rh_shape image) {
+  if (g->status != RH_OK || rh_is_none(v)) return rh_graph_fail(g, RH_E_ARGUMENT, "over_pixels without an operand");
+  int32_t *index = blank_index(g, image.dim[0] * image.dim[1], image.dim[2]);
   if (!index) return RH_NONE;
-  for (int64_t i = 0; i < rh_shape_count(&shape); i++) index[i] = (int32_t)(i % o);
-  const rh_val v = rh_gather(g, bias, shape, index);
+  for (int64_t i = 0; i < rh_shape_count(&image); i++) index[i] = (int32_t)(i % image.dim[2]);
+  const rh_val y = rh_gather(g, v, image, index);
   rh_free(index);
-  return v;
+  return y;
 }
 
 /* ---- three ways to the same sums. Where an image has few channels, a product over copies of its windows; where the result has few, a
@@ -76,7 +78,7 @@ enum { NARROW_IN = 2, NARROW_OUT = 4 }; /* windows of at most so many times the 
 /* [oh, ow, kh kw c]: every pixel's window, zeros outside. */
 static rh_val windows(rh_graph *g, rh_val x, const rh_conv_shape *s, int64_t pad) {
   const int64_t line = s->kw * s->c;
-  int32_t *index = pixel_index(g, s->oh * s->ow, s->kh * line);
+  int32_t *index = blank_index(g, s->oh * s->ow, s->kh * line);
   if (!index) return RH_NONE;
   for (int64_t at = 0; at < s->oh * s->ow * s->kh * line; at++) {
     const int64_t pixel = at / (s->kh * line), i = at / line % s->kh, j = at / s->c % s->kw;
@@ -91,7 +93,7 @@ static rh_val windows(rh_graph *g, rh_val x, const rh_conv_shape *s, int64_t pad
 /* weight [o, kh, kw, c] -> [kh kw o, c], the last tap of a line first: what a pixel gives then lies together in the result. */
 static rh_val taps_of(rh_graph *g, rh_val weight, const rh_conv_shape *s) {
   const int64_t taps = s->kh * s->kw;
-  int32_t *index = pixel_index(g, taps * s->o, s->c);
+  int32_t *index = blank_index(g, taps * s->o, s->c);
   if (!index) return RH_NONE;
   for (int64_t at = 0; at < taps * s->o * s->c; at++) {
     const int64_t o = at / s->c % s->o, tap = at / (s->c * s->o), i = tap / s->kw, j = s->kw - 1 - tap % s->kw;
@@ -105,7 +107,7 @@ static rh_val taps_of(rh_graph *g, rh_val weight, const rh_conv_shape *s) {
 /* z [h, w, kh kw o], what each pixel gives by tap -> [oh, ow, o] */
 static rh_val sum_of_taps(rh_graph *g, rh_val z, const rh_conv_shape *s, int64_t pad) {
   const int64_t taps = s->kh * s->kw;
-  int32_t *index = pixel_index(g, s->h * s->w, taps * s->o);
+  int32_t *index = blank_index(g, s->h * s->w, taps * s->o);
   if (!index) return RH_NONE;
   for (int64_t at = 0; at < s->h * s->w * taps * s->o; at++) {
     const int64_t pixel = at / (taps * s->o), tap = at / s->o % taps, i = tap / s->kw, j = s->kw - 1 - tap % s->kw;
@@ -133,20 +135,12 @@ rh_val rh_conv2d(rh_graph *g, rh_val x, rh_val weight, rh_val bias, int stride, 
   if (sx->dim[0] + 2 * pad < sw->dim[1] || sx->dim[1] + 2 * pad < sw->dim[2])
     return rh_graph_fail(g, RH_E_SHAPE, "conv2d: an image of %lld x %lld is smaller than the window", (long long)sx->dim[0],
                          (long long)sx->dim[1]);
-  const rh_conv_shape s = {.h = sx->dim[0],
-                           .w = sx->dim[1],
-                           .c = sx->dim[2],
-                           .oh = (sx->dim[0] + 2 * pad - sw->dim[1]) / stride + 1,
-                           .ow = (sx->dim[1] + 2 * pad - sw->dim[2]) / stride + 1,
-                           .o = sw->dim[0],
-                           .kh = sw->dim[1],
-                           .kw = sw->dim[2],
-                           .stride = stride};
+  const rh_conv_shape s = shape_of(sx, sw, stride, pad, false);
   const int64_t taps = s.kh * s.kw;
   if (taps * s.c <= NARROW_IN * s.o) return rh_linear(g, windows(g, x, &s, pad), rh_reshape(g, weight, rh_shape2(s.o, taps * s.c)), bias);
   if (taps * s.o <= NARROW_OUT * s.c) {
     const rh_val y = sum_of_taps(g, rh_linear(g, x, taps_of(g, weight, &s), RH_NONE), &s, pad);
-    return rh_is_none(bias) ? y : rh_add(g, y, every_pixel(g, bias, rh_shape3(s.oh, s.ow, s.o)));
+    return rh_is_none(bias) ? y : rh_add(g, y, rh_over_pixels(g, bias, rh_shape3(s.oh, s.ow, s.o)));
   }
   const rh_val padded = pad ? spread(g, x, pad, pad, 1, s.h + 2 * pad, s.w + 2 * pad) : x;
   return emit(g, padded, weight, bias, stride, pad, pad, false);
@@ -155,7 +149,7 @@ rh_val rh_conv2d(rh_graph *g, rh_val x, rh_val weight, rh_val bias, int stride, 
 /* [o, i, j, c] -> [c, kh - 1 - i, kw - 1 - j, o] */
 static rh_val turn_round(rh_graph *g, rh_val v, const rh_conv_shape *s) {
   const int64_t taps = s->kh * s->kw;
-  int32_t *index = pixel_index(g, taps * s->o, s->c);
+  int32_t *index = blank_index(g, taps * s->o, s->c);
   if (!index) return RH_NONE;
   for (int64_t c = 0, at = 0; c < s->c; c++)
     for (int64_t tap = taps - 1; tap >= 0; tap--)
@@ -192,7 +186,7 @@ static rh_val conv2d_jvp(rh_graph *g, rh_val node, const rh_val *t) {
   const conv_attr a = *conv_of(&n);
   rh_val v = rh_is_none(t[0]) ? RH_NONE : emit(g, t[0], n.in[1], RH_NONE, a.s.stride, a.halo_h, a.halo_w, a.turned);
   if (!rh_is_none(t[1])) v = rh_add_maybe(g, v, emit(g, n.in[0], t[1], RH_NONE, a.s.stride, a.halo_h, a.halo_w, a.turned));
-  return rh_is_none(t[2]) ? v : rh_add_maybe(g, v, every_pixel(g, t[2], n.shape));
+  return rh_is_none(t[2]) ? v : rh_add_maybe(g, v, rh_over_pixels(g, t[2], n.shape));
 }
 static void conv2d_run(const rh_run_args *a) {
   a->k->conv(&conv_of(a->node)->s, a->rows, a->in[0], a->packed[1], a->in[2], a->out, a->epilogue, rh_gate_of(a));

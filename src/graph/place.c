@@ -264,8 +264,8 @@ static void choose_cut(rh_plan *p, const rh_plan_options *o, pool *q, bool *coun
 }
 
 /* Rows of a block: few enough for the cache, and as many blocks as the threads share evenly: some each, for they never start together, and
- * fewer where every block reads large weights anew. Superblocks cut the rows evenly too; they do not know the threads, for sums over rows
- * inside bodies are cut by them (op_scan_sum.c). */
+ * fewer where every block reads large weights anew. Superblocks cut the rows evenly too; where nodes have bodies they do not know the
+ * threads, for sums over rows inside bodies are cut by them (op_scan_sum.c). */
 static void choose_rows(rh_plan *p, const rh_plan_options *o) {
   const int64_t threads = o->threads > 0 ? o->threads : 1, least = threads == 1 || p->weight_bytes > (1 << 20) ? 4 : 8;
   const int64_t share = threads * ceil_div(least, threads);

@@ -98,13 +98,8 @@ void rh_feed_uniform(const rh_rng *rng, int64_t first, int64_t n, int real_bytes
 /* Draw k of a row is the k-th run of its numbers, from an even index. */
 static void load_noise(const rh_feed *f, int64_t i, int64_t draw, void *dst) {
   if (f->middle) {
-    for (int64_t k = 0; k < f->noise; k++) {
-      if (f->real_bytes == 4) {
-        ((float *)dst)[k] = 0.5F;
-      } else {
-        ((double *)dst)[k] = 0.5;
-      }
-    }
+    const double half = 0.5;
+    for (int64_t k = 0; k < f->noise; k++) store(f->real_bytes, 1, &half, dst, k);
     return;
   }
   const uint64_t key = f->key == RH_KEY_BYTES ? row_hash(f, i) : (uint64_t)number(f, i);

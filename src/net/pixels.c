@@ -16,14 +16,6 @@ static rh_val gather(rh_graph *g, rh_val x, rh_shape shape, int32_t *index) {
   return y;
 }
 
-rh_val rh_over_pixels(rh_graph *g, rh_val v, rh_shape image) {
-  const int64_t n = rh_shape_count(&image), c = image.dim[2];
-  int32_t *index = index_for(g, v, n);
-  if (!index) return RH_NONE;
-  for (int64_t i = 0; i < n; i++) index[i] = (int32_t)(i % c);
-  return gather(g, v, image, index);
-}
-
 rh_val rh_channels_of(rh_graph *g, rh_val x, int64_t first, int64_t count) {
   if (g->status != RH_OK) return RH_NONE;
   const rh_shape s = rh_at(g, x)->shape;

@@ -3,8 +3,6 @@
 #define RH_NET_PIXELS_H
 #include "graph/graph.h"
 
-/* v: [c], row or parameter -> [h, w, c], the same in every pixel. */
-rh_val rh_over_pixels(rh_graph *g, rh_val v, rh_shape image);
 /* Channels [first, first + count) of x [h, w, c] -> [h, w, count]. */
 rh_val rh_channels_of(rh_graph *g, rh_val x, int64_t first, int64_t count);
 /* A frame of p pixels around x [h, w, c] -> [h + 2 p, w + 2 p, c]. */

@@ -269,12 +269,12 @@ static void copy_windows(const rh_conv_shape *s, const real *x, int64_t pixel, i
 /* Windows' numbers [first, first + cols) in place, for a spread operand of a single tile: whole vectors, in one run. false: they are not.
  */
 static int windows_in_place(const rh_conv_shape *s, const rh_outer *o, int64_t images, const real *x, int64_t first, int cols) {
-  const int64_t line = s->kw * s->c, pixel = s->stride * s->c, step = s->stride * s->w * s->c, o_step = o->lds;
+  const int64_t line = s->kw * s->c, pixel = s->stride * s->c, step = s->stride * s->w * s->c;
   if (o->ns > ROWS_OF_TWO || cols < RH_PANEL || first % line + cols > line) return 0;
   rh_tile t = {.k = s->ow,
                .a = o->s,
                .a_row = 1,
-               .a_term = o_step,
+               .a_term = o->lds,
                .lines = s->oh,
                .b_skip = step - s->ow * pixel,
                .images = images,
@@ -303,14 +303,7 @@ void RH_SYM(conv_tn)(const rh_conv_shape *s, int64_t images, int64_t first, int6
       o.s = (const real *)dy + at * s->o;
       copy_windows(s, x, at, o.rows, j, (int)cols, copy);
       rh_tile t = {.k = o.rows, .a_row = 1, .b = copy, .b_term = RH_PANEL, .cols = (int)cols, .accumulate = o.accumulate};
-      const rh_tile_kind kind = tile_kind(cols);
-      const rh_cut cut = cut_tiles(o.ns, tile_rows[kind]);
-      t.a_term = o.lds;
-      for (int64_t tile = 0, i = 0, width; tile < cut.tiles; tile++, i += width) {
-        width = cut.least + (tile < cut.larger);
-        t.a = o.s + i;
-        into(&o, &t, i, j, width, kind);
-      }
+      column_tiles(&o, &t, j, tile_kind(cols));
     }
   }
 }
