@@ -1,48 +1,20 @@
 #include "data/png_write.h"
 
-#include <png.h>
-#include <setjmp.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
+#include "data/png_guard.h"
 
-enum { MESSAGE_BYTES = 128, LARGEST = 1 << 30, LINE = 1, GREY = 128, LEVEL = 6 };
+enum { LARGEST = 1 << 30, LINE = 1, GREY = 128, LEVEL = 6 };
 
 /* As in reading: libpng comes back by longjmp, and what must outlive it lies here. */
 typedef struct writer {
+  rh_png_guard guard;
   rh_spool *spool;
   int64_t h, w, c;
   const unsigned char *pixels;
-  png_structp png;
-  png_infop info;
-  rh_status status; /* of memory and of the spool */
-  char message[MESSAGE_BYTES];
-  jmp_buf jump;
+  rh_status status; /* of the spool, and what libpng reported */
 } writer;
-
-static png_voidp take_memory(png_structp png, png_alloc_size_t bytes) {
-  writer *w = png_get_mem_ptr(png);
-  void *block = rh_alloc(bytes);
-  if (!block) w->status = RH_E_MEMORY;
-  return block;
-}
-
-static void give_memory(png_structp png, png_voidp block) {
-  (void)png;
-  rh_free(block);
-}
-
-static void PNGCBAPI on_error(png_structp png, png_const_charp message) {
-  writer *w = png_get_error_ptr(png);
-  snprintf(w->message, sizeof w->message, "%s", message);
-  longjmp(w->jump, 1);
-}
-
-static void PNGCBAPI on_warning(png_structp png, png_const_charp message) {
-  (void)png;
-  (void)message;
-}
 
 static void PNGCBAPI put_some(png_structp png, png_bytep bytes, size_t n) {
   writer *w = png_get_io_ptr(png);
@@ -57,24 +29,25 @@ static void PNGCBAPI flush_none(png_structp png) {
 }
 
 static void guarded(writer *w) {
-  if (setjmp(w->jump)) {
-    if (w->status == RH_OK) w->status = rh_fail(RH_E_IO, "a PNG could not be made (%s)", w->message);
+  if (setjmp(w->guard.jump)) {
+    if (w->status == RH_OK && !w->guard.starved) w->status = rh_fail(RH_E_IO, "a PNG could not be made (%s)", w->guard.message);
     return;
   }
-  w->png = png_create_write_struct_2(PNG_LIBPNG_VER_STRING, w, on_error, on_warning, w, take_memory, give_memory);
-  w->info = w->png ? png_create_info_struct(w->png) : NULL;
-  if (!w->info) {
+  w->guard.png = png_create_write_struct_2(PNG_LIBPNG_VER_STRING, &w->guard, rh_png_on_error, rh_png_on_warning, &w->guard,
+                                           rh_png_take_memory, rh_png_give_memory);
+  w->guard.info = w->guard.png ? png_create_info_struct(w->guard.png) : NULL;
+  if (!w->guard.info) {
     w->status = RH_E_MEMORY;
     return;
   }
-  png_set_write_fn(w->png, w, put_some, flush_none);
-  png_set_user_limits(w->png, LARGEST, LARGEST);
-  png_set_compression_level(w->png, LEVEL);
-  png_set_IHDR(w->png, w->info, (png_uint_32)w->w, (png_uint_32)w->h, 8, w->c == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB,
+  png_set_write_fn(w->guard.png, w, put_some, flush_none);
+  png_set_user_limits(w->guard.png, LARGEST, LARGEST);
+  png_set_compression_level(w->guard.png, LEVEL);
+  png_set_IHDR(w->guard.png, w->guard.info, (png_uint_32)w->w, (png_uint_32)w->h, 8, w->c == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB,
                PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
-  png_write_info(w->png, w->info);
-  for (int64_t y = 0; y < w->h; y++) png_write_row(w->png, w->pixels + y * w->w * w->c);
-  png_write_end(w->png, NULL);
+  png_write_info(w->guard.png, w->guard.info);
+  for (int64_t y = 0; y < w->h; y++) png_write_row(w->guard.png, w->pixels + y * w->w * w->c);
+  png_write_end(w->guard.png, NULL);
 }
 
 static rh_status check_size(int64_t h, int64_t w, int64_t c) {
@@ -87,8 +60,8 @@ rh_status rh_png_put(rh_spool *spool, int64_t h, int64_t w, int64_t c, const uns
   RH_TRY(check_size(h, w, c));
   writer x = {.spool = spool, .h = h, .w = w, .c = c, .pixels = pixels};
   guarded(&x);
-  png_destroy_write_struct(&x.png, &x.info);
-  return x.status;
+  png_destroy_write_struct(&x.guard.png, &x.guard.info);
+  return x.guard.starved ? RH_E_MEMORY : x.status;
 }
 
 static rh_status write_spool(const char *path, const rh_spool *spool) {

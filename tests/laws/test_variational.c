@@ -361,50 +361,9 @@ static const struct {
             {"the start", start_law},   {"extremes", extremes_law},         {"gradients", gradients_law}, {"bits", bits_law}};
 enum { MUTANT_LAWS = 4 };
 
-static void every_law(void **state) {
-  (void)state;
-  int failed = 0;
-  for (size_t l = 0; l < RH_COUNT_OF(laws); l++) {
-    const int before = failed;
-    for (size_t i = 0; i < RH_COUNT_OF(table); i++) {
-      char text[SUBJECT_TEXT];
-      if (laws[l].check(&table[i], text)) continue;
-      print_error("law of %s: %s\n", laws[l].name, text);
-      failed++;
-    }
-    printf("law of %s: %zu surjections, %d failed\n", laws[l].name, RH_COUNT_OF(table), failed - before);
-  }
-  assert_int_equal(failed, 0);
-}
-
-static void everyone_is_here(void **state) {
-  (void)state;
-  for (size_t k = 0; k < RH_COUNT_OF(learned_surjections); k++) {
-    char type[80];
-    bool found = false;
-    snprintf(type, sizeof type, "{\"type\":\"%s\"", learned_surjections[k]);
-    for (size_t i = 0; i < RH_COUNT_OF(table); i++) found |= strncmp(table[i].spec, type, strlen(type)) == 0;
-    if (!found) fail_msg("surjection %s has no row in tests/laws/test_variational.c", learned_surjections[k]);
-  }
-}
-
-static bool noticed(const void *arg) {
-  char text[SUBJECT_TEXT];
-  for (int l = 0; l < MUTANT_LAWS; l++)
-    if (!laws[l].check(arg, text)) return true;
-  return false;
-}
-
-/* The noise is whatever uniforms come: a stale one is another draw, which only the bound's exact sum can tell from it. */
-static void mutants_die(void **state) {
-  (void)state;
-  for (size_t i = 0; i < RH_COUNT_OF(table); i++) mutant_each(table[i].name, TARGETS, target_names, noticed, &table[i]);
-  printf("mutants of learned surjections: %d made, %d killed\n", mutant.made, mutant.killed);
-  assert_true(mutant.made > 100);
-  assert_int_equal(mutant.killed, mutant.made);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(everyone_is_here), cmocka_unit_test(every_law), cmocka_unit_test(mutants_die)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
-}
+/* Of mutants: the noise is whatever uniforms come: a stale one is another draw, which only the bound's exact sum can tell from it. */
+#define SUITE_NAMES learned_surjections
+#define SUITE_KIND  "learned surjections"
+#define SUITE_FILE  "tests/laws/test_variational.c"
+#define SUITE_LEAST 100
+#include "laws/surjection_suite.h"
