@@ -72,7 +72,7 @@ static void mirror_f64(int64_t w, int64_t c, double *line) {
 
 /* The image at element `at` of dst is that of row i of the batch. */
 static void flip_some(const rh_feed *f, int64_t i, void *dst, int64_t at) {
-  const rh_feed_image *m = &f->flip;
+  const rh_image_shape *m = &f->flip;
   uint32_t words[4];
   const rh_rng rng = rh_rng_at(f->seed, f->epoch, (uint64_t)number(f, i), RH_STREAM_FLIP);
   rh_rng_words(&rng, 0, words);

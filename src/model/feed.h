@@ -9,11 +9,6 @@ typedef enum rh_feed_part { RH_FEED_COLUMNS, RH_FEED_CONTEXT, RH_FEED_NOISE } rh
 /* What noise is keyed by, after (seed, epoch): the row's number, or the hash of its bytes. */
 typedef enum rh_feed_key { RH_KEY_NUMBER, RH_KEY_BYTES } rh_feed_key;
 
-/* An image in the first h w c columns of a row: pixel by pixel, the channels of one together. h = 0: none. */
-typedef struct rh_feed_image {
-  int64_t h, w, c;
-} rh_feed_image;
-
 typedef struct rh_feed {
   int real_bytes;
   int parts; /* inputs of the graph, in order */
@@ -25,7 +20,8 @@ typedef struct rh_feed {
   int64_t draws; /* the plan sees every row this many times, each with noise of its own; at least 1 */
   int64_t skip;  /* draws of the first row that this batch leaves out */
   rh_feed_key key;
-  rh_feed_image flip; /* mirror a row's image, left to right, with probability 1/2, keyed by (seed, epoch, row's number); h = 0: never */
+  rh_image_shape flip; /* mirror the image in a row's first h w c columns, left to right, with probability 1/2, keyed by (seed, epoch, row's
+                          number); h = 0: never */
   uint64_t seed;
   uint32_t epoch, stream;
   bool middle; /* noise is 1/2 everywhere: a whole number comes to stand in the middle of its cell */

@@ -50,7 +50,7 @@ rh_status rh_run_identity(rh_fit_run *run) {
   run->identity = json_pack("{s:o, s:s, s:o, s:o, s:o, s:o}", "specification", hex(rh_identity_hash(run->model->flow->spec)), "dtype",
                             dtype, "recipe", rh_recipe_json(&run->recipe), "training rows", rows_identity(run->train), "validation rows",
                             rows_identity(run->val), "test rows", rows_identity(run->test));
-  const rh_feed_image *m = &run->options->image;
+  const rh_image_shape *m = &run->options->image;
   json_t *image = run->identity && run->recipe.flip ? json_pack("[I, I, I]", (json_int_t)m->h, (json_int_t)m->w, (json_int_t)m->c) : NULL;
   if (run->identity && run->recipe.flip && json_object_set_new(run->identity, "mirrored image", image) != 0) {
     json_decref(run->identity);

@@ -15,7 +15,7 @@ typedef struct rh_step_options {
   double clip;         /* of the mean gradient's global norm; 0 = off */
   double ema;          /* 0 = off */
   uint64_t seed;       /* of the noise */
-  rh_feed_image flip;  /* mirror images at random; h = 0: never */
+  rh_image_shape flip; /* mirror images at random; h = 0: never */
 } rh_step_options;
 
 /* Everything a step changes, as flat arrays of `count` elements (leaves->total[RH_PARAM]) at the values' precision. */

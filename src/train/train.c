@@ -296,7 +296,7 @@ static rh_status make_engines(rh_fit_run *run) {
 }
 
 static rh_status check_flip(const rh_fit_run *run) {
-  const rh_feed_image *m = &run->options->image;
+  const rh_image_shape *m = &run->options->image;
   if (!run->recipe.flip) return RH_OK;
   if (m->h < 1) return rh_fail(RH_E_ARGUMENT, "fit: flip mirrors images, but the rows are none: leave it out");
   if (m->w < 1 || m->c < 1 || m->h > run->model->flow->columns / m->w / m->c)

@@ -79,7 +79,7 @@ typedef struct rh_train_options {
   int threads;     /* 0: all CPUs */
   const char *isa; /* NULL: the best */
   rh_memory memory;
-  rh_feed_image image;                                      /* of the rows' first columns; h = 0: they are no images */
+  rh_image_shape image;                                     /* of the rows' first columns; h = 0: they are no images */
   const char *output;                                       /* the model file; NULL: nothing is written */
   const char *checkpoint;                                   /* NULL: output + ".ckpt" (none without output); "": none */
   double checkpoint_seconds;                                /* 0 = 30 */

@@ -21,7 +21,7 @@ static void rig_make(rig *r, int real_bytes) {
   r->rows = rh_rows_dense(&r->dense);
   r->feed = rh_feed_of(real_bytes, COLUMNS, CONTEXT, 0);
   r->feed.rows = &r->rows;
-  r->feed.flip = (rh_feed_image){H, W, C};
+  r->feed.flip = (rh_image_shape){H, W, C};
   r->feed.seed = 5, r->feed.epoch = 3;
 }
 

@@ -35,7 +35,7 @@ static rig *rig_make(bool flip) {
   r->options = (rh_train_options){.recipe = rh_recipe_default(ROWS, 3), .threads = 2, .progress = watch, .arg = r, .stop = &r->stop};
   r->options.recipe.epochs = EPOCHS, r->options.recipe.batch = 64, r->options.recipe.seed = 4;
   r->options.recipe.flip = flip;
-  r->options.image = (rh_feed_image){1, 3, 1};
+  r->options.image = (rh_image_shape){1, 3, 1};
   r->options.output = r->out;
   return r;
 }
@@ -116,7 +116,7 @@ static void validation_sees_what_is_given(void **state) {
 static void flips_need_an_image(void **state) {
   (void)state;
   static const struct {
-    rh_feed_image image;
+    rh_image_shape image;
     const char *says;
   } cases[] = {{{0, 0, 0}, "rows are none"}, {{2, 2, 1}, "an image of 2 x 2 with 1 channels is more than the 3 columns"}};
   for (size_t i = 0; i < RH_COUNT_OF(cases); i++) {
@@ -141,7 +141,7 @@ static void other_images_are_other_runs(void **state) {
   toy_ok(rig_run(r, &m, &report));
   rh_model_destroy(m);
   r->options.resume = true, r->stop_at = -1;
-  r->options.image = (rh_feed_image){3, 1, 1};
+  r->options.image = (rh_image_shape){3, 1, 1};
   assert_int_equal(rig_run(r, &m, &report), RH_E_ARGUMENT);
   if (!strstr(rh_last_error(), "mirrored image [1,3,1] there, [3,1,1] here")) fail_msg("'%s'", rh_last_error());
   rh_model_destroy(m);
@@ -149,7 +149,7 @@ static void other_images_are_other_runs(void **state) {
   assert_int_equal(rig_run(r, &m, &report), RH_E_ARGUMENT);
   assert_non_null(strstr(rh_last_error(), "recipe: flip true there, false here"));
   rh_model_destroy(m);
-  r->options.recipe.flip = true, r->options.image = (rh_feed_image){1, 3, 1};
+  r->options.recipe.flip = true, r->options.image = (rh_image_shape){1, 3, 1};
   toy_ok(rig_run(r, &m, &report));
   rh_model_destroy(m);
   rig_free(r);
