@@ -140,6 +140,11 @@ rh_val rh_expand_last(rh_graph *g, rh_val x, int64_t n); /* [...] -> [..., n]; t
 rh_val rh_gather(rh_graph *g, rh_val x, rh_shape shape, const int32_t *index);
 /* y = 0; y[index[i]] += x[i]: the adjoint of gather; negative indices are dropped. */
 rh_val rh_scatter(rh_graph *g, rh_val x, rh_shape shape, const int32_t *index);
+/* The same by a formula: the i-th run of n numbers of the result (of scatter: of x) lies in x (in the result) from start(arg, i) on; a
+ * negative start: nowhere. */
+typedef int64_t rh_run_start(const void *arg, int64_t i);
+rh_val rh_gather_runs(rh_graph *g, rh_val x, rh_shape shape, int64_t n, rh_run_start *start, const void *arg);
+rh_val rh_scatter_runs(rh_graph *g, rh_val x, rh_shape shape, int64_t n, rh_run_start *start, const void *arg);
 rh_val rh_slice(rh_graph *g, rh_val x, int64_t first, int64_t count); /* flattened x[first .. first + count) -> [count] */
 rh_val rh_concat(rh_graph *g, int n, const rh_val *parts);            /* flattened parts one after another -> [total] */
 

@@ -2,7 +2,6 @@
  * `conv2d` reads has its zero padding in it (a gather makes it), a halo that is known to be zero and has no derivative. Its adjoint in x is
  * the same operation with the window turned round, over the cotangent with a halo of its own, and, for strides, zeros between its pixels.
  */
-#include "base/memory.h"
 #include "graph/ops.h"
 
 typedef struct conv_attr {
@@ -15,29 +14,22 @@ static const conv_attr *conv_of(const rh_node *node) {
   return node->attr;
 }
 
-/* rows x width indices for a gather, all of them -1; NULL: out of memory, which sticks. */
-static int32_t *blank_index(rh_graph *g, int64_t rows, int64_t width) {
-  int32_t *index = rh_alloc((size_t)(rows * width) * sizeof *index);
-  if (!index) g->status = RH_E_MEMORY;
-  for (int64_t i = 0; index && i < rows * width; i++) index[i] = -1;
-  return index;
-}
-
 /* x [h, w, c] -> [to_h, to_w, c]: pixel (p, q) at (halo_h + p step, halo_w + q step), zeros elsewhere. */
+typedef struct spread_how {
+  rh_shape from;
+  int64_t halo_h, halo_w, step, to_w;
+} spread_how;
+static int64_t spread_pixel(const void *arg, int64_t i) {
+  const spread_how *s = arg;
+  const int64_t u = i / s->to_w - s->halo_h, v = i % s->to_w - s->halo_w, p = u / s->step, q = v / s->step;
+  const bool one = u >= 0 && v >= 0 && u % s->step == 0 && v % s->step == 0 && p < s->from.dim[0] && q < s->from.dim[1];
+  return one ? (p * s->from.dim[1] + q) * s->from.dim[2] : -1;
+}
 static rh_val spread(rh_graph *g, rh_val x, int64_t halo_h, int64_t halo_w, int64_t step, int64_t to_h, int64_t to_w) {
   if (g->status != RH_OK) return RH_NONE;
-  const rh_shape from = rh_at(g, x)->shape;
-  const int64_t c = from.dim[2];
-  int32_t *index = blank_index(g, to_h, to_w * c);
-  if (!index) return RH_NONE;
-  for (int64_t p = 0; p < from.dim[0]; p++)
-    for (int64_t q = 0; q < from.dim[1]; q++) {
-      const int64_t u = halo_h + p * step, v = halo_w + q * step;
-      for (int64_t k = 0; k < c; k++) index[(u * to_w + v) * c + k] = (int32_t)((p * from.dim[1] + q) * c + k);
-    }
-  const rh_val y = rh_gather(g, x, rh_shape3(to_h, to_w, c), index);
-  rh_free(index);
-  return y;
+  const spread_how how = {rh_at(g, x)->shape, halo_h, halo_w, step, to_w};
+  const int64_t c = how.from.dim[2];
+  return rh_gather_runs(g, x, rh_shape3(to_h, to_w, c), c, spread_pixel, &how);
 }
 
 /* A parameter's row value, for the rare graph that convolves what no row changes. */
@@ -60,14 +52,13 @@ static rh_val emit(rh_graph *g, rh_val padded, rh_val weight, rh_val bias, int64
   return rh_emit(g, RH_OP_conv2d, 3, in, rh_shape3(a.s.oh, a.s.ow, a.s.o), &a, sizeof a);
 }
 
+static int64_t same_pixel(const void *arg, int64_t i) {
+  (void)arg, (void)i;
+  return 0;
+}
 rh_val rh_over_pixels(rh_graph *g, rh_val v, rh_shape image) {
   if (g->status != RH_OK || rh_is_none(v)) return rh_graph_fail(g, RH_E_ARGUMENT, "over_pixels without an operand");
-  int32_t *index = blank_index(g, image.dim[0] * image.dim[1], image.dim[2]);
-  if (!index) return RH_NONE;
-  for (int64_t i = 0; i < rh_shape_count(&image); i++) index[i] = (int32_t)(i % image.dim[2]);
-  const rh_val y = rh_gather(g, v, image, index);
-  rh_free(index);
-  return y;
+  return rh_gather_runs(g, v, image, image.dim[2], same_pixel, NULL);
 }
 
 /* ---- three ways to the same sums. Where an image has few channels, a product over copies of its windows; where the result has few, a
@@ -75,49 +66,45 @@ rh_val rh_over_pixels(rh_graph *g, rh_val v, rh_shape image) {
  * windows are read in place. ---- */
 enum { NARROW_IN = 2, NARROW_OUT = 4 }; /* windows of at most so many times the result's channels; all taps', of the image's */
 
+typedef struct window_how {
+  rh_conv_shape s;
+  int64_t pad;
+} window_how;
+
 /* [oh, ow, kh kw c]: every pixel's window, zeros outside. */
-static rh_val windows(rh_graph *g, rh_val x, const rh_conv_shape *s, int64_t pad) {
-  const int64_t line = s->kw * s->c;
-  int32_t *index = blank_index(g, s->oh * s->ow, s->kh * line);
-  if (!index) return RH_NONE;
-  for (int64_t at = 0; at < s->oh * s->ow * s->kh * line; at++) {
-    const int64_t pixel = at / (s->kh * line), i = at / line % s->kh, j = at / s->c % s->kw;
-    const int64_t u = pixel / s->ow * s->stride + i - pad, v = pixel % s->ow * s->stride + j - pad;
-    if (u >= 0 && u < s->h && v >= 0 && v < s->w) index[at] = (int32_t)((u * s->w + v) * s->c + at % s->c);
-  }
-  const rh_val y = rh_gather(g, x, rh_shape3(s->oh, s->ow, s->kh * line), index);
-  rh_free(index);
-  return y;
+static int64_t window_pixel(const void *arg, int64_t at) {
+  const window_how *how = arg;
+  const rh_conv_shape *s = &how->s;
+  const int64_t pixel = at / (s->kh * s->kw), i = at / s->kw % s->kh, j = at % s->kw;
+  const int64_t u = pixel / s->ow * s->stride + i - how->pad, v = pixel % s->ow * s->stride + j - how->pad;
+  return u >= 0 && u < s->h && v >= 0 && v < s->w ? (u * s->w + v) * s->c : -1;
+}
+static rh_val windows(rh_graph *g, rh_val x, const window_how *how) {
+  const rh_conv_shape *s = &how->s;
+  return rh_gather_runs(g, x, rh_shape3(s->oh, s->ow, s->kh * s->kw * s->c), s->c, window_pixel, how);
 }
 
 /* weight [o, kh, kw, c] -> [kh kw o, c], the last tap of a line first: what a pixel gives then lies together in the result. */
+static int64_t tap_of(const void *arg, int64_t at) {
+  const rh_conv_shape *s = arg;
+  const int64_t o = at % s->o, tap = at / s->o, i = tap / s->kw, j = s->kw - 1 - tap % s->kw;
+  return ((o * s->kh + i) * s->kw + j) * s->c;
+}
 static rh_val taps_of(rh_graph *g, rh_val weight, const rh_conv_shape *s) {
-  const int64_t taps = s->kh * s->kw;
-  int32_t *index = blank_index(g, taps * s->o, s->c);
-  if (!index) return RH_NONE;
-  for (int64_t at = 0; at < taps * s->o * s->c; at++) {
-    const int64_t o = at / s->c % s->o, tap = at / (s->c * s->o), i = tap / s->kw, j = s->kw - 1 - tap % s->kw;
-    index[at] = (int32_t)((o * taps + i * s->kw + j) * s->c + at % s->c);
-  }
-  const rh_val w = rh_gather(g, weight, rh_shape2(taps * s->o, s->c), index);
-  rh_free(index);
-  return w;
+  return rh_gather_runs(g, weight, rh_shape2(s->kh * s->kw * s->o, s->c), s->c, tap_of, s);
 }
 
 /* z [h, w, kh kw o], what each pixel gives by tap -> [oh, ow, o] */
-static rh_val sum_of_taps(rh_graph *g, rh_val z, const rh_conv_shape *s, int64_t pad) {
-  const int64_t taps = s->kh * s->kw;
-  int32_t *index = blank_index(g, s->h * s->w, taps * s->o);
-  if (!index) return RH_NONE;
-  for (int64_t at = 0; at < s->h * s->w * taps * s->o; at++) {
-    const int64_t pixel = at / (taps * s->o), tap = at / s->o % taps, i = tap / s->kw, j = s->kw - 1 - tap % s->kw;
-    const int64_t p = pixel / s->w + pad - i, q = pixel % s->w + pad - j;
-    if (p >= 0 && p % s->stride == 0 && p / s->stride < s->oh && q >= 0 && q % s->stride == 0 && q / s->stride < s->ow)
-      index[at] = (int32_t)((p / s->stride * s->ow + q / s->stride) * s->o + at % s->o);
-  }
-  const rh_val y = rh_scatter(g, z, rh_shape3(s->oh, s->ow, s->o), index);
-  rh_free(index);
-  return y;
+static int64_t pixel_of_tap(const void *arg, int64_t at) {
+  const window_how *how = arg;
+  const rh_conv_shape *s = &how->s;
+  const int64_t pixel = at / (s->kh * s->kw), tap = at % (s->kh * s->kw), i = tap / s->kw, j = s->kw - 1 - tap % s->kw;
+  const int64_t u = pixel / s->w + how->pad - i, v = pixel % s->w + how->pad - j, p = u / s->stride, q = v / s->stride;
+  const bool one = u >= 0 && v >= 0 && u % s->stride == 0 && v % s->stride == 0 && p < s->oh && q < s->ow;
+  return one ? (p * s->ow + q) * s->o : -1;
+}
+static rh_val sum_of_taps(rh_graph *g, rh_val z, const window_how *how) {
+  return rh_scatter_runs(g, z, rh_shape3(how->s.oh, how->s.ow, how->s.o), how->s.o, pixel_of_tap, how);
 }
 
 rh_val rh_conv2d(rh_graph *g, rh_val x, rh_val weight, rh_val bias, int stride, int pad) {
@@ -135,11 +122,12 @@ rh_val rh_conv2d(rh_graph *g, rh_val x, rh_val weight, rh_val bias, int stride, 
   if (sx->dim[0] + 2 * pad < sw->dim[1] || sx->dim[1] + 2 * pad < sw->dim[2])
     return rh_graph_fail(g, RH_E_SHAPE, "conv2d: an image of %lld x %lld is smaller than the window", (long long)sx->dim[0],
                          (long long)sx->dim[1]);
-  const rh_conv_shape s = shape_of(sx, sw, stride, pad, false);
+  const window_how how = {shape_of(sx, sw, stride, pad, false), pad};
+  const rh_conv_shape s = how.s;
   const int64_t taps = s.kh * s.kw;
-  if (taps * s.c <= NARROW_IN * s.o) return rh_linear(g, windows(g, x, &s, pad), rh_reshape(g, weight, rh_shape2(s.o, taps * s.c)), bias);
+  if (taps * s.c <= NARROW_IN * s.o) return rh_linear(g, windows(g, x, &how), rh_reshape(g, weight, rh_shape2(s.o, taps * s.c)), bias);
   if (taps * s.o <= NARROW_OUT * s.c) {
-    const rh_val y = sum_of_taps(g, rh_linear(g, x, taps_of(g, weight, &s), RH_NONE), &s, pad);
+    const rh_val y = sum_of_taps(g, rh_linear(g, x, taps_of(g, weight, &s), RH_NONE), &how);
     return rh_is_none(bias) ? y : rh_add(g, y, rh_over_pixels(g, bias, rh_shape3(s.oh, s.ow, s.o)));
   }
   const rh_val padded = pad ? spread(g, x, pad, pad, 1, s.h + 2 * pad, s.w + 2 * pad) : x;
@@ -147,16 +135,13 @@ rh_val rh_conv2d(rh_graph *g, rh_val x, rh_val weight, rh_val bias, int stride, 
 }
 
 /* [o, i, j, c] -> [c, kh - 1 - i, kw - 1 - j, o] */
+static int64_t opposite_tap(const void *arg, int64_t at) {
+  const rh_conv_shape *s = arg;
+  const int64_t taps = s->kh * s->kw, tap = taps - 1 - at / s->o % taps;
+  return (at % s->o * taps + tap) * s->c + at / (s->o * taps);
+}
 static rh_val turn_round(rh_graph *g, rh_val v, const rh_conv_shape *s) {
-  const int64_t taps = s->kh * s->kw;
-  int32_t *index = blank_index(g, taps * s->o, s->c);
-  if (!index) return RH_NONE;
-  for (int64_t c = 0, at = 0; c < s->c; c++)
-    for (int64_t tap = taps - 1; tap >= 0; tap--)
-      for (int64_t o = 0; o < s->o; o++) index[at++] = (int32_t)((o * taps + tap) * s->c + c);
-  const rh_val turned = rh_gather(g, v, rh_shape4(s->c, s->kh, s->kw, s->o), index);
-  rh_free(index);
-  return turned;
+  return rh_gather_runs(g, v, rh_shape4(s->c, s->kh, s->kw, s->o), 1, opposite_tap, s);
 }
 
 /* The sum over rows and windows: x: the padded operand; ct: of the result -> weight's shape. */
