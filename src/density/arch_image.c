@@ -6,14 +6,15 @@
 
 enum { AFFINE, ADDITIVE, RQS, MIXTURE, LINEAR_SPLINE };
 enum { EXP, SIGMOID };
-enum { NO_MIXING, LU, PERMUTATION, SWAP, HOUSEHOLDER };
+enum { NO_MIXING, LU, PERMUTATION, SWAP, HOUSEHOLDER, DENSE };
 enum { CONV, RESIDUAL };
 enum { IDENTITY, ROTATION };
 enum { NORMAL, DIAGONAL, STUDENT_T };
 enum { NO_NORM };
 static const char *const coupling_names[] = {"affine", "additive", "rqs", "mixture", "linear-spline", NULL},
                          *const scale_names[] = {"exp", "sigmoid", NULL}, *const mixing_names[] = {"none", "lu",          "permutation",
-                                                                                                   "swap", "householder", NULL},
+                                                                                                   "swap", "householder", "dense",
+                                                                                                   NULL},
                          *const net_names[] = {"conv", "residual", NULL}, *const start_names[] = {"identity", "rotation", NULL},
                          *const norm_names[] = {"none", "layer", "group", NULL}, *const init_names[] = {"zero", "small", "scaled", NULL},
                          *const base_names[] = {[NORMAL] = "normal", [DIAGONAL] = "diagonal", [STUDENT_T] = "student-t", NULL};
@@ -85,7 +86,7 @@ static rh_status read_options(plan *p, const json_t *options, const rh_arch_size
   read_net(p, &o, size);
   p->actnorm = rh_options_bool(&o, "actnorm", true);
   p->mixing = rh_options_choice(&o, "mixing", p->kind.mixing, mixing_names);
-  if (p->mixing == LU) p->start = rh_options_choice(&o, "start", ROTATION, start_names);
+  if (p->mixing == LU || p->mixing == DENSE) p->start = rh_options_choice(&o, "start", ROTATION, start_names);
   p->prior = rh_options_bool(&o, "prior", p->kind.prior);
   p->base = rh_options_choice(&o, "base", NORMAL, base_names);
   p->context = size->context > 0;
@@ -121,8 +122,9 @@ static json_t *mixing_spec(plan *p) {
   if (p->mixing == HOUSEHOLDER) return json_pack("{s:s}", "type", "householder");
   if (p->mixing == SWAP) return json_pack("{s:s, s:s}", "type", "permutation", "order", "swap");
   if (p->mixing == PERMUTATION) return json_pack("{s:s, s:s, s:I}", "type", "permutation", "order", "random", "seed", seed);
-  if (p->start == IDENTITY) return json_pack("{s:s}", "type", "lu");
-  return json_pack("{s:s, s:s, s:I}", "type", "lu", "start", "rotation", "seed", seed);
+  const char *type = mixing_names[p->mixing];
+  if (p->start == IDENTITY) return json_pack("{s:s}", "type", type);
+  return json_pack("{s:s, s:s, s:I}", "type", type, "start", "rotation", "seed", seed);
 }
 
 static void add(plan *p, json_t *parts, json_t *part) {

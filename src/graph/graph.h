@@ -163,6 +163,8 @@ rh_val rh_matmul(rh_graph *g, rh_val a, rh_val b, bool ta, bool tb);
 /* y solves T y = x, T the lower (else upper) triangle of the parameter t [n, n], its diagonal read as 1 when unit; transposed: T' y = x.
  * x: [..., n], leading dimensions count as more rows. The other triangle of t is never read. */
 rh_val rh_trisolve(rh_graph *g, rh_val x, rh_val t, bool lower, bool unit, bool transposed);
+/* W^-1 [n, n] and log|det W| [1] of a parameter w [n, n]. Of a singular one the logarithm is -inf and the inverse not finite. */
+void rh_invert(rh_graph *g, rh_val w, rh_val *inverse, rh_val *log_det);
 
 /* ---- sums over the rows: a parameter-shaped gradient that no row reads again in this pass ---- */
 rh_val rh_sum_rows(rh_graph *g, rh_val x);            /* sum over rows of x */

@@ -23,6 +23,7 @@ static const subject subjects[] = {
      "{\"levels\":2,\"coupling\":\"mixture\",\"logistics\":2,\"mixing\":\"householder\",\"base\":\"diagonal\"," SMALL_GLOW "}",
      {4, 4, 1},
      0},
+    {"glow", "{\"levels\":2,\"mixing\":\"dense\"," SMALL_GLOW "}", {4, 4, 1}, 0},
     {"realnvp-image", "{\"levels\":2,\"blocks\":1," SMALL_GLOW "}", {4, 4, 1}, 0},
     {"realnvp-image",
      "{\"levels\":1,\"blocks\":1,\"prior\":true,\"norm\":\"layer\",\"gated\":true,\"checkerboard\":2," SMALL_GLOW "}",

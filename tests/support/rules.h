@@ -113,6 +113,13 @@ static rh_val build_trisolve_lead(rh_graph *g, rh_val x, const rh_val *w, int ar
   const rh_val two = rh_reshape(g, rh_concat(g, 2, (rh_val[]){x, rh_square(g, x)}), rh_shape2(2, D));
   return rh_mul(g, rh_trisolve(g, two, w[2], arg & 1, false, (arg & 4) != 0), rh_sum(g, rh_square(g, solved)));
 }
+/* arg: 1 the inverse, 2 the logarithm of the determinant, 3 both */
+static rh_val build_invert(rh_graph *g, rh_val x, const rh_val *w, int arg) {
+  rh_val inverse, log_det;
+  rh_invert(g, w[2], &inverse, &log_det);
+  const rh_val y = arg & 1 ? rh_square(g, rh_linear(g, x, inverse, RH_NONE)) : x;
+  return arg & 2 ? rh_mul(g, y, rh_square(g, log_det)) : y;
+}
 /* By arg: image, window (of w[3]'s 18 numbers), stride, padding; odd ones with a bias. */
 static rh_val build_conv(rh_graph *g, rh_val x, const rh_val *w, int arg) {
   static const struct {
@@ -234,6 +241,9 @@ static const rule_case cases[] = {
     {"trisolve lower unit transposed", build_trisolve, 7, -1, 1},
     {"trisolve over leading dimensions", build_trisolve_lead, 1, -1, 1},
     {"trisolve over leading dimensions, transposed", build_trisolve_lead, 4, -1, 1},
+    {"invert", build_invert, 3, -1, 1},
+    {"invert, the inverse alone", build_invert, 1, -1, 1},
+    {"invert, the determinant alone", build_invert, 2, -1, 1},
     {"conv2d", build_conv, 0, -1, 1},
     {"conv2d padded, with a bias", build_conv, 1, -1, 1},
     {"conv2d by steps", build_conv, 2, -1, 1},
