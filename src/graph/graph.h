@@ -176,6 +176,10 @@ rh_val rh_masked_sum(rh_graph *g, rh_val y, rh_val x, const rh_stairs *s); /* th
 /* ---- images, channels last. Convolution with zero padding, pad < kh, kw: x [h, w, c], weight [o, kh, kw, c] and bias [o] (or RH_NONE)
  * parameters -> [h', w', o], h' = (h + 2 pad - kh) / stride + 1. Convolutions 1 x 1 are rh_linear. ---- */
 rh_val rh_conv2d(rh_graph *g, rh_val x, rh_val weight, rh_val bias, int stride, int pad);
+/* Its transpose, the adjoint in x (Dumoulin & Visin 2016, chapter 4): x [n, m, c], weight [c, kh, kw, o], bias [o] (or RH_NONE) -> [h, w,
+ * o]. Pixel (i, j) adds x[i, j] weight to the pixels from (i stride - pad, j stride - pad) on; what falls outside is lost. [h, w] is any
+ * image whose convolution is [n, m]: n = (h + 2 pad - kh) / stride + 1, so for stride 2 two heights h have one n. */
+rh_val rh_conv2d_transpose(rh_graph *g, rh_val x, rh_val weight, rh_val bias, int stride, int pad, int64_t h, int64_t w);
 /* v: [c], row or parameter -> [h, w, c], the same in every pixel. */
 rh_val rh_over_pixels(rh_graph *g, rh_val v, rh_shape image);
 

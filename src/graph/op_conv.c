@@ -107,18 +107,27 @@ static rh_val sum_of_taps(rh_graph *g, rh_val z, const window_how *how) {
   return rh_scatter_runs(g, z, rh_shape3(how->s.oh, how->s.ow, how->s.o), how->s.o, pixel_of_tap, how);
 }
 
-rh_val rh_conv2d(rh_graph *g, rh_val x, rh_val weight, rh_val bias, int stride, int pad) {
-  if (g->status != RH_OK) return RH_NONE;
-  if (rh_is_none(x) || rh_is_none(weight) || rh_is_row(g, weight))
-    return rh_graph_fail(g, RH_E_ARGUMENT, "conv2d: needs an operand and a parameter");
+/* What a convolution asks of its operands; from, to: where in the weight's shape the channels of x and of the result stand. */
+static bool fits(rh_graph *g, const char *name, rh_val x, rh_val weight, rh_val bias, int stride, int pad, int from, int to) {
+  if (g->status != RH_OK) return false;
+  if (rh_is_none(x) || rh_is_none(weight) || rh_is_row(g, weight)) {
+    rh_graph_fail(g, RH_E_ARGUMENT, "%s: needs an operand and a parameter", name);
+    return false;
+  }
   const rh_shape *sx = &rh_at(g, x)->shape, *sw = &rh_at(g, weight)->shape;
-  if (sx->rank != 3 || sw->rank != 4 || sx->dim[2] != sw->dim[3])
-    return rh_graph_fail(g, RH_E_SHAPE, "conv2d: needs x [h, w, c] and weight [o, kh, kw, c] with one c");
-  if (!rh_is_none(bias) && (rh_is_row(g, bias) || rh_count(g, bias) != sw->dim[0]))
-    return rh_graph_fail(g, RH_E_SHAPE, "conv2d: the bias must be a parameter of %lld numbers", (long long)sw->dim[0]);
-  if (stride < 1 || pad < 0 || pad >= sw->dim[1] || pad >= sw->dim[2])
-    return rh_graph_fail(g, RH_E_SHAPE,
-                         "conv2d: a stride of %d, a padding of %d: the stride is 1 or more, the padding less than the window", stride, pad);
+  if (sx->rank != 3 || sw->rank != 4 || sx->dim[2] != sw->dim[from])
+    rh_graph_fail(g, RH_E_SHAPE, "%s: needs x [h, w, c] and weight [%s] with one c", name, from ? "o, kh, kw, c" : "c, kh, kw, o");
+  else if (!rh_is_none(bias) && (rh_is_row(g, bias) || rh_count(g, bias) != sw->dim[to]))
+    rh_graph_fail(g, RH_E_SHAPE, "%s: the bias must be a parameter of %lld numbers", name, (long long)sw->dim[to]);
+  else if (stride < 1 || pad < 0 || pad >= sw->dim[1] || pad >= sw->dim[2])
+    rh_graph_fail(g, RH_E_SHAPE, "%s: a stride of %d, a padding of %d: the stride is 1 or more, the padding less than the window", name,
+                  stride, pad);
+  return g->status == RH_OK;
+}
+
+rh_val rh_conv2d(rh_graph *g, rh_val x, rh_val weight, rh_val bias, int stride, int pad) {
+  if (!fits(g, "conv2d", x, weight, bias, stride, pad, 3, 0)) return RH_NONE;
+  const rh_shape *sx = &rh_at(g, x)->shape, *sw = &rh_at(g, weight)->shape;
   if (sx->dim[0] + 2 * pad < sw->dim[1] || sx->dim[1] + 2 * pad < sw->dim[2])
     return rh_graph_fail(g, RH_E_SHAPE, "conv2d: an image of %lld x %lld is smaller than the window", (long long)sx->dim[0],
                          (long long)sx->dim[1]);
@@ -132,6 +141,27 @@ rh_val rh_conv2d(rh_graph *g, rh_val x, rh_val weight, rh_val bias, int stride, 
   }
   const rh_val padded = pad ? spread(g, x, pad, pad, 1, s.h + 2 * pad, s.w + 2 * pad) : x;
   return emit(g, padded, weight, bias, stride, pad, pad, false);
+}
+
+/* The adjoint in x of the convolution `a`, whose operand is [a.s.h, a.s.w, c] with its halo: dy [oh, ow, o] -> what lies inside the halo.
+ */
+static rh_val adjoint(rh_graph *g, rh_val dy, rh_val weight, rh_val bias, const conv_attr *a) {
+  const int64_t h = a->s.h - 2 * a->halo_h, w = a->s.w - 2 * a->halo_w, halo_h = a->s.kh - 1 - a->halo_h, halo_w = a->s.kw - 1 - a->halo_w;
+  const rh_val padded = spread(g, dy, halo_h, halo_w, a->s.stride, h + a->s.kh - 1, w + a->s.kw - 1);
+  return emit(g, padded, weight, bias, 1, halo_h, halo_w, !a->turned);
+}
+
+rh_val rh_conv2d_transpose(rh_graph *g, rh_val x, rh_val weight, rh_val bias, int stride, int pad, int64_t h, int64_t w) {
+  if (!fits(g, "conv2d_transpose", x, weight, bias, stride, pad, 0, 3)) return RH_NONE;
+  const rh_shape *sx = &rh_at(g, x)->shape, *sw = &rh_at(g, weight)->shape, padded = rh_shape3(h + 2 * pad, w + 2 * pad, sw->dim[3]);
+  const conv_attr a = {shape_of(&padded, sw, stride, 0, false), pad, pad, false};
+  if (h < 1 || w < 1 || padded.dim[0] < sw->dim[1] || padded.dim[1] < sw->dim[2] || a.s.oh != sx->dim[0] || a.s.ow != sx->dim[1])
+    return rh_graph_fail(
+        g, RH_E_SHAPE,
+        "conv2d_transpose: an image of %lld x %lld has no convolution of %lld x %lld: a side must be from (n - 1) stride + "
+        "window - 2 pad to stride - 1 more",
+        (long long)h, (long long)w, (long long)sx->dim[0], (long long)sx->dim[1]);
+  return adjoint(g, x, weight, bias, &a);
 }
 
 /* [o, i, j, c] -> [c, kh - 1 - i, kw - 1 - j, o] */
@@ -157,10 +187,8 @@ static rh_val weight_sum(rh_graph *g, rh_val x, rh_val ct, const conv_attr *a) {
 static void conv2d_vjp(rh_graph *g, rh_val node, rh_val ct, rh_val *out) {
   const rh_node n = *rh_at(g, node);
   const conv_attr a = *conv_of(&n);
-  const int64_t h = a.s.h - 2 * a.halo_h, w = a.s.w - 2 * a.halo_w, halo_h = a.s.kh - 1 - a.halo_h, halo_w = a.s.kw - 1 - a.halo_w;
   const rh_val dense = rh_reshape(g, ct, rh_shape3(a.s.oh, a.s.ow, a.s.o));
-  const rh_val padded = spread(g, dense, halo_h, halo_w, a.s.stride, h + a.s.kh - 1, w + a.s.kw - 1);
-  const rh_val inside = emit(g, padded, n.in[1], RH_NONE, 1, halo_h, halo_w, !a.turned);
+  const rh_val inside = adjoint(g, dense, n.in[1], RH_NONE, &a);
   out[0] = a.halo_h || a.halo_w ? spread(g, inside, a.halo_h, a.halo_w, 1, a.s.h, a.s.w) : inside;
   out[1] = weight_sum(g, n.in[0], dense, &a);
   if (rh_is_none(n.in[2])) return;

@@ -137,6 +137,22 @@ static rh_val build_conv(rh_graph *g, rh_val x, const rh_val *w, int arg) {
   const rh_val bias = arg % 2 ? rh_slice(g, w[0], 1, cases[arg].window.dim[0]) : RH_NONE;
   return rh_square(g, rh_conv2d(g, image, window, bias, cases[arg].stride, cases[arg].pad));
 }
+/* By arg: image, window, stride, padding, the result's sides; odd ones with a bias. */
+static rh_val build_conv_transpose(rh_graph *g, rh_val x, const rh_val *w, int arg) {
+  static const struct {
+    rh_shape image, window;
+    int stride, pad, h, w;
+  } cases[] = {
+      {{3, {2, 2, 2}}, {4, {2, 3, 3, 1}}, 1, 1, 2, 2}, {{3, {2, 2, 1}}, {4, {1, 3, 3, 2}}, 2, 1, 3, 4},
+      {{3, {1, 2, 2}}, {4, {2, 2, 2, 2}}, 2, 0, 2, 5}, {{3, {2, 1, 3}}, {4, {3, 1, 3, 2}}, 2, 0, 4, 3},
+      {{3, {1, 3, 2}}, {4, {2, 3, 2, 1}}, 1, 0, 3, 4}, {{3, {1, 2, 2}}, {4, {2, 3, 3, 1}}, 3, 2, 1, 4},
+  };
+  const rh_val image =
+      rh_reshape(g, rh_slice(g, rh_concat(g, 2, (rh_val[]){x, rh_square(g, x)}), 0, rh_shape_count(&cases[arg].image)), cases[arg].image);
+  const rh_val window = rh_reshape(g, rh_slice(g, w[3], 0, rh_shape_count(&cases[arg].window)), cases[arg].window);
+  const rh_val bias = arg % 2 ? rh_slice(g, w[0], 1, cases[arg].window.dim[3]) : RH_NONE;
+  return rh_square(g, rh_conv2d_transpose(g, image, window, bias, cases[arg].stride, cases[arg].pad, cases[arg].h, cases[arg].w));
+}
 /* Every operand a parameter: nothing a row changes. */
 static rh_val build_conv_shared(rh_graph *g, rh_val x, const rh_val *w, int arg) {
   const rh_val image = rh_reshape(g, rh_slice(g, w[2], 0, 16), rh_shape3(4, 4, 1));
@@ -257,6 +273,12 @@ static const rule_case cases[] = {
     {"conv2d to few channels by steps", build_conv, 10, -1, 1},
     {"conv2d to few channels, padded, with a bias", build_conv, 11, -1, 1},
     {"conv2d of a shared image", build_conv_shared, 1, -1, 1},
+    {"conv2d transposed", build_conv_transpose, 0, -1, 1},
+    {"conv2d transposed by steps, with a bias", build_conv_transpose, 1, -1, 1},
+    {"conv2d transposed by steps, windows apart", build_conv_transpose, 2, -1, 1},
+    {"conv2d transposed by steps, oblong, with a bias", build_conv_transpose, 3, -1, 1},
+    {"conv2d transposed, no padding", build_conv_transpose, 4, -1, 1},
+    {"conv2d transposed by three, wide padding, with a bias", build_conv_transpose, 5, -1, 1},
     {"parameters alone", build_param_only, 0, -1, 1},
     {"rqs", build_rqs, RH_TAILS_LINEAR, -1, 1},
     {"rqs bounded", build_rqs, RH_TAILS_BOUNDED, -0.8, 0.8},
