@@ -11,6 +11,7 @@
 #define IMAGE(shape, parts)                  "{\"type\":\"chain\",\"parts\":[{\"type\":\"image\",\"shape\":[" shape "]}," parts "]}"
 #define CONV                                 "{\"type\":\"conv\",\"hidden\":3,\"activation\":\"tanh\",\"init\":\"scaled\"}"
 #define CONV_RESIDUAL                        "{\"type\":\"conv_residual\",\"hidden\":2,\"blocks\":1,\"activation\":\"silu\",\"init\":\"scaled\"}"
+#define CONV_UNET                            "{\"type\":\"conv_unet\",\"hidden\":2,\"levels\":1,\"activation\":\"tanh\",\"init\":\"scaled\"}"
 #define CONV_LINEAR                          "{\"type\":\"conv_linear\",\"init\":\"scaled\",\"gain\":true}"
 #define IMAGE_COUPLING(mask, transform, net) "{\"type\":\"coupling\",\"mask\":\"" mask "\",\"transform\":" transform ",\"net\":" net "}"
 #define SIGMOID                              "{\"type\":\"affine\",\"scale\":\"sigmoid\"}"
@@ -237,6 +238,9 @@ static const law_entry law_table[] = {
      false},
     {"image coupling of channels, swap, odd, residual, context",
      IMAGE("2,2,3", IMAGE_COUPLING("channels-swap", "\"affine\"", CONV_RESIDUAL)), 12, LAW_CONTEXT, -3, 3, 0, false},
+    {"image coupling of channels, U-Net", IMAGE("3,2,2", IMAGE_COUPLING("channels", "\"affine\"", CONV_UNET)), 12, 0, -3, 3, 0, false},
+    {"image coupling of a checkerboard, U-Net, context", IMAGE("2,3,2", IMAGE_COUPLING("checkerboard", "\"affine\"", CONV_UNET)), 12,
+     LAW_CONTEXT, -3, 3, 0, false},
     {"image coupling of channels, one convolution", IMAGE("1,5,3", IMAGE_COUPLING("channels", "\"affine\"", CONV_LINEAR)), 15, 0, -3, 3, 0,
      false},
     {"image coupling of channels, sigmoid", IMAGE("2,2,3", IMAGE_COUPLING("channels", SIGMOID, CONV)), 12, 0, -3, 3, 0, false},
