@@ -115,7 +115,8 @@ static json_t *transform_spec(const plan *p) {
   if (p->coupling == ADDITIVE) return json_pack("{s:s}", "type", "additive");
   if (p->coupling == MIXTURE) return json_pack("{s:s, s:I}", "type", "mixture-of-logistics", "components", (json_int_t)p->logistics);
   if (p->coupling != AFFINE)
-    return json_pack("{s:s, s:I, s:f}", "type", coupling_names[p->coupling], "bins", (json_int_t)p->bins, "box", p->box);
+    return json_pack("{s:s, s:I, s:f}", "type", coupling_names[p->coupling], "bins", (json_int_t)p->bins,
+                     p->coupling == RQS ? "box" : "bound", p->box);
   if (p->scale == SIGMOID) return json_pack("{s:s, s:s}", "type", "affine", "scale", "sigmoid");
   return json_pack("{s:s, s:f}", "type", "affine", "bound", p->bound);
 }

@@ -23,6 +23,7 @@ static const subject subjects[] = {
      "{\"levels\":2,\"coupling\":\"mixture\",\"logistics\":2,\"mixing\":\"householder\",\"base\":\"diagonal\"," SMALL_GLOW "}",
      {4, 4, 1},
      0},
+    {"glow", "{\"levels\":1,\"coupling\":\"linear-spline\",\"bins\":4,\"box\":3," SMALL_GLOW "}", {2, 4, 3}, 0},
     {"glow", "{\"levels\":2,\"mixing\":\"dense\"," SMALL_GLOW "}", {4, 4, 1}, 0},
     {"glow", "{\"levels\":2,\"net\":\"unet\",\"net_levels\":3," SMALL_GLOW "}", {4, 8, 1}, 2},
     {"realnvp-image", "{\"levels\":2,\"blocks\":1," SMALL_GLOW "}", {4, 4, 1}, 0},
