@@ -194,7 +194,7 @@ typedef int rh_fit_progress(void *arg, const rh_fit_event *event);
 typedef struct rh_block {
   const void *data; /* [rows, columns] */
   int64_t rows, columns;
-  int real_bytes; /* 8: double, 4: float */
+  int real_bytes; /* 8: double, 4: float, 1: bytes of images */
 } rh_block;
 
 /* clang-format off */
@@ -219,6 +219,8 @@ typedef struct rh_block {
  *   any_isa  true: resume at another instruction-set level
  *   memory   "keep" (default) or "recompute": activations
  *   labels   of images: what conditions the density: as above; files for train, val and test stand between commas
+ *   image    of blocks, [h, w, c]: their rows are images, h w c bytes each, row-major, channels last; with labels "own" a byte more, the
+ *            image's label
  *   bits     of images: the depth that the model sees; default: the data's, the least that holds their greatest value. A smaller one drops
  *            the lowest bits, and the likelihood is that of the coarser numbers
  *   preprocess, alpha   of images: "logit" (default; alpha 0.05) or "scale", to -1/2 to 1/2

@@ -38,13 +38,7 @@ static rh_status same_shape(const fit_job *j, int i) {
                  rh_image_text(image->h, image->w, image->c, theirs), j->name[RH_PART_TRAIN], rh_image_text(own->h, own->w, own->c, ours));
 }
 
-static rh_status read_part(fit_job *j, int i) {
-  char *labels;
-  RH_TRY(labels_of(j->o.image.labels, i, &labels));
-  const rh_image_options options = {.labels = rh_image_labels(labels)};
-  rh_status status = rh_images_read(j->name[i], &options, &j->table[i]);
-  rh_free(labels);
-  RH_TRY(status);
+rh_status rh_fit_take_images(fit_job *j, int i) {
   if (i == RH_PART_TRAIN) return rh_image_fit_model(&j->o.image, j->name[i], j->table[i], &j->image);
   RH_TRY(same_shape(j, i));
   RH_TRY(rh_image_beyond(j->name[i], j->table[i], j->image.data_bits, "the training images; --bits declares more"));
@@ -52,6 +46,15 @@ static rh_status read_part(fit_job *j, int i) {
   const rh_table *train = j->table[RH_PART_TRAIN];
   const rh_column_facts facts = rh_table_facts(train, rh_table_columns(train) - 1);
   return rh_match_labels(j->name[i], facts.texts, facts.n_texts, "the training images'", &j->table[i]);
+}
+
+static rh_status read_part(fit_job *j, int i) {
+  char *labels;
+  RH_TRY(labels_of(j->o.image.labels, i, &labels));
+  const rh_image_options options = {.labels = rh_image_labels(labels)};
+  const rh_status status = rh_images_read(j->name[i], &options, &j->table[i]);
+  rh_free(labels);
+  return status == RH_OK ? rh_fit_take_images(j, i) : status;
 }
 
 rh_status rh_fit_read_images(fit_job *j) {
