@@ -157,8 +157,10 @@ RH_API rh_status rh_reconstruct_file(rh_density *density, const char *images, co
  * rows with the least, u being the code's normal scores: the standard normal quantiles at the base's probabilities, so that they are
  * standard normal for codes that follow the base, whatever it is), latent_kurtosis (the least excess kurtosis of the scores along any
  * direction), latent_kurtosis_most (the greatest of a column), advice (a sentence, where these show modes that lie apart or heavy tails),
- * ok. Of images all of it is of what lies behind the noise, so that nothing is rounded; jacobians is 2 by default, and jacobians_left_out
- * is the images' width where it is more than 1,024 values. */
+ * ok. Of images all of it is of what lies behind the noise, so that nothing is rounded, and jacobians is 2 by default; log_det_method says
+ * what was held against a dense Jacobian: "dense", whole rows, as many as 3e11 operations give where they have more than 1,024 values; else
+ * "crops" of the images, of the shape `crop`, by the same parts with the same values (crop_leaves_spread counts those that have numbers of
+ * single pixels, of which crops have some); or "none", log_det_why saying why. jacobians: how many; jacobian_operations: of a whole row. */
 RH_API rh_status rh_check_file(rh_density *density, const char *data, const char *options, char **report);
 
 /* ---- fitting ---- */
