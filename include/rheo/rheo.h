@@ -283,18 +283,20 @@ RH_API rh_status rh_compare_files(const char *train, const char *val, const char
  *   p_value      conformal: (1 + held-out rows at least as strange) / (1 + held-out rows), by the score that `by` names. A normal row has
  *                p <= a with a probability of at most a, whatever the model is like
  *   flag         1 where p_value <= alarm
+ *   bits_per_dim of images only: -log2 p / (h w c)
  * Options: those of a fit (rh_fit_files) but for output, resume, context, categorical and embedding where there is no density, else only
  * columns, header, separator; and
  *   labels   0 or 1 (an anomaly) of every row: a column of data (name, or number from 1), else an array of its NPZ archive, else a file.
  *            With them the report tells AUROC and average precision of each score. Where `normal` has such labels, only its rows of 0 are
- *            used
+ *            used. Of images "own", an array of their NPZ archive, or a file (IDX, NPY, NPZ); a conditional density's classes are their own
  *   alarm    the rate of false alarms, default 0.01
  *   by       auto (default: log_density, or latent_norm where columns hold values that repeat among continuous ones), log_density,
  *            typicality or latent_norm
- *   draws    of the noise of discrete columns, averaged; default 16 after a fit, else the density's
+ *   draws    of the noise of discrete columns, averaged; default 16 after a fit, else the density's; of images always that
  *   split    of normal rows: training, validation, held out; default: held out are enough for p-values of half the alarm rate, but at
  *            least 0.1 and at most 0.3 of them
- * report: rows, flagged, reference (what p-values are among), reference_rows, fit; with labels: anomalies, normal, auroc and
+ * Both may be images, of one shape and depth. report: rows, flagged, reference (what p-values are among), reference_rows, fit; of images
+ * typical_bits_per_dim (of the median log-density of normal ones); with labels: anomalies, normal, auroc and
  * average_precision (objects by score; null where there is one class), detected, false_alarms (shares of either class that are flagged). */
 /* clang-format on */
 RH_API rh_status rh_detect_files(rh_density *density, const char *normal, const char *data, const char *output, const char *options,

@@ -58,12 +58,15 @@ static int start(void **state) {
   image[0] = MOST;
   put_idx("x", 3, image, sizeof image);
   put_idx("y", 1, label, sizeof label);
+  unsigned char odd[N];
+  for (int i = 0; i < N; i++) odd[i] = label[i] == 2;
+  put_idx("odd", 1, odd, sizeof odd);
   return 0;
 }
 
 static int stop(void **state) {
   (void)state;
-  static const char *const names[] = {"x", "y", "out.npy", "a.npy", "out.png", "z.npy", "model.rheo"};
+  static const char *const names[] = {"x", "y", "out.npy", "a.npy", "out.png", "z.npy", "model.rheo", "odd"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) unlink(at(names[i]));
   return rmdir(folder);
 }
@@ -336,6 +339,15 @@ static rh_status scarce_interpolate(void **out) {
   return rh_interpolate_file(used, a, b, at("out.npy"), NULL, (char **)out);
 }
 
+static rh_status scarce_detect(void **out) {
+  return rh_detect_files(used, at("x"), at("x"), at("a.npy"), NULL, NULL, NULL, (char **)out);
+}
+static rh_status scarce_detect_fit(void **out) {
+  char options[400];
+  snprintf(options, sizeof options, "{\"labels\": \"%s\", " TINY "}", at("odd"));
+  return rh_detect_files(NULL, at("x"), at("x"), at("a.npy"), options, NULL, NULL, (char **)out);
+}
+
 static void no_memory(void **state) {
   (void)state;
   used = fitted("");
@@ -345,6 +357,8 @@ static void no_memory(void **state) {
   scarce(scarce_sample, drop_text);
   scarce(scarce_reconstruct, drop_text);
   scarce(scarce_interpolate, drop_text);
+  scarce(scarce_detect, drop_text);
+  scarce(scarce_detect_fit, drop_text);
   rh_density_close(used);
 }
 
