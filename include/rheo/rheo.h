@@ -159,8 +159,9 @@ RH_API rh_status rh_reconstruct_file(rh_density *density, const char *images, co
  * direction), latent_kurtosis_most (the greatest of a column), advice (a sentence, where these show modes that lie apart or heavy tails),
  * ok. Of images all of it is of what lies behind the noise, so that nothing is rounded, and jacobians is 2 by default; log_det_method says
  * what was held against a dense Jacobian: "dense", whole rows, as many as 3e11 operations give where they have more than 1,024 values; else
- * "crops" of the images, of the shape `crop`, by the same parts with the same values (crop_leaves_spread counts those that have numbers of
- * single pixels, of which crops have some); or "none", log_det_why saying why. jacobians: how many; jacobian_operations: of a whole row. */
+ * "crops" of the images (3e12 operations), of the shape `crop`, by the same parts with the same values (crop_leaves_spread counts those
+ * that have numbers of single pixels, of which crops have some); or "none", log_det_why saying why. jacobians: how many;
+ * jacobian_operations: of a whole row. */
 RH_API rh_status rh_check_file(rh_density *density, const char *data, const char *options, char **report);
 
 /* ---- fitting ---- */

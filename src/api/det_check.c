@@ -7,6 +7,9 @@
 #include "api/jacobian.h"
 #include "base/memory.h"
 
+/* Operations: of whole large images, some four seconds of a core with AVX-512; and of crops, where even the least is large. */
+static const double WHOLE = 3e11, CROPS = 3e12;
+
 double rh_worst(double so_far, double error) {
   return error <= so_far ? so_far : isnan(error) ? INFINITY : error;
 }
@@ -64,7 +67,7 @@ static rh_status try_crops(rh_density *d, int64_t rows, const double *x, rh_det_
   const rh_status made = rh_crop_make(d->model, RH_JACOBIAN_PIXELS, &crop);
   if (made == RH_E_UNSUPPORTED) snprintf(check->why, sizeof check->why, "%s", rh_last_error());
   if (made != RH_OK) return made == RH_E_UNSUPPORTED ? RH_OK : made;
-  rh_status status = rh_jacobian_rows(crop.model, d->options.isa, rows, &rows, &operations);
+  rh_status status = rh_jacobian_rows(crop.model, d->options.isa, CROPS, rows, &rows, &operations);
   if (status == RH_OK && rows == 0)
     snprintf(check->why, sizeof check->why, "the least image that goes through the flow's squeezes, %lld x %lld, is too large, too",
              (long long)crop.h, (long long)crop.w);
@@ -81,7 +84,7 @@ rh_status rh_det_check_run(rh_density *d, int64_t rows, const double *x, const d
   int64_t n;
   *check = (rh_det_check){.error = NAN};
   if (!rh_jacobian_possible(m) || wanted == 0) return RH_OK;
-  RH_TRY(rh_jacobian_rows(m, d->options.isa, wanted, &n, &check->operations));
+  RH_TRY(rh_jacobian_rows(m, d->options.isa, WHOLE, wanted, &n, &check->operations));
   if (n == 0) return try_crops(d, wanted, x, check);
   check->method = RH_DET_DENSE;
   return compare(d, m, n, x, ladj, check);

@@ -7,8 +7,6 @@
 #include "density/front.h"
 #include "numeric/log_det.h"
 
-static const double OPERATIONS = 3e11; /* of all rows of a large image: some four seconds of a core with AVX-512 */
-
 /* One row of the program per column of J: its inputs are x, the context, and the tangent e_i, its output is J e_i. */
 typedef struct columns_run {
   const rh_kernels *kernels;
@@ -79,7 +77,7 @@ static void load(void *arg, int input, int64_t first, int64_t rows, void *dst) {
   }
 }
 
-rh_status rh_jacobian_rows(const rh_model *model, const char *isa, int64_t rows, int64_t *most, double *operations) {
+rh_status rh_jacobian_rows(const rh_model *model, const char *isa, double budget, int64_t rows, int64_t *most, double *operations) {
   const double n = (double)model->flow->columns;
   rh_plan *plan = NULL;
   rh_plan_info info;
@@ -90,7 +88,7 @@ rh_status rh_jacobian_rows(const rh_model *model, const char *isa, int64_t rows,
   rh_plan_describe(plan, &info);
   rh_plan_destroy(plan);
   *operations = n * info.flops_row + 2 * n * n * n / 3;
-  const double can = floor(OPERATIONS / *operations);
+  const double can = floor(budget / *operations);
   if (can < (double)rows) *most = (int64_t)can;
   if (model->flow->columns > RH_JACOBIAN_VALUES) *most = 0;
   return RH_OK;

@@ -10,9 +10,10 @@ enum { RH_JACOBIAN_COLUMNS = 512, RH_JACOBIAN_PIXELS = 1024, RH_JACOBIAN_VALUES 
  * (density/front.h). */
 bool rh_jacobian_possible(const rh_model *model);
 
-/* How many of `rows` rows are to be had: all, but of large images as many as some seconds of one core give, maybe none. *operations: of a
- * row, where they were counted, else 0. */
-rh_status rh_jacobian_rows(const rh_model *model, const char *isa, int64_t rows, int64_t *most, double *operations) RH_WARN_UNUSED;
+/* How many of `rows` rows are to be had: all, but of large images as many as `budget` operations give, maybe none. *operations: of a row,
+ * where they were counted, else 0. */
+rh_status rh_jacobian_rows(const rh_model *model, const char *isa, double budget, int64_t rows, int64_t *most,
+                           double *operations) RH_WARN_UNUSED;
 
 /* x: [rows, columns + context] (of images: behind the noise) -> log_det: [rows], in double whatever the model's precision; NaN where J is
  * singular. */

@@ -41,7 +41,7 @@ const rh_bijection_type rh_bijection_actnorm = {.type = "actnorm",
 
 /* ---- models ---- */
 
-enum { N = 40, LARGEST = 64 * 64 * 3 };
+enum { N = 40, LARGEST = 128 * 128 * 3 };
 static unsigned char image[N * (LARGEST + 1)];
 
 /* Smooth images of noise, some labels behind them. */
@@ -122,6 +122,9 @@ static void larger_images(void **state) {
     expect(checked(d, ROWS), "crops", 2);
     rh_density_close(d);
   }
+  rh_density *large = fitted(128, 3, "", "\"hidden\": 4, \"steps\": 1, \"levels\": 5"); /* the least crop has 3,072 values */
+  expect(checked(large, "{\"rows\": 4, \"jacobians\": 1}"), "crops", 1);
+  rh_density_close(large);
   rh_density *deep = fitted(64, 3, "", "\"hidden\": 4, \"steps\": 1, \"levels\": 6"); /* nothing smaller goes through six squeezes */
   json_t *o = checked(deep, ROWS);
   assert_non_null(json_object_get(o, "log_det_why"));
