@@ -65,12 +65,14 @@ static rh_status try_crops(rh_density *d, int64_t rows, const double *x, rh_det_
   rh_crop crop;
   double operations;
   const rh_status made = rh_crop_make(d->model, RH_JACOBIAN_PIXELS, &crop);
-  if (made == RH_E_UNSUPPORTED) snprintf(check->why, sizeof check->why, "%s", rh_last_error());
+  if (made == RH_E_UNSUPPORTED)
+    snprintf(check->why, sizeof check->why, "whole images take too long, and there are no crops: %s", rh_last_error());
   if (made != RH_OK) return made == RH_E_UNSUPPORTED ? RH_OK : made;
   rh_status status = rh_jacobian_rows(crop.model, d->options.isa, CROPS, rows, &rows, &operations);
   if (status == RH_OK && rows == 0)
-    snprintf(check->why, sizeof check->why, "the least image that goes through the flow's squeezes, %lld x %lld, is too large, too",
-             (long long)crop.h, (long long)crop.w);
+    snprintf(check->why, sizeof check->why,
+             "whole images take too long, and so does the least crop that goes through the flow's squeezes, %lld x %lld", (long long)crop.h,
+             (long long)crop.w);
   if (status == RH_OK && rows > 0) status = compare_crops(d, &crop, rows, x, check);
   rh_crop_free(&crop);
   return status;
