@@ -139,8 +139,31 @@ rh_val rh_scatter(rh_graph *g, rh_val x, rh_shape shape, const int32_t *index) {
   return v;
 }
 
-/* One rule serves all four: the adjoint of either by the other, the tangent by itself. */
+/* ---- by a formula ---- */
 typedef rh_val move_builder(rh_graph *g, rh_val x, rh_shape shape, const int32_t *index);
+static rh_val move_runs(rh_graph *g, move_builder *move, rh_val x, rh_shape shape, int64_t count, int64_t n, rh_run_start *start,
+                        const void *arg) {
+  int32_t *index = rh_alloc((size_t)count * sizeof *index);
+  if (!index) {
+    g->status = RH_E_MEMORY;
+    return RH_NONE;
+  }
+  for (int64_t i = 0; i * n < count; i++) {
+    const int64_t from = start(arg, i);
+    for (int64_t k = 0; k < n; k++) index[i * n + k] = from < 0 ? -1 : (int32_t)(from + k);
+  }
+  const rh_val y = move(g, x, shape, index);
+  rh_free(index);
+  return y;
+}
+rh_val rh_gather_runs(rh_graph *g, rh_val x, rh_shape shape, int64_t n, rh_run_start *start, const void *arg) {
+  return g->status == RH_OK ? move_runs(g, rh_gather, x, shape, rh_shape_count(&shape), n, start, arg) : RH_NONE;
+}
+rh_val rh_scatter_runs(rh_graph *g, rh_val x, rh_shape shape, int64_t n, rh_run_start *start, const void *arg) {
+  return g->status == RH_OK ? move_runs(g, rh_scatter, x, shape, rh_count(g, x), n, start, arg) : RH_NONE;
+}
+
+/* One rule serves all four: the adjoint of either by the other, the tangent by itself. */
 static rh_val move_again(rh_graph *g, move_builder *move, rh_val x, rh_shape shape, const void *attr) {
   int32_t *index = expand_index(g, attr);
   if (!index) return RH_NONE;
