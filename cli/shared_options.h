@@ -44,12 +44,13 @@
     .name = "test", .kind = ARG_TEXT, .value = "FILE",                                                       \
     .help = "Rows for the test figure; " USE ". Without it, and without --val, a part of TRAIN is held out." \
   }
-#define ARCH_OPTION                                                                                                                      \
-  {                                                                                                                                      \
-    .name = "arch", .kind = ARG_TEXT, .value = "NAME",                                                                                   \
-    .help =                                                                                                                              \
-        "The architecture: nsf, nsf-coupling, maf, iaf, realnvp, nice; of images glow, realnvp-image; or auto (default), which goes by " \
-        "the data's shape and size."                                                                                                     \
+#define ARCH_OPTION                                                                                                                   \
+  {                                                                                                                                   \
+    .name = "arch", .kind = ARG_TEXT, .value = "NAME",                                                                                \
+    .help =                                                                                                                           \
+        "The architecture: nsf, nsf-coupling, maf, iaf, realnvp, nice; of images nsf-image, glow, realnvp-image; or auto (default), " \
+        "which goes by "                                                                                                              \
+        "the data's shape and size."                                                                                                  \
   }
 #define SET_OPTION(OF)                                                                                   \
   {                                                                                                      \
@@ -66,17 +67,17 @@
         "handled, as part of the model. none: columns are only standardized."                                           \
   }
 /* What images are fitted as. */
-#define IMAGE_FIT_KEYS "labels", "bits", "preprocess", "alpha", "dequantize", "flip"
-#define IMAGE_FIT_OPTIONS                                                                                                                  \
-  LABELS_OPTION(" condition the density: p(image | label). Files for TRAIN, --val and --test stand between commas"),                       \
-      {.name = "bits",                                                                                                                     \
-       .kind = ARG_COUNT,                                                                                                                  \
-       .value = "N",                                                                                                                       \
-       .least = 1,                                                                                                                         \
-       .most = 8,                                                                                                                          \
-       .help =                                                                                                                             \
-           "Images: the depth that the model sees. Default: that of the data, the least that holds their greatest value. A smaller one "   \
-           "drops the lowest bits, and bits/dim are those of the coarser images."},                                                        \
+#define IMAGE_FIT_KEYS       "labels", IMAGE_PREPARING_KEYS
+#define IMAGE_PREPARING_KEYS "bits", "preprocess", "alpha", "dequantize", "flip"
+#define IMAGE_PREPARING_OPTIONS                                                                                                            \
+  {.name = "bits",                                                                                                                         \
+   .kind = ARG_COUNT,                                                                                                                      \
+   .value = "N",                                                                                                                           \
+   .least = 1,                                                                                                                             \
+   .most = 8,                                                                                                                              \
+   .help =                                                                                                                                 \
+       "Images: the depth that the model sees. Default: that of the data, the least that holds their greatest value. A smaller one "       \
+       "drops the lowest bits, and bits/dim are those of the coarser images."},                                                            \
       {.name = "preprocess",                                                                                                               \
        .kind = ARG_CHOICE,                                                                                                                 \
        .value = "HOW",                                                                                                                     \
@@ -97,6 +98,8 @@
   {                                                                                                                                        \
     .name = "flip", .kind = ARG_FLAG, .help = "Images: half of the training images, at random, are seen with left and right exchanged."    \
   }
+#define IMAGE_FIT_OPTIONS \
+  LABELS_OPTION(" condition the density: p(image | label). Files for TRAIN, --val and --test stand between commas"), IMAGE_PREPARING_OPTIONS
 
 #define EPOCHS_OPTION(FIT, MORE) \
   { .name = "epochs", .kind = ARG_COUNT, .value = "N", .least = 1, .most = 1e9, .help = "End " FIT " after N epochs" MORE "." }

@@ -12,12 +12,14 @@
 #include "api/set_keys.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/threads.h"
 #include "data/analyse.h"
 #include "data/conditions.h"
 #include "data/images.h"
 #include "data/split.h"
 #include "train/train.h"
 
+static const double OPERATIONS_SECOND = 60e9; /* of a thread, float32: what training makes of the processors of the day, roughly */
 enum { COPIES = 8, SPLIT_LEAST = 20 }; /* values a fit holds: parameters, moments, average, gradient, best, good; rows worth splitting */
 
 /* ---- options ---- */
@@ -134,7 +136,7 @@ static rh_status arrange_rows(fit_job *j) {
 /* ---- the model ---- */
 
 static rh_status set_recipe(fit_job *j, const json_t *training) {
-  j->recipe = rh_recipe_default(j->rows[RH_PART_TRAIN].rows, j->rows[RH_PART_TRAIN].columns);
+  j->recipe = rh_recipe_default(j->rows[RH_PART_TRAIN].rows, j->image.h > 0);
   j->recipe.seed = j->o.compute.seed;
   RH_TRY(rh_recipe_set(&j->recipe, training));
   if (j->o.image.flip) j->recipe.flip = true;
@@ -144,12 +146,21 @@ static rh_status set_recipe(fit_job *j, const json_t *training) {
   return RH_OK;
 }
 
+/* What a fit that ends by time may spend; nothing is said of others, so that what depends on the machine is only what does anyway. */
+static double operations_of(const fit_job *j) {
+  const int threads = j->o.compute.threads > 0 ? j->o.compute.threads : rh_cpu_count();
+  return j->recipe.seconds * threads * OPERATIONS_SECOND * 4 / j->o.compute.real_bytes;
+}
+
 static rh_status expand_arch(fit_job *j, const json_t *architecture, const json_t *recipe_keys, json_t **spec) {
   json_t *parts;
   RH_TRY(rh_preprocess_parts(j->plan, &parts));
-  const rh_rows *train = &j->rows[RH_PART_TRAIN];
-  const rh_image_shape image = {j->image.h, j->image.w, j->image.c};
-  const rh_status status = rh_arch_spec(j->o.arch, architecture, j->data, j->context, train->rows, parts, &image, spec, &j->why);
+  const rh_arch_size size = {.columns = j->data,
+                             .context = j->context,
+                             .rows = j->rows[RH_PART_TRAIN].rows,
+                             .image = {j->image.h, j->image.w, j->image.c},
+                             .operations = operations_of(j)};
+  const rh_status status = rh_arch_spec(j->o.arch, architecture, &size, parts, spec, &j->why);
   json_decref(parts);
   return status == RH_E_SPEC ? rh_set_say_keys(architecture, recipe_keys) : status;
 }
@@ -412,8 +423,11 @@ rh_status rh_fit_job_open(const char *const name[RH_PARTS], rh_table *const tabl
   if (!j) return RH_E_MEMORY;
   for (int i = 0; i < RH_PARTS; i++) j->name[i] = name[i];
   rh_status status = rh_fit_options_read(options, &j->o);
-  if (status == RH_OK && table) status = rh_image_fit_check(&j->o.image, name[RH_PART_TRAIN], false);
+  const bool images = table && rh_table_image(table[RH_PART_TRAIN]);
+  if (status == RH_OK && table) status = rh_image_fit_check(&j->o.image, name[RH_PART_TRAIN], images);
   for (int i = 0; i < RH_PARTS && table; i++) j->table[i] = table[i];
+  for (int i = 0; i < RH_PARTS && images && status == RH_OK; i++)
+    if (table[i]) status = rh_fit_take_images(j, i);
   if (status == RH_OK && !table) status = read_files(j);
   if (status == RH_OK) status = arrange_rows(j);
   if (status == RH_OK) {

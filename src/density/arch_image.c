@@ -1,5 +1,6 @@
-/* Multi-scale flows of images (RealNVP: Dinh et al. 2017, section 3.6; Glow: Kingma & Dhariwal 2018, figure 2): levels of couplings, each
- * behind a squeeze, half of the channels leaving after each but the last. One plan with two sets of defaults. */
+/* Multi-scale flows of images (RealNVP: Dinh et al. 2017, section 3.6; Glow: Kingma & Dhariwal 2018, figure 2; with splines: Durkan et al.
+ * 2019, section 5.3): levels of couplings, each behind a squeeze, half of the channels leaving after each but the last. One plan with three
+ * sets of defaults. */
 #include <string.h>
 
 #include "density/architectures.h"
@@ -19,11 +20,11 @@ static const char *const coupling_names[] = {"affine", "additive", "rqs", "mixtu
                          *const net_types[] = {"conv", "conv_residual", "conv_unet"}, *const start_names[] = {"identity", "rotation", NULL},
                          *const norm_names[] = {"none", "layer", "group", NULL}, *const init_names[] = {"zero", "small", "scaled", NULL},
                          *const base_names[] = {[NORMAL] = "normal", [DIAGONAL] = "diagonal", [STUDENT_T] = "student-t", NULL};
-enum { LEVELS = 12, LEAST_SIDE = 4, MANY_NUMBERS = 1024 };
+enum { LEVELS = 12, LEAST_SIDE = 4, MANY_NUMBERS = 1024, TRAINING = 6 /* operations of a step for a multiply-add */ };
 
 typedef struct image_kind {
   int64_t steps, checkerboard;
-  int scale, mixing, net;
+  int coupling, scale, mixing, net;
   bool prior, gain, weight_norm;
 } image_kind;
 
@@ -56,18 +57,55 @@ static rh_status read_levels(plan *p, rh_options *o, const rh_image_shape *image
 }
 
 static void read_coupling(plan *p, rh_options *o) {
-  p->coupling = rh_options_choice(o, "coupling", AFFINE, coupling_names);
+  p->coupling = rh_options_choice(o, "coupling", p->kind.coupling, coupling_names);
   if (p->coupling == AFFINE) p->scale = rh_options_choice(o, "scale", p->kind.scale, scale_names);
   if (p->coupling == AFFINE && p->scale == EXP) p->bound = rh_options_real(o, "bound", 2, 0.01, 80);
-  if (p->coupling == RQS || p->coupling == LINEAR_SPLINE) p->bins = rh_options_int(o, "bins", 8, 2, 64);
+  if (p->coupling == RQS || p->coupling == LINEAR_SPLINE) p->bins = rh_options_int(o, "bins", 4, 2, 64);
   if (p->coupling == RQS || p->coupling == LINEAR_SPLINE) p->box = rh_options_real(o, "box", 5, 0.01, 1e6);
   if (p->coupling == MIXTURE) p->logistics = rh_options_int(o, "logistics", 8, 1, 256);
 }
 
+/* Multiply-adds of an image, forwards: all couplings of channels and their conditioners. */
+static double work_of(const plan *p, const image_kind *kind, const rh_image_shape *image, double hidden) {
+  const double raw[] = {[AFFINE] = 2,
+                        [ADDITIVE] = 1,
+                        [RQS] = 3. * (double)p->bins - 1,
+                        [MIXTURE] = 3. * (double)p->logistics,
+                        [LINEAR_SPLINE] = (double)p->bins};
+  double pixels = (double)(image->h * image->w) / 4, in = 2 * (double)image->c, sum = 0;
+  for (int64_t l = 0; l < p->levels; l++, in *= 2, pixels /= 4) {
+    const double out = in * raw[p->coupling];
+    const double net = p->net == CONV ? hidden * (9 * in + hidden + 9 * out) : hidden * (9 * in + 36 * hidden + out);
+    sum += pixels * net * (double)kind->steps + 4 * pixels * net * (double)kind->checkerboard / 2;
+  }
+  return sum;
+}
+
+/* The largest of a few sizes that still sees enough images in the time there is. Measured on MNIST (bench/results/mnist.txt): a minute on
+ * one core wants half of the steps and of the channels, a quarter of an hour on two what is usual. */
+static void fit_time(plan *p, const rh_arch_size *size, int64_t usual) {
+  static const struct {
+    double wider, enough;
+    int64_t fewer;
+    bool many;
+  } sizes[] = {{2, 200e3, 1, true}, {1, 60e3, 1, false}, {0.5, 60e3, 1, false}, {0.5, 0, 2, false}};
+  const image_kind whole = p->kind;
+  p->hidden = usual;
+  for (size_t i = 0; size->operations > 0 && i < RH_COUNT_OF(sizes); i++) {
+    p->hidden = (int64_t)((double)usual * sizes[i].wider);
+    p->kind.steps = (whole.steps + sizes[i].fewer - 1) / sizes[i].fewer;
+    p->kind.checkerboard = (whole.checkerboard + sizes[i].fewer - 1) / sizes[i].fewer;
+    const double seen = size->operations / (TRAINING * work_of(p, &p->kind, &size->image, (double)p->hidden));
+    if (seen >= sizes[i].enough && (!sizes[i].many || size->rows >= RH_ARCH_MANY)) return;
+  }
+}
+
 static void read_net(plan *p, rh_options *o, const rh_arch_size *size) {
   p->net = rh_options_choice(o, "net", p->kind.net, net_names);
-  const bool large = p->net == CONV && size->columns > MANY_NUMBERS;
-  p->hidden = rh_options_int(o, "hidden", p->net == UNET ? 32 : large ? 128 : 64, 1, 1 << 16);
+  fit_time(p, size, p->net == UNET ? 32 : p->net == CONV && size->columns > MANY_NUMBERS ? 128 : 64);
+  p->hidden = rh_options_int(o, "hidden", p->hidden, 1, 1 << 16);
+  p->steps = rh_options_int(o, "steps", p->kind.steps, 1, 1024);
+  p->checkerboard = rh_options_int(o, "checkerboard", p->kind.checkerboard, 0, 1024);
   p->activation = rh_options_choice(o, "activation", 0, rh_activation_names);
   p->init = rh_options_choice(o, "init", 0, init_names);
   p->gain = rh_options_bool(o, "gain", p->kind.gain);
@@ -82,8 +120,6 @@ static void read_net(plan *p, rh_options *o, const rh_arch_size *size) {
 static rh_status read_options(plan *p, const json_t *options, const rh_arch_size *size, const char *where) {
   rh_options o = rh_options_begin(options, where);
   RH_TRY(read_levels(p, &o, &size->image, where));
-  p->steps = rh_options_int(&o, "steps", p->kind.steps, 1, 1024);
-  p->checkerboard = rh_options_int(&o, "checkerboard", p->kind.checkerboard, 0, 1024);
   read_coupling(p, &o);
   read_net(p, &o, size);
   p->actnorm = rh_options_bool(&o, "actnorm", true);
@@ -191,11 +227,15 @@ static rh_status expand(const rh_arch *arch, const json_t *options, const rh_arc
   return RH_OK;
 }
 
-static const image_kind glow = {8, 0, SIGMOID, LU, CONV, true, true, false},
-                        realnvp_image = {3, 3, EXP, NO_MIXING, RESIDUAL, false, false, true};
+static const image_kind glow = {8, 0, AFFINE, SIGMOID, LU, CONV, true, true, false},
+                        realnvp_image = {3, 3, AFFINE, EXP, NO_MIXING, RESIDUAL, false, false, true},
+                        nsf_image = {8, 0, RQS, SIGMOID, LU, CONV, true, true, false};
 
 const rh_arch rh_arch_glow = {"glow", "images: multi-scale affine couplings and 1x1 convolutions (Kingma & Dhariwal 2018)", expand, &glow,
                               true};
 const rh_arch rh_arch_realnvp_image = {
     "realnvp-image", "images: multi-scale affine couplings of checkerboards and channels by residual networks (Dinh et al. 2017)", expand,
     &realnvp_image, true};
+const rh_arch rh_arch_nsf_image = {"nsf-image",
+                                   "images: Glow's levels with rational-quadratic splines for affine couplings (Durkan et al. 2019)",
+                                   expand, &nsf_image, true};

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const rh_arch *const archs[] = {&rh_arch_nsf,     &rh_arch_nsf_coupling, &rh_arch_maf,  &rh_arch_iaf,
-                                       &rh_arch_realnvp, &rh_arch_nice,         &rh_arch_glow, &rh_arch_realnvp_image};
+static const rh_arch *const archs[] = {&rh_arch_nsf,  &rh_arch_nsf_coupling, &rh_arch_maf,  &rh_arch_iaf,          &rh_arch_realnvp,
+                                       &rh_arch_nice, &rh_arch_nsf_image,    &rh_arch_glow, &rh_arch_realnvp_image};
 
 const rh_arch *const *rh_archs(int *n) {
   *n = (int)RH_COUNT_OF(archs);
@@ -36,8 +36,8 @@ static rh_status find_arch(const char *name, const rh_arch **arch, const char **
 /* What suits a table of that size, and why: docs/results.md, "Robust defaults". */
 static const rh_arch *choose(const rh_arch_size *size, const char **why) {
   if (size->image.h > 0) {
-    *why = "images: couplings by convolutions, which see a pixel's neighbours";
-    return &rh_arch_glow;
+    *why = "images: splines in couplings by convolutions, which see a pixel's neighbours";
+    return &rh_arch_nsf_image;
   }
   if (size->columns > RH_ARCH_WIDE) {
     *why = "many columns: affine couplings with permutations between them, since mixing by matrices would take too much memory";
@@ -128,22 +128,21 @@ static rh_status check_image(const rh_arch *arch, const rh_arch_size *size) {
                  (long long)s->h, (long long)s->w, (long long)s->c, numbers, (long long)size->columns);
 }
 
-rh_status rh_arch_spec(const char *name, const json_t *options, int64_t columns, int64_t context, int64_t rows, const json_t *preprocess,
-                       const rh_image_shape *image, json_t **spec, const char **why) {
+rh_status rh_arch_spec(const char *name, const json_t *options, const rh_arch_size *raw, const json_t *preprocess, json_t **spec,
+                       const char **why) {
   const rh_arch *arch = NULL;
   const char *reason = NULL;
-  if (columns < 1 || columns > RH_FLOW_COLUMNS || context < 0 || context > RH_FLOW_COLUMNS)
-    return rh_fail(RH_E_ARGUMENT, "a flow takes 1 to %d columns, not %lld (and %lld of context)", RH_FLOW_COLUMNS, (long long)columns,
-                   (long long)context);
+  rh_arch_size size = *raw;
+  if (size.columns < 1 || size.columns > RH_FLOW_COLUMNS || size.context < 0 || size.context > RH_FLOW_COLUMNS)
+    return rh_fail(RH_E_ARGUMENT, "a flow takes 1 to %d columns, not %lld (and %lld of context)", RH_FLOW_COLUMNS, (long long)size.columns,
+                   (long long)size.context);
   RH_TRY(find_arch(name, &arch, &reason));
-  rh_arch_size size = {.columns = columns, .context = context, .rows = rows};
-  if (image) size.image = *image;
-  RH_TRY(width_after(preprocess, columns, &size.columns));
+  RH_TRY(width_after(preprocess, raw->columns, &size.columns));
   RH_TRY(check_image(arch, &size));
   if (!arch) arch = choose(&size, &reason);
   json_t *parts = preprocess ? json_incref((json_t *)(uintptr_t)preprocess) : json_array();
-  json_t *whole = json_pack("{s:s, s:I, s:I, s:o}", "arch", arch->name, "columns", (json_int_t)columns, "context", (json_int_t)context,
-                            "preprocess", parts);
+  json_t *whole = json_pack("{s:s, s:I, s:I, s:o}", "arch", arch->name, "columns", (json_int_t)raw->columns, "context",
+                            (json_int_t)raw->context, "preprocess", parts);
   const rh_status status = whole ? expand(arch, options, &size, whole) : rh_fail(RH_E_MEMORY, "out of memory for the specification");
   if (status != RH_OK) {
     json_decref(whole);

@@ -100,10 +100,11 @@ typedef struct rh_image_shape {
   int64_t h, w, c; /* zeros: no image, a table of columns */
 } rh_image_shape;
 typedef struct rh_arch_size {
-  int64_t columns; /* that the flow itself sees, after preprocessing */
+  int64_t columns; /* of a row; expand gets those that the flow itself sees, after preprocessing */
   int64_t context;
-  int64_t rows; /* of the training data, for defaults by size; 0: unknown */
-  rh_image_shape image;
+  int64_t rows;         /* of the training data, for defaults by size; 0: unknown */
+  rh_image_shape image; /* what a row is, h w c = columns */
+  double operations;    /* what the fit may spend, for defaults by time; 0: nothing is said */
 } rh_arch_size;
 typedef struct rh_arch rh_arch;
 struct rh_arch {
@@ -115,8 +116,7 @@ struct rh_arch {
   bool image;      /* for images only */
 };
 const rh_arch *const *rh_archs(int *n);
-/* name "auto" chooses by width and size and says why in *why (static text; why may be NULL). preprocess: array of specs, or NULL. image:
- * what a row is, h w c = columns; NULL or zeros: a row of a table. */
-rh_status rh_arch_spec(const char *name, const json_t *options, int64_t columns, int64_t context, int64_t rows, const json_t *preprocess,
-                       const rh_image_shape *image, json_t **spec, const char **why) RH_WARN_UNUSED;
+/* name "auto" chooses by width and size and says why in *why (static text; why may be NULL). preprocess: array of specs, or NULL. */
+rh_status rh_arch_spec(const char *name, const json_t *options, const rh_arch_size *size, const json_t *preprocess, json_t **spec,
+                       const char **why) RH_WARN_UNUSED;
 #endif

@@ -10,16 +10,15 @@ enum { STEPS_MOST = 1 << 30 };
 /* Chosen on the validation rows of UCI tables of 4,000 to 35,000 rows. An epoch of few steps says little, so patience is at least
  * PATIENCE_STEPS of them. Few rows are overfitted, and long fits put rows that lie a little outside very far out: decay of the
  * conditioners' weights, more of it the fewer the rows, was worth 0.2 to 4 nats on validation rows and spares single rows thousands
- * (docs/results.md). */
+ * (docs/results.md). Of images the digits of 8 x 8 and of MNIST. */
 enum { PATIENCE_EPOCHS = 30, PATIENCE_STEPS = 1000, MANY = 50000, VERY_MANY = 500000 };
 static const double DECAY_FEW = 4500, DECAY_LONG = 3500, DECAY_MOST = 2;
 
-rh_recipe rh_recipe_default(int64_t rows, int64_t columns) {
-  (void)columns;
+rh_recipe rh_recipe_default(int64_t rows, bool images) {
   const double n = (double)(rows > 1 ? rows : 1), few = DECAY_FEW / n;
   rh_recipe r = {
       .optimizer = RH_ADAMW,
-      .lr = 5e-3,
+      .lr = images ? 1e-2 : 5e-3,
       .beta1 = 0.9,
       .beta2 = 0.99, /* heavy tails: one outlying row must not slow a thousand steps */
       .eps = 1e-8,
@@ -28,9 +27,9 @@ rh_recipe rh_recipe_default(int64_t rows, int64_t columns) {
       .warmup = 100,
       .clip = 5,
       .ema = 0.999,
-      .batch = rows < MANY        ? 128
-               : rows < VERY_MANY ? 256
-                                  : 512,
+      .batch = images || rows < MANY ? 128
+               : rows < VERY_MANY    ? 256
+                                     : 512,
   };
   const int64_t steps_epoch = rows / r.batch + 1;
   r.patience = PATIENCE_EPOCHS + PATIENCE_STEPS / steps_epoch;

@@ -16,7 +16,7 @@ static rig make(const char *arch, const char *options, int64_t columns, int real
   json_t *set = NULL, *spec = NULL;
   rig r;
   PROBE_OK(rh_json_parse(options, strlen(options), "test", &set));
-  PROBE_OK(rh_arch_spec(arch, set, columns, 0, 0, NULL, NULL, &spec, NULL));
+  PROBE_OK(rh_arch_spec(arch, set, &(rh_arch_size){columns, 0, 0, {0}, 0}, NULL, &spec, NULL));
   PROBE_OK(rh_flow_create(spec, &r.flow));
   json_decref(set);
   json_decref(spec);

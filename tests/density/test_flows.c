@@ -42,7 +42,7 @@ static rig make(const char *text, int real_bytes, double shake) {
 
 static rig make_arch(const char *name, const char *options, int64_t d, int64_t context, int64_t rows, int real_bytes, double shake) {
   json_t *set = options ? parse(options) : NULL, *spec = NULL;
-  PROBE_OK(rh_arch_spec(name, set, d, context, rows, NULL, NULL, &spec, NULL));
+  PROBE_OK(rh_arch_spec(name, set, &(rh_arch_size){d, context, rows, {0}, 0}, NULL, &spec, NULL));
   const rig r = make_json(spec, real_bytes, shake);
   json_decref(set);
   json_decref(spec);
@@ -302,7 +302,7 @@ static void auto_says_why(void **state) {
   json_t *spec = NULL,
          *handling = parse("[{\"type\":\"drop\",\"columns\":[{\"column\":0,\"recipe\":{\"kind\":\"constant\",\"value\":1}}]}]");
   const char *why = NULL;
-  PROBE_OK(rh_arch_spec("auto", NULL, 2, 0, 5000, handling, NULL, &spec, &why));
+  PROBE_OK(rh_arch_spec("auto", NULL, &(rh_arch_size){2, 0, 5000, {0}, 0}, handling, &spec, &why));
   assert_non_null(strstr(why, "one column")); /* the width behind the preprocessing counts */
   rig r = make_json(spec, 4, 0);
   assert_int_equal(r.flow->columns, 2);
@@ -317,7 +317,7 @@ static void errors_are_named(void **state) {
   static const struct {
     const char *arch, *options, *says;
   } archs[] = {{"relanvp", NULL, "did you mean 'realnvp'"},
-               {"wavenet", NULL, "there are: auto, nsf, nsf-coupling, maf, iaf, realnvp, nice, glow, realnvp-image"},
+               {"wavenet", NULL, "there are: auto, nsf, nsf-coupling, maf, iaf, realnvp, nice, nsf-image, glow, realnvp-image"},
                {"glow", NULL, "glow is for images, these are rows of 4 columns"},
                {"realnvp", "{\"layerz\":3}", "realnvp: unknown key 'layerz', did you mean 'layers'?"},
                {"auto", "{\"layers\":0}", "nsf.layers"},
@@ -327,7 +327,7 @@ static void errors_are_named(void **state) {
                {"realnvp", "[]", "expected an object"}};
   for (size_t i = 0; i < RH_COUNT_OF(archs); i++) {
     json_t *options = archs[i].options ? parse(archs[i].options) : NULL, *spec = NULL;
-    assert_int_not_equal(rh_arch_spec(archs[i].arch, options, 4, 0, 1000, NULL, NULL, &spec, NULL), RH_OK);
+    assert_int_not_equal(rh_arch_spec(archs[i].arch, options, &(rh_arch_size){4, 0, 1000, {0}, 0}, NULL, &spec, NULL), RH_OK);
     if (!strstr(rh_last_error(), archs[i].says)) fail_msg("'%s' does not say '%s'", rh_last_error(), archs[i].says);
     assert_null(spec);
     json_decref(options);

@@ -17,7 +17,8 @@ typedef struct subject {
 #define SMALL_GLOW "\"hidden\":6,\"steps\":2,\"activation\":\"tanh\",\"init\":\"scaled\""
 static const subject subjects[] = {
     {"glow", "{\"levels\":2," SMALL_GLOW "}", {4, 4, 1}, 0},
-    {"glow", "{\"levels\":2,\"coupling\":\"rqs\",\"bins\":3," SMALL_GLOW "}", {4, 4, 2}, 2},
+    {"nsf-image", "{\"levels\":2,\"bins\":3," SMALL_GLOW "}", {4, 4, 2}, 2},
+    {"nsf-image", "{\"levels\":1,\"box\":2," SMALL_GLOW "}", {4, 2, 1}, 0},
     {"glow", "{\"levels\":1,\"scale\":\"exp\",\"mixing\":\"swap\",\"actnorm\":false," SMALL_GLOW "}", {2, 4, 3}, 0},
     {"glow",
      "{\"levels\":2,\"coupling\":\"mixture\",\"logistics\":2,\"mixing\":\"householder\",\"base\":\"diagonal\"," SMALL_GLOW "}",
@@ -50,7 +51,7 @@ static int64_t numbers(const rh_image_shape *s) {
 static rig make(const subject *s, int real_bytes, double shake) {
   rig r;
   json_t *options = parse(s->options), *spec = NULL;
-  PROBE_OK(rh_arch_spec(s->arch, options, numbers(&s->image), s->context, 5000, NULL, &s->image, &spec, NULL));
+  PROBE_OK(rh_arch_spec(s->arch, options, &(rh_arch_size){numbers(&s->image), s->context, 5000, s->image, 0}, NULL, &spec, NULL));
   PROBE_OK(rh_flow_create(spec, &r.flow));
   const rh_leaves *leaves = &r.flow->leaves;
   PROBE_OK(rh_values_create(leaves, real_bytes, &r.values));
@@ -116,9 +117,9 @@ static void defaults_go_by_the_image(void **state) {
       json_t *spec = NULL;
       const rh_image_shape *image = &cases[i].image;
       const char *why = NULL;
-      PROBE_OK(rh_arch_spec(a ? "realnvp-image" : "auto", NULL, numbers(image), 0, 5000, NULL, image, &spec, &why));
+      PROBE_OK(rh_arch_spec(a ? "realnvp-image" : "auto", NULL, &(rh_arch_size){numbers(image), 0, 5000, *image, 0}, NULL, &spec, &why));
       if (!a) assert_non_null(strstr(why, "images"));
-      assert_string_equal(json_string_value(json_object_get(spec, "arch")), a ? "realnvp-image" : "glow");
+      assert_string_equal(json_string_value(json_object_get(spec, "arch")), a ? "realnvp-image" : "nsf-image");
       int levels = 1;
       const json_t *at = json_array_get(json_object_get(json_object_get(spec, "flow"), "parts"), 1);
       for (;; levels++) {
@@ -133,6 +134,34 @@ static void defaults_go_by_the_image(void **state) {
       rh_flow_destroy(flow);
       json_decref(spec);
     }
+}
+
+/* More time, a larger flow; what is set stays. */
+static void defaults_go_by_the_time(void **state) {
+  (void)state;
+  static const struct {
+    double operations;
+    int64_t rows, hidden, steps;
+    const char *options;
+  } cases[] = {{0, 50000, 64, 8, "{}"},
+               {1e10, 50000, 32, 4, "{}"},
+               {1e13, 50000, 32, 8, "{}"},
+               {3e13, 50000, 64, 8, "{}"},
+               {1e15, 50000, 128, 8, "{}"},
+               {1e15, 5000, 64, 8, "{}"},
+               {1e10, 50000, 32, 7, "{\"steps\":7}"},
+               {1e10, 50000, 80, 4, "{\"hidden\":80}"}};
+  for (size_t i = 0; i < RH_COUNT_OF(cases); i++) {
+    json_t *options = parse(cases[i].options), *spec = NULL;
+    const rh_arch_size size = {784, 0, cases[i].rows, {28, 28, 1}, cases[i].operations};
+    PROBE_OK(rh_arch_spec("auto", options, &size, NULL, &spec, NULL));
+    const json_t *level = json_array_get(json_object_get(json_object_get(spec, "flow"), "parts"), 1);
+    const json_t *parts = json_object_get(level, "parts"), *coupling = json_array_get(parts, 3);
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(coupling, "net"), "hidden")), cases[i].hidden);
+    assert_int_equal(json_array_size(parts), 2 + 3 * cases[i].steps); /* squeeze, (actnorm, lu, coupling) a step, factor_out */
+    json_decref(spec);
+    json_decref(options);
+  }
 }
 
 static void errors_are_named(void **state) {
@@ -153,7 +182,7 @@ static void errors_are_named(void **state) {
   for (size_t i = 0; i < RH_COUNT_OF(cases); i++) {
     json_t *options = parse(cases[i].options), *spec = NULL;
     const int64_t columns = i + 2 < RH_COUNT_OF(cases) ? numbers(&cases[i].image) : 47;
-    assert_int_not_equal(rh_arch_spec(cases[i].arch, options, columns, 0, 0, NULL, &cases[i].image, &spec, NULL), RH_OK);
+    assert_int_not_equal(rh_arch_spec(cases[i].arch, options, &(rh_arch_size){columns, 0, 0, cases[i].image, 0}, NULL, &spec, NULL), RH_OK);
     if (!strstr(rh_last_error(), cases[i].says)) fail_msg("'%s' does not say '%s'", rh_last_error(), cases[i].says);
     assert_null(spec);
     json_decref(options);
@@ -449,6 +478,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(sizes_are_those_of_the_papers),
       cmocka_unit_test(defaults_go_by_the_image),
+      cmocka_unit_test(defaults_go_by_the_time),
       cmocka_unit_test(errors_are_named),
       cmocka_unit_test(round_trips),
       cmocka_unit_test(log_determinants),

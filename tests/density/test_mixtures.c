@@ -136,7 +136,7 @@ static void an_architectures_components_differ(void **state) {
   (void)state;
   json_t *options = NULL, *spec = NULL;
   PROBE_OK(rh_json_parse("{\"components\":3,\"layers\":2}", 27, "test", &options));
-  PROBE_OK(rh_arch_spec("realnvp", options, 4, 0, 5000, NULL, NULL, &spec, NULL));
+  PROBE_OK(rh_arch_spec("realnvp", options, &(rh_arch_size){4, 0, 5000, {0}, 0}, NULL, &spec, NULL));
   assert_int_equal(json_array_size(json_object_get(spec, "mixture")), 3);
   assert_null(json_object_get(spec, "flow"));
   assert_int_equal(json_integer_value(json_object_get(options, "components")), 3); /* the caller's stays as it was */
@@ -164,7 +164,7 @@ static void an_architectures_components_differ(void **state) {
                                            {"{\"components\":2,\"layesr\":3}", "did you mean 'layers'"}};
   for (size_t i = 0; i < RH_COUNT_OF(refused); i++) {
     PROBE_OK(rh_json_parse(refused[i][0], strlen(refused[i][0]), "test", &options));
-    assert_int_equal(rh_arch_spec("realnvp", options, 4, 0, 5000, NULL, NULL, &spec, NULL), RH_E_SPEC);
+    assert_int_equal(rh_arch_spec("realnvp", options, &(rh_arch_size){4, 0, 5000, {0}, 0}, NULL, &spec, NULL), RH_E_SPEC);
     if (!strstr(rh_last_error(), refused[i][1])) fail_msg("%s: %s", refused[i][0], rh_last_error());
     json_decref(options);
   }

@@ -316,7 +316,7 @@ static inline json_t *distribution_spec(const distribution_entry *e) {
   if (!e->arch) return distribution_json(e->spec);
   json_t *options = distribution_json(e->spec), *preprocess = distribution_json(e->preprocess), *spec;
   if (!json_object_get(options, "base")) assert_int_equal(json_object_set_new(options, "base", json_string("normal")), 0);
-  PROBE_OK(rh_arch_spec(e->arch, options, e->columns, e->context, 5000, preprocess, NULL, &spec, NULL));
+  PROBE_OK(rh_arch_spec(e->arch, options, &(rh_arch_size){e->columns, e->context, 5000, {0}, 0}, preprocess, &spec, NULL));
   json_decref(options);
   json_decref(preprocess);
   return spec;

@@ -5,7 +5,7 @@
 #include "train/train.h"
 
 static rh_train_options quick(int64_t epochs) {
-  rh_train_options o = {.recipe = rh_recipe_default(1000, 3), .threads = 2, .progress_seconds = -1};
+  rh_train_options o = {.recipe = rh_recipe_default(1000, false), .threads = 2, .progress_seconds = -1};
   o.recipe.epochs = epochs;
   o.recipe.batch = 100;
   o.recipe.warmup = 5;

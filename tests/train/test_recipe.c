@@ -6,13 +6,13 @@
 
 static void options_are_read(void **state) {
   (void)state;
-  rh_recipe r = rh_recipe_default(1000, 3);
+  rh_recipe r = rh_recipe_default(1000, false);
   json_t *o = toy_json("{\"optimizer\":\"adamw\",\"weight_decay\":0.01,\"lr\":0.002,\"batch\":77,\"steps\":5}");
   toy_ok(rh_recipe_set(&r, o));
   json_decref(o);
   assert_int_equal(r.optimizer, RH_ADAMW);
   assert_true(r.weight_decay == 0.01 && r.lr == 0.002 && r.batch == 77 && r.steps == 5);
-  rh_recipe again = rh_recipe_default(10, 1);
+  rh_recipe again = rh_recipe_default(10, false);
   o = rh_recipe_json(&r);
   assert_non_null(o);
   toy_ok(rh_recipe_set(&again, o));
@@ -23,7 +23,7 @@ static void options_are_read(void **state) {
 }
 
 static void refused(const char *options, const char *says) {
-  rh_recipe r = rh_recipe_default(1000, 3), before = r;
+  rh_recipe r = rh_recipe_default(1000, false), before = r;
   json_t *o = toy_json(options);
   assert_int_equal(rh_recipe_set(&r, o), RH_E_SPEC);
   if (!strstr(rh_last_error(), says)) fail_msg("'%s' does not say '%s'", rh_last_error(), says);
@@ -47,7 +47,7 @@ static void bad_options_are_refused(void **state) {
 
 static void schedule_warms_up_and_falls(void **state) {
   (void)state;
-  rh_recipe r = rh_recipe_default(1000, 3);
+  rh_recipe r = rh_recipe_default(1000, false);
   r.lr = 1;
   r.warmup = 10;
   r.lr_floor = 0.1;

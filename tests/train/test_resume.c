@@ -36,7 +36,7 @@ static rig *rig_make(void) {
   toy_path(r->out, sizeof r->out, r->folder, "out");
   toy_path(r->whole, sizeof r->whole, r->folder, "whole");
   r->stop_at = -1;
-  r->options = (rh_train_options){.recipe = rh_recipe_default(ROWS, 3), .threads = 2, .progress = watch, .arg = r, .stop = &r->stop};
+  r->options = (rh_train_options){.recipe = rh_recipe_default(ROWS, false), .threads = 2, .progress = watch, .arg = r, .stop = &r->stop};
   r->options.recipe.epochs = EPOCHS;
   r->options.recipe.batch = 64;
   r->options.recipe.seed = 4;

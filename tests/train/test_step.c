@@ -305,7 +305,7 @@ static void fits_do_not_allocate_between_steps(void **state) {
   toy *train = toy_make(1, 4000, 3), *val = toy_make(2, 100, 3);
   rh_model *m = toy_model(SPEC_NOISY, 4, 1);
   watched w = {0};
-  rh_train_options o = {.recipe = rh_recipe_default(4000, 3), .threads = 2, .progress = watch, .arg = &w};
+  rh_train_options o = {.recipe = rh_recipe_default(4000, false), .threads = 2, .progress = watch, .arg = &w};
   o.recipe.batch = 128;
   o.recipe.epochs = 1;
   rh_fit_report report;
