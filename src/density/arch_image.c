@@ -75,7 +75,9 @@ static double work_of(const plan *p, const image_kind *kind, const rh_image_shap
   double pixels = (double)(image->h * image->w) / 4, in = 2 * (double)image->c, sum = 0;
   for (int64_t l = 0; l < p->levels; l++, in *= 2, pixels /= 4) {
     const double out = in * raw[p->coupling];
-    const double net = p->net == CONV ? hidden * (9 * in + hidden + 9 * out) : hidden * (9 * in + 36 * hidden + out);
+    const double within =
+        p->net == RESIDUAL ? 36 : 30; /* a U-Net's level has 9 / 4 down, 9 / 4 up and 18; all of them 4 / 3 of the first */
+    const double net = p->net == CONV ? hidden * (9 * in + hidden + 9 * out) : hidden * (9 * in + within * hidden + out);
     sum += pixels * net * (double)kind->steps + 4 * pixels * net * (double)kind->checkerboard / 2;
   }
   return sum;
