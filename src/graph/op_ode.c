@@ -300,10 +300,7 @@ static rh_status ode_open(const void *raw, void **out) {
 }
 static void ode_report(void *raw, rh_ode_report *sum) {
   ode_work *w = raw;
-  sum->evaluations += w->report.evaluations;
-  sum->taken += w->report.taken;
-  sum->refused += w->report.refused;
-  sum->unfinished += w->report.unfinished;
+  rh_ode_report_add(sum, &w->report);
   w->report = (rh_ode_report){0};
   rh_runner_report(&w->field, sum);
   rh_runner_report(&w->point, sum);
