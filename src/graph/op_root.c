@@ -168,7 +168,7 @@ static rh_status root_make(const rh_node *node, const rh_plan_options *options, 
   *made = (root_made){.attr = a, .real_bytes = options->real_bytes, .max_steps = options->max_steps, .strict = options->strict};
   rh_plan_options mine = *options;
   mine.max_rows = SLOTS;
-  const rh_status status = rh_body_plan(a->one, &mine, true, &made->plan);
+  const rh_status status = rh_body_plan(a->one, &mine, &made->plan);
   if (status == RH_OK) {
     *out = made;
   } else {

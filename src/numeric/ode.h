@@ -27,6 +27,10 @@ typedef struct rh_ode_tableau { /* the words of tableau.def */
 const rh_ode_tableau *rh_ode_tableau_of(rh_ode_method method);
 int rh_ode_slopes(const rh_ode_tableau *m); /* of a step with dense output: the stages, the slope at the end, the extra ones */
 
+/* How what differentiates a solution does it (graph/graph.h, rh_ode): the continuous adjoint; the steps taken back from a few states that
+ * are kept (numeric/replay.h), or from all of them. */
+typedef enum rh_ode_gradient { RH_ODE_ADJOINT, RH_ODE_REPLAY, RH_ODE_STORE } rh_ode_gradient;
+
 typedef struct rh_ode_options {
   rh_ode_method method;
   int64_t steps;          /* > 0: so many equal steps; 0: each row's own steps, by the tolerances */
@@ -34,6 +38,7 @@ typedef struct rh_ode_options {
   int64_t max_steps;      /* steps a row may try, refused ones too, before it is given up where it is */
   double min_step;        /* a row whose next step would be shorter is given up where it is; 0: only when t + h rounds to t */
   int64_t fallback_steps; /* > 0: a row that would be given up goes on to t1 in so many equal steps, without control */
+  rh_ode_gradient gradient;
 } rh_ode_options;
 /* rtol below 4 ulps of the real type cannot be kept: it is solved with 4 ulps, and the report counts it (`raised`). */
 rh_status rh_ode_check(const rh_ode_options *options) RH_WARN_UNUSED;

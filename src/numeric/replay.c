@@ -12,10 +12,10 @@ struct rh_replay {
   int64_t n, rows, cap, slots, stride; /* cap: steps a row may take; stride: of level 0 */
   int real_bytes, levels;
   rh_ode_work *work;
-  double *t, *h;       /* [cap, rows] */
-  int64_t *count;      /* [rows]: steps taken */
-  char *level[LEVELS]; /* [slots, rows, n] */
-  char *memory;        /* of the levels and of what follows */
+  double *t, *h;        /* [cap, rows] */
+  int64_t *count;       /* [rows]: steps taken */
+  char *level[LEVELS];  /* [slots, rows, n] */
+  char *memory;         /* of the levels and of what follows */
   char *state, *lambda; /* [rows, n], by row: while steps are found again; the cotangent of the state behind the step */
   char *bar, *back;     /* [rows, n] by slot: cotangent of a slope; [stages, rows, n] by slot: of the stages */
   char *stage, *moved;  /* [stages, rows, n], [rows, n]: by slot */
@@ -181,8 +181,8 @@ static void stage_times(const rh_ode_work *w, int64_t rows, int stage) {
   for (int64_t i = 0; i < rows; i++) w->at[i] = w->t[i] + w->method->c[stage] * w->h[i];
 }
 
-/* y_next = y + h sum b_j k_j, k_j = f(t + c_j h, Y_j), Y_j = y + h sum_(l < j) a_jl k_l. With lambda the cotangent of y_next, that of k_j is
- * h (b_j lambda + sum_(l > j) a_lj back_l), back_j its pull through f at Y_j, and that of y is lambda + sum back_j (Hager 2000). */
+/* y_next = y + h sum b_j k_j, k_j = f(t + c_j h, Y_j), Y_j = y + h sum_(l < j) a_jl k_l. With lambda the cotangent of y_next, that of k_j
+ * is h (b_j lambda + sum_(l > j) a_lj back_l), back_j its pull through f at Y_j, and that of y is lambda + sum back_j (Hager 2000). */
 static void step_back(rh_replay *r, const rh_ode_problem *mine, int64_t rows, const char *from, int64_t step) {
   rh_ode_work *w = r->work;
   const rh_ode_tableau *m = w->method;

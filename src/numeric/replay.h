@@ -7,13 +7,13 @@
 
 typedef struct rh_replay_problem {
   const rh_ode_problem *forward; /* n, t0, t1, in_norm, field, arg; by_row and strict as there; the rest is not looked at */
-  /* back[i] = ct[i]' df/dy at (t[i], y[i]); row as in the field. Whatever else f depends on has the gradient ct[i]' df/d..., which the callee
-   * adds up. ct, back: [rows, n] */
+  /* back[i] = ct[i]' df/dy at (t[i], y[i]); row as in the field. Whatever else f depends on has the gradient ct[i]' df/d..., which the
+   * callee adds up. ct, back: [rows, n] */
   void (*pull)(void *arg, int64_t rows, const int64_t *row, const double *t, const void *y, const void *ct, void *back);
 } rh_replay_problem;
 
-/* Room for at most `rows` rows of n numbers. slots: states that are kept at once of each level of checkpoints, at least 2; 0: all states, one
- * level. The gradient's bits do not depend on it. */
+/* Room for at most `rows` rows of n numbers. slots: states that are kept at once of each level of checkpoints, at least 2; 0: all states,
+ * one level. The gradient's bits do not depend on it. */
 typedef struct rh_replay rh_replay;
 rh_status rh_replay_create(int64_t n, int64_t rows, int real_bytes, const rh_ode_options *options, int64_t slots,
                            rh_replay **replay) RH_WARN_UNUSED;
