@@ -251,9 +251,7 @@ void rh_gradients_add(const rh_gradients *room, const rh_kernels *k, void *out, 
 
 bool rh_graph_solves(const rh_graph *g) {
   for (int64_t i = 0; i < g->n; i++)
-    if (g->node[i]->op == RH_OP_ode || g->node[i]->op == RH_OP_ode_sum || g->node[i]->op == RH_OP_ode_replay ||
-        g->node[i]->op == RH_OP_ode_replay_sum || g->node[i]->op == RH_OP_root)
-      return true;
+    if (rh_op_of(g->node[i])->solves) return true;
   for (const rh_body *b = g->bodies; b; b = b->next)
     if (rh_graph_solves(&b->g)) return true;
   return false;

@@ -48,9 +48,11 @@ rh_val rh_ode(rh_graph *g, rh_val y0, rh_val captures, double t0, double t1, con
   if (b->status == RH_OK && !rh_is_none(dy) && rh_count(b, dy) != rh_count(b, y))
     rh_graph_fail(b, RH_E_SHAPE, "ode: dy has %lld numbers, y %lld", (long long)rh_count(b, dy), (long long)rh_count(b, y));
   if (!rh_body_close(g, body, 1, &dy, true)) return RH_NONE;
-  const rh_ode_attr head = {
-      .field = body, .options = *options, .t0 = t0, .t1 = t1, .n = rh_count(g, y0), .captures = !rh_is_none(captures)};
-  return rh_ode_emit(g, RH_OP_ode, &head, NULL, body, 1, in, shape);
+  rh_ode_attr head = {.field = body, .options = *options, .t0 = t0, .t1 = t1, .n = rh_count(g, y0), .captures = !rh_is_none(captures)};
+  if (options->gradient == RH_ODE_ADJOINT) return rh_ode_emit(g, RH_OP_ode, &head, NULL, body, 1, in, shape);
+  head.parts = (rh_parts){2, {head.n, rh_tape_numbers(options->method, head.n)}};
+  const rh_val steps = rh_ode_emit(g, RH_OP_ode_steps, &head, NULL, body, 1, in, rh_shape1(rh_parts_total(&head.parts)));
+  return g->status == RH_OK ? rh_reshape(g, rh_part_of(g, steps, 0), shape) : RH_NONE;
 }
 
 /* ---- derivatives ---- */
@@ -111,10 +113,7 @@ static rh_body *adjoint_point(rh_graph *g, const rh_ode_attr *f, int64_t n, int 
 static void ode_vjp(rh_graph *g, rh_val node, rh_val ct, rh_val *out) {
   const rh_node y1 = *rh_at(g, node);
   const rh_ode_attr *f = y1.attr;
-  if (f->options.gradient != RH_ODE_ADJOINT) {
-    rh_ode_take_back(g, node, ct, out);
-    return;
-  }
+
   const int m = f->captures, parts = 2 + m;
   rh_ode_attr head = *f;
   head.t0 = f->t1;
@@ -165,6 +164,8 @@ static rh_val ode_jvp(rh_graph *g, rh_val node, const rh_val *tangents) {
   unsigned char *mask = rh_arena_alloc(&g->arena, (size_t)(2 * f->n));
   if (!body || !all || !moved || !in || !mask) return RH_NONE;
   rh_ode_attr head = *f;
+  head.parts = (rh_parts){0};
+  head.options.gradient = RH_ODE_ADJOINT;
   head.field = body;
   head.n = 2 * f->n;
   rh_graph *b = &body->g;
@@ -188,7 +189,12 @@ static rh_val ode_jvp(rh_graph *g, rh_val node, const rh_val *tangents) {
   memcpy(mask, rh_ode_in_norm(f), (size_t)f->n);
   memcpy(mask + f->n, rh_ode_in_norm(f), (size_t)f->n);
   if (!rh_body_close(g, body, 1, &dz, true)) return RH_NONE;
-  return part(g, rh_ode_emit(g, RH_OP_ode, &head, mask, body, 1, in, rh_shape1(head.n)), f->n, f->n, y1.shape);
+  return part(g, rh_ode_emit(g, RH_OP_ode, &head, mask, body, 1, in, rh_shape1(head.n)), f->n, f->n, rh_at(g, y1.in[0])->shape);
+}
+
+static rh_val ode_steps_jvp(rh_graph *g, rh_val node, const rh_val *tangents) {
+  const rh_val out[2] = {ode_jvp(g, node, tangents), RH_NONE};
+  return g->status == RH_OK ? rh_tuple(g, &((const rh_ode_attr *)rh_at(g, node)->attr)->parts, out) : RH_NONE;
 }
 
 /* ---- running ---- */
@@ -210,6 +216,7 @@ typedef struct ode_work {
   rh_ode_report report;
   /* of the running call */
   rh_ode_call call;
+  rh_tape tape;
   bool field_ready, point_ready, first;
 } ode_work;
 
@@ -361,6 +368,21 @@ static void ode_run(const rh_run_args *args) {
   rh_ode_solve(&p, &((const ode_made *)args->made)->options, w->solver, args->rows, args->in[0], args->out, &w->report);
 }
 
+static void *note_step(void *raw, int64_t row, double t, double h) {
+  return rh_tape_step(&((const ode_work *)raw)->tape, row, t, h);
+}
+
+static void ode_steps_run(const rh_run_args *args) {
+  ode_work *w = args->work;
+  rh_ode_problem p = problem_of(w, args);
+  if (args->part[1]) {
+    p.stages = note_step;
+    w->tape = rh_ode_tape_of(args, args->part[1]);
+    rh_tape_begin(&w->tape, args->rows);
+  }
+  rh_ode_solve(&p, &((const ode_made *)args->made)->options, w->solver, args->rows, args->in[0], args->part[0], &w->report);
+}
+
 /* A piece solves its rows again, a few at a time, and adds what its steps say. */
 static void ode_sum_run(const rh_run_args *args) {
   ode_work *w = args->work;
@@ -390,11 +412,22 @@ static int64_t ode_flops(const rh_graph *g, const rh_node *node) { /* of equal s
 
 static const rh_op_bodies ode_bodies = {ode_make, ode_unmake, ode_bytes, ode_open, ode_close, ode_report};
 const rh_op rh_op_ode = {
-    .name = "ode", .order = -1, .vjp = ode_vjp, .jvp = ode_jvp, .run = ode_run, .flops = ode_flops, .bodies = &ode_bodies};
+    .name = "ode", .order = -1, .vjp = ode_vjp, .jvp = ode_jvp, .run = ode_run, .flops = ode_flops, .solves = true, .bodies = &ode_bodies};
+const rh_op rh_op_ode_steps = {.name = "ode_steps",
+                               .order = 1,
+                               .vjp = rh_ode_take_back,
+                               .jvp = ode_steps_jvp,
+                               .run = ode_steps_run,
+                               .flops = ode_flops,
+                               .parts = true,
+                               .drops = true,
+                               .solves = true,
+                               .bodies = &ode_bodies};
 const rh_op rh_op_ode_sum = {.name = "ode_sum",
                              .order = 0,
                              .reduces = true,
                              .run = ode_sum_run,
                              .flops = ode_flops,
                              .tasks = rh_ode_sum_tasks,
+                             .solves = true,
                              .bodies = &ode_bodies};

@@ -6,7 +6,7 @@
 #include "graph/ode_node.h"
 #include "numeric/replay.h"
 
-enum { SLOTS = 64 }; /* states kept a level of checkpoints */
+enum { SLOTS = 64, FRONT = 3 }; /* states kept a level of checkpoints; operands before the captures */
 
 /* ---- derivation ---- */
 
@@ -35,20 +35,23 @@ void rh_ode_take_back(rh_graph *g, rh_val node, rh_val ct, rh_val *out) {
   const rh_node y1 = *rh_at(g, node);
   const rh_ode_attr *f = y1.attr;
   const int m = f->captures;
-  rh_val *in = rh_body_room(g, 2 + m);
+  rh_val *in = rh_body_room(g, FRONT + m);
   int *which = rh_arena_alloc(&g->arena, ((size_t)f->field->n_leaf + 1) * sizeof *which);
   if (!in || !which) {
     g->status = RH_E_MEMORY;
     return;
   }
   in[0] = y1.in[0];
-  in[1] = ct;
+  in[1] = rh_tuple_at(g, ct, 0);
+  in[2] = rh_part_of(g, node, 1);
+  if (rh_is_none(in[1])) return;
   int64_t numbers = f->n;
-  for (int i = 0; i < m; i++) in[2 + i] = y1.in[1 + i], numbers += f->width[i];
+  for (int i = 0; i < m; i++) in[FRONT + i] = y1.in[1 + i], numbers += f->width[i];
   rh_ode_attr head = *f;
+  head.parts = (rh_parts){0};
   head.other = pull_body(g, f, false, which);
   if (!head.other) return;
-  const rh_val all = rh_ode_emit(g, RH_OP_ode_replay, &head, rh_ode_in_norm(f), f->field, 2, in, rh_shape1(numbers));
+  const rh_val all = rh_ode_emit(g, RH_OP_ode_replay, &head, rh_ode_in_norm(f), f->field, FRONT, in, rh_shape1(numbers));
   int64_t first = 0;
   for (int i = 0; i < 1 + m && g->status == RH_OK; i++) {
     const int64_t count = i ? f->width[i - 1] : f->n;
@@ -59,8 +62,8 @@ void rh_ode_take_back(rh_graph *g, rh_val node, rh_val ct, rh_val *out) {
   head.other = pull_body(g, f, true, which);
   if (!head.other) return;
   head.total = rh_body_total(head.other);
-  const rh_val sum =
-      rh_ode_emit(g, RH_OP_ode_replay_sum, &head, rh_ode_in_norm(f), f->field, 2, in, rh_shape2(rh_body_pieces(head.other), head.total));
+  const rh_val sum = rh_ode_emit(g, RH_OP_ode_replay_sum, &head, rh_ode_in_norm(f), f->field, FRONT, in,
+                                 rh_shape2(rh_body_pieces(head.other), head.total));
   rh_body_hand_out(g, sum, head.other, f->field, which, out + 1 + m);
 }
 
@@ -221,17 +224,20 @@ static void pull(void *raw, int64_t rows, const int64_t *row, const double *t, c
 static void take_back(work *w, const rh_run_args *args, int64_t base, int64_t rows) {
   const made *m = args->made;
   const int64_t skip = base * m->attr->n * args->k->real_bytes;
+  const rh_tape tape =
+      rh_ode_tape_of(args, (const char *)args->in[2] + base * rh_tape_numbers(m->options.method, m->attr->n) * args->k->real_bytes);
   rh_ode_problem forward = rh_ode_problem_of(args->node->attr, m->strict);
   forward.field = field;
   forward.arg = w;
   const rh_replay_problem p = {&forward, pull};
   w->call.base = base;
-  rh_replay_run(&p, &m->options, w->replay, rows, (const char *)args->in[0] + skip, (const char *)args->in[1] + skip, w->end, &w->report);
+  rh_replay_run(&p, &m->options, w->replay, rows, (const char *)args->in[0] + skip, (const char *)args->in[1] + skip, w->end, &tape,
+                &w->report);
 }
 
 static work *begin(const rh_run_args *args) {
   work *w = args->work;
-  w->call = (rh_ode_call){.args = args, .front = 2};
+  w->call = (rh_ode_call){.args = args, .front = FRONT};
   w->field_ready = w->pull_ready = false;
   return w;
 }
@@ -263,6 +269,12 @@ static int64_t flops(const rh_graph *g, const rh_node *node) { /* of equal steps
 }
 
 static const rh_op_bodies bodies = {make, unmake, bytes, open_work, close_work, report};
-const rh_op rh_op_ode_replay = {.name = "ode_replay", .order = 0, .run = run_rows, .flops = flops, .bodies = &bodies};
-const rh_op rh_op_ode_replay_sum = {
-    .name = "ode_replay_sum", .order = 0, .reduces = true, .run = run_sum, .flops = flops, .tasks = rh_ode_sum_tasks, .bodies = &bodies};
+const rh_op rh_op_ode_replay = {.name = "ode_replay", .order = 0, .run = run_rows, .flops = flops, .solves = true, .bodies = &bodies};
+const rh_op rh_op_ode_replay_sum = {.name = "ode_replay_sum",
+                                    .order = 0,
+                                    .reduces = true,
+                                    .run = run_sum,
+                                    .flops = flops,
+                                    .tasks = rh_ode_sum_tasks,
+                                    .solves = true,
+                                    .bodies = &bodies};

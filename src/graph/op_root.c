@@ -246,5 +246,11 @@ static int64_t root_flops(const rh_graph *g, const rh_node *node) { /* of six va
 }
 
 static const rh_op_bodies root_bodies = {root_make, root_unmake, root_bytes, root_open, root_close, root_report};
-const rh_op rh_op_root = {
-    .name = "root", .order = -1, .vjp = root_vjp, .jvp = root_jvp, .run = root_run, .flops = root_flops, .bodies = &root_bodies};
+const rh_op rh_op_root = {.name = "root",
+                          .order = -1,
+                          .vjp = root_vjp,
+                          .jvp = root_jvp,
+                          .run = root_run,
+                          .flops = root_flops,
+                          .solves = true,
+                          .bodies = &root_bodies};

@@ -25,6 +25,7 @@ typedef struct rh_ode_tableau { /* the words of tableau.def */
   double d[RH_ODE_DENSE * RH_ODE_SLOPES]; /* [dense, slopes] */
 } rh_ode_tableau;
 const rh_ode_tableau *rh_ode_tableau_of(rh_ode_method method);
+int rh_ode_stages(const rh_ode_tableau *m); /* that the new state is made of */
 int rh_ode_slopes(const rh_ode_tableau *m); /* of a step with dense output: the stages, the slope at the end, the extra ones */
 
 /* How what differentiates a solution does it (graph/graph.h, rh_ode): the continuous adjoint; the steps taken back from a few states that
@@ -61,6 +62,8 @@ typedef struct rh_ode_problem {
   /* NULL, or told of every step taken, a row's in the order in which it takes them, before it goes on: y [count, n] at t, the step's start,
    * and its size h. rh_ode_step(t, h, y) gives the state after it bit for bit. */
   void (*accepted)(void *arg, int64_t count, const int64_t *row, const double *t, const double *h, const void *y);
+  /* NULL, or asked at every step taken where its stages shall go, [rh_ode_stages, n]; it may say NULL: nowhere */
+  void *(*stages)(void *arg, int64_t row, double t, double h);
   void *arg;
   bool strict; /* unfinished rows end as NaN */
   /* Dense output: the solution at `n_times` times a row, as rh_ode_check_times likes them, from the steps that are taken anyway, by an

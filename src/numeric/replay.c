@@ -12,13 +12,14 @@ struct rh_replay {
   int64_t n, rows, cap, slots, stride; /* cap: steps a row may take; stride: of level 0 */
   int real_bytes, levels;
   rh_ode_work *work;
-  double *t, *h;        /* [cap, rows] */
-  int64_t *count;       /* [rows]: steps taken */
-  char *level[LEVELS];  /* [slots, rows, n] */
-  char *memory;         /* of the levels and of what follows */
-  char *state, *lambda; /* [rows, n], by row: while steps are found again; the cotangent of the state behind the step */
-  char *bar, *back;     /* [rows, n] by slot: cotangent of a slope; [stages, rows, n] by slot: of the stages */
-  char *stage, *moved;  /* [stages, rows, n], [rows, n]: by slot */
+  double *t, *h;           /* [cap, rows] */
+  int64_t *count;          /* [rows]: steps taken */
+  int64_t *which, *theirs; /* [rows]: the caller's rows; those of a call of the field or of pull */
+  char *level[LEVELS];     /* [slots, rows, n] */
+  char *memory;            /* of the levels and of what follows */
+  char *state, *lambda;    /* [rows, n], by row: while steps are found again; the cotangent of the state behind the step */
+  char *bar, *back;        /* [rows, n] by slot: cotangent of a slope; [stages, rows, n] by slot: of the stages */
+  char *stage, *moved;     /* [stages, rows, n], [rows, n]: by slot */
   /* of the running call */
   const rh_replay_problem *p;
   rh_ode_report *report;
@@ -52,7 +53,7 @@ int64_t rh_replay_bytes(int64_t n, int64_t rows, int real_bytes, const rh_ode_op
   int levels;
   const int64_t kept = plan_levels(o, slots, &levels);
   return rh_ode_work_bytes(n, rows, real_bytes, o->method, false) + states(o, kept, levels) * state_bytes(n, rows, real_bytes) +
-         rows * (cap_of(o) * 2 + 1) * (int64_t)sizeof(double);
+         rows * (cap_of(o) * 2 + 3) * (int64_t)sizeof(double);
 }
 
 rh_status rh_replay_create(int64_t n, int64_t rows, int real_bytes, const rh_ode_options *o, int64_t slots, rh_replay **out) {
@@ -63,7 +64,7 @@ rh_status rh_replay_create(int64_t n, int64_t rows, int real_bytes, const rh_ode
   r->slots = plan_levels(o, slots, &r->levels);
   r->memory = rh_alloc_zero((size_t)states(o, r->slots, r->levels), (size_t)one);
   r->t = rh_alloc_zero((size_t)(2 * r->cap * rows), sizeof *r->t);
-  r->count = rh_alloc_zero((size_t)rows, sizeof *r->count);
+  r->count = rh_alloc_zero(3 * (size_t)rows, sizeof *r->count);
   if (!r->memory || !r->t || !r->count || rh_ode_work_create(n, rows, real_bytes, o->method, false, &r->work) != RH_OK) {
     rh_replay_destroy(r);
     return RH_E_MEMORY;
@@ -75,6 +76,8 @@ rh_status rh_replay_create(int64_t n, int64_t rows, int real_bytes, const rh_ode
   r->stage = at;
   r->back = at + stages * one;
   r->h = r->t + r->cap * rows;
+  r->which = r->count + rows;
+  r->theirs = r->which + rows;
   *out = r;
   return RH_OK;
 }
@@ -112,9 +115,15 @@ static void record(void *arg, int64_t count, const int64_t *row, const double *t
   }
 }
 
+static const int64_t *their_rows(const rh_replay *r, int64_t rows, const int64_t *row) {
+  for (int64_t i = 0; i < rows; i++) r->theirs[i] = r->which[row[i]];
+  return r->theirs;
+}
+
 static void field(void *arg, int64_t rows, const int64_t *row, const double *t, const void *y, void *dy) {
-  const rh_ode_problem *f = ((rh_replay *)arg)->p->forward;
-  f->field(f->arg, rows, row, t, y, dy);
+  const rh_replay *r = arg;
+  const rh_ode_problem *f = r->p->forward;
+  f->field(f->arg, rows, their_rows(r, rows, row), t, y, dy);
 }
 
 /* ---- backwards ---- */
@@ -183,10 +192,29 @@ static void stage_times(const rh_ode_work *w, int64_t rows, int stage) {
 
 /* y_next = y + h sum b_j k_j, k_j = f(t + c_j h, Y_j), Y_j = y + h sum_(l < j) a_jl k_l. With lambda the cotangent of y_next, that of k_j
  * is h (b_j lambda + sum_(l > j) a_lj back_l), back_j its pull through f at Y_j, and that of y is lambda + sum back_j (Hager 2000). */
+static void pull_stages(rh_replay *r, int64_t n) {
+  rh_ode_work *w = r->work;
+  const rh_ode_tableau *m = w->method;
+  const int own = rh_ode_stages(m);
+  const int64_t one = state_bytes(r->n, r->rows, r->real_bytes);
+  for (int64_t i = 0; i < n; i++) rh_ode_move(w, r->moved, i, r->lambda, w->row[i]);
+  double coef[RH_ODE_SLOPES];
+  for (int j = own - 1; j >= 0; j--) {
+    for (int l = j + 1; l < own; l++) coef[l - j - 1] = rh_ode_a(m, l)[j];
+    gather(r, n, w->h, m->b[j], own - 1 - j, coef, r->back + (j + 1) * one, r->bar);
+    stage_times(w, n, j);
+    r->p->pull(r->p->forward->arg, n, their_rows(r, n, w->row), w->at, r->stage + j * one, r->bar, r->back + j * one);
+    r->report->evaluations += n;
+  }
+  for (int j = 0; j < own; j++) coef[j] = 1;
+  gather(r, n, NULL, 1, own, coef, r->back, r->bar);
+  for (int64_t i = 0; i < n; i++) rh_ode_move(w, r->lambda, w->row[i], r->bar, i);
+}
+
 static void step_back(rh_replay *r, const rh_ode_problem *mine, int64_t rows, const char *from, int64_t step) {
   rh_ode_work *w = r->work;
   const rh_ode_tableau *m = w->method;
-  const int own = m->stages - m->fsal;
+  const int own = rh_ode_stages(m);
   const int64_t n = take(r, rows, step, from), one = state_bytes(r->n, r->rows, r->real_bytes);
   const rh_ode_run s = run_of(r, mine, n);
   if (!n) return;
@@ -196,18 +224,7 @@ static void step_back(rh_replay *r, const rh_ode_problem *mine, int64_t rows, co
     stage_times(w, n, j);
     if (j + 1 < own) rh_ode_slope(&s, w->at, r->stage + j * one, j);
   }
-  for (int64_t i = 0; i < n; i++) rh_ode_move(w, r->moved, i, r->lambda, w->row[i]);
-  double coef[RH_ODE_SLOPES];
-  for (int j = own - 1; j >= 0; j--) {
-    for (int l = j + 1; l < own; l++) coef[l - j - 1] = rh_ode_a(m, l)[j];
-    gather(r, n, w->h, m->b[j], own - 1 - j, coef, r->back + (j + 1) * one, r->bar);
-    stage_times(w, n, j);
-    r->p->pull(r->p->forward->arg, n, w->row, w->at, r->stage + j * one, r->bar, r->back + j * one);
-    r->report->evaluations += n;
-  }
-  for (int j = 0; j < own; j++) coef[j] = 1;
-  gather(r, n, NULL, 1, own, coef, r->back, r->bar);
-  for (int64_t i = 0; i < n; i++) rh_ode_move(w, r->lambda, w->row[i], r->bar, i);
+  pull_stages(r, n);
 }
 
 /* Steps first .. end - 1, of which `level` has every stride-th state. */
@@ -224,23 +241,107 @@ static void go_back(rh_replay *r, const rh_ode_problem *mine, int64_t rows, int 
   }
 }
 
+/* ---- tapes: of a row the number of steps, (time, size) of each, stages of each ---- */
+
+enum { TAPE_HEAD = 2 + 4 * RH_TAPE_STEPS }; /* numbers; a double takes the place of two */
+
+int64_t rh_tape_numbers(rh_ode_method method, int64_t n) {
+  return TAPE_HEAD + RH_TAPE_STEPS * rh_ode_stages(rh_ode_tableau_of(method)) * n;
+}
+
+static char *tape_row(const rh_tape *t, int64_t row) {
+  return t->at + row * rh_tape_numbers(t->method, t->n) * t->real_bytes;
+}
+static char *tape_double(const rh_tape *t, int64_t row, int64_t which) {
+  return tape_row(t, row) + which * (int64_t)sizeof(double);
+}
+static char *tape_stages(const rh_tape *t, int64_t row, int64_t step) {
+  return tape_row(t, row) + (TAPE_HEAD + step * rh_ode_stages(rh_ode_tableau_of(t->method)) * t->n) * t->real_bytes;
+}
+
+static double tape_get(const rh_tape *t, int64_t row, int64_t which) { /* floats are aligned for floats only */
+  double x;
+  memcpy(&x, tape_double(t, row, which), sizeof x);
+  return x;
+}
+static void tape_put(const rh_tape *t, int64_t row, int64_t which, double x) {
+  memcpy(tape_double(t, row, which), &x, sizeof x);
+}
+
+void rh_tape_begin(const rh_tape *tape, int64_t rows) {
+  for (int64_t r = 0; r < rows; r++) tape_put(tape, r, 0, 0);
+}
+
+void *rh_tape_step(const rh_tape *tape, int64_t row, double t, double h) {
+  const int64_t step = (int64_t)tape_get(tape, row, 0);
+  tape_put(tape, row, 0, (double)(step + 1));
+  if (step >= RH_TAPE_STEPS) return NULL;
+  tape_put(tape, row, 1 + 2 * step, t);
+  tape_put(tape, row, 2 + 2 * step, h);
+  return tape_stages(tape, row, step);
+}
+
+static void step_back_on_tape(rh_replay *r, const rh_tape *tape, int64_t rows, int64_t step) {
+  rh_ode_work *w = r->work;
+  const int64_t one = state_bytes(r->n, r->rows, r->real_bytes);
+  int64_t n = 0;
+  for (int64_t i = 0; i < rows; i++) {
+    if (r->count[i] <= step) continue;
+    w->row[n] = i;
+    w->t[n] = tape_get(tape, r->which[i], 1 + 2 * step);
+    w->h[n] = tape_get(tape, r->which[i], 2 + 2 * step);
+    for (int j = 0; j < rh_ode_stages(w->method); j++) rh_ode_move(w, r->stage + j * one, n, tape_stages(tape, r->which[i], step), j);
+    n++;
+  }
+  pull_stages(r, n);
+}
+
+/* ---- the whole way ---- */
+
+static int64_t most_steps(const rh_replay *r, int64_t rows) {
+  int64_t most = 0;
+  for (int64_t i = 0; i < rows; i++) most = r->count[i] > most ? r->count[i] : most;
+  return most;
+}
+
+/* The rows whose tape is whole, or the others, and their cotangents. */
+static int64_t choose(rh_replay *r, int64_t rows, const rh_tape *tape, bool whole, const void *ct1) {
+  int64_t n = 0;
+  for (int64_t i = 0; i < rows; i++) {
+    const int64_t steps = tape ? (int64_t)tape_get(tape, i, 0) : RH_TAPE_STEPS + 1;
+    if ((steps <= RH_TAPE_STEPS) != whole) continue;
+    r->which[n] = i;
+    r->count[n] = whole ? steps : 0;
+    rh_ode_move(r->work, r->lambda, n++, ct1, i);
+  }
+  return n;
+}
+
+static void hand_back(const rh_replay *r, int64_t rows, void *ct0) {
+  for (int64_t i = 0; i < rows; i++) rh_ode_move(r->work, ct0, r->which[i], r->lambda, i);
+}
+
 void rh_replay_run(const rh_replay_problem *p, const rh_ode_options *o, rh_replay *r, int64_t rows, const void *y0, const void *ct1,
-                   void *ct0, rh_ode_report *report) {
-  rh_ode_problem mine = *p->forward;
-  mine.field = field;
-  mine.accepted = record;
-  mine.quadrature = NULL;
-  mine.n_times = 0;
-  mine.arg = r;
+                   void *ct0, const rh_tape *tape, rh_ode_report *report) {
+  const rh_ode_problem mine = {.n = p->forward->n,
+                               .t0 = p->forward->t0,
+                               .t1 = p->forward->t1,
+                               .in_norm = p->forward->in_norm,
+                               .strict = p->forward->strict,
+                               .field = field,
+                               .accepted = record,
+                               .arg = r};
   r->p = p;
   r->report = report;
   r->stride = 1;
-  memset(r->count, 0, (size_t)rows * sizeof *r->count);
-  rh_ode_solve(&mine, o, r->work, rows, y0, r->state, report);
-  memcpy(r->lambda, ct1, (size_t)(rows * r->n * r->real_bytes));
-  mine.by_row = NULL;
-  int64_t most = 0;
-  for (int64_t i = 0; i < rows; i++) most = r->count[i] > most ? r->count[i] : most;
-  if (most) go_back(r, &mine, rows, 0, 0, most, r->stride);
-  memcpy(ct0, r->lambda, (size_t)(rows * r->n * r->real_bytes));
+  int64_t n = choose(r, rows, tape, true, ct1);
+  for (int64_t step = most_steps(r, n) - 1; step >= 0; step--) step_back_on_tape(r, tape, n, step);
+  hand_back(r, n, ct0);
+  n = choose(r, rows, tape, false, ct1);
+  if (!n) return;
+  for (int64_t i = 0; i < n; i++) rh_ode_move(r->work, r->moved, i, y0, r->which[i]);
+  rh_ode_solve(&mine, o, r->work, n, r->moved, r->state, report);
+  const int64_t most = most_steps(r, n);
+  if (most) go_back(r, &mine, n, 0, 0, most, r->stride);
+  hand_back(r, n, ct0);
 }

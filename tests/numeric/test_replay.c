@@ -46,6 +46,11 @@ static const double starts[ROWS * N] = {1, 0, -2, 0.5, 0.3, 1, 2.5, -1, 0.1, 0.2
 static const double cts[ROWS * N] = {1, -0.5, 0.3, 2, -1, 1, 0.7, 0.1, -2, 0.4, 1, 1, 0.2, -0.9};
 
 /* grad: [rows, n + 1]: of the state and of the rate */
+static void *on_tape(void *arg, int64_t row, double t, double h) {
+  return rh_tape_step(((const setup *)arg)->tape, row, t, h);
+}
+
+/* slots < 0: from a tape */
 static void gradient(const rh_ode_options *o, int real_bytes, int64_t slots, int64_t rows, const int64_t *which, double t0, double t1,
                      double *grad, rh_ode_report *report) {
   double rate[ROWS], integral[ROWS] = {0};
@@ -56,10 +61,25 @@ static void gradient(const rh_ode_options *o, int real_bytes, int64_t slots, int
     for (int64_t j = 0; j < N; j++) put(&s, y0, i * N + j, starts[which[i] * N + j]), put(&s, ct, i * N + j, cts[which[i] * N + j]);
   }
   rh_replay *r;
-  assert_int_equal(rh_replay_create(N, rows, real_bytes, o, slots, &r), RH_OK);
+  assert_int_equal(rh_replay_create(N, rows, real_bytes, o, slots < 0 ? 0 : slots, &r), RH_OK);
   const rh_ode_problem forward = {.n = N, .t0 = t0, .t1 = t1, .field = pendulum, .arg = &s};
   const rh_replay_problem p = {&forward, pull};
-  rh_replay_run(&p, o, r, rows, y0, ct, ct, report);
+  rh_tape tape = {.n = N, .real_bytes = real_bytes, .method = o->method};
+  if (slots < 0) {
+    double y1[ROWS * N];
+    rh_ode_problem told = forward;
+    rh_ode_work *w;
+    told.stages = on_tape;
+    s.tape = &tape;
+    tape.at = malloc((size_t)(rows * rh_tape_numbers(o->method, N) * real_bytes));
+    rh_tape_begin(&tape, rows);
+    assert_int_equal(rh_ode_work_create(N, rows, real_bytes, o->method, false, &w), RH_OK);
+    rh_ode_solve(&told, o, w, rows, y0, y1, report);
+    rh_ode_work_destroy(w);
+    *report = (rh_ode_report){0};
+  }
+  rh_replay_run(&p, o, r, rows, y0, ct, ct, slots < 0 ? &tape : NULL, report);
+  free(tape.at);
   rh_replay_destroy(r);
   for (int64_t i = 0; i < rows; i++) {
     for (int64_t j = 0; j < N; j++) grad[i * (N + 1) + j] = get(&s, ct, i * N + j);
@@ -136,6 +156,32 @@ static void however_few_are_kept(void **state) {
     }
 }
 
+/* From a tape the same bits without solving again, but for rows whose steps it could not hold. */
+static void from_a_tape(void **state) {
+  (void)state;
+  for (int rb = 4; rb <= 8; rb += 4)
+    for (int m = 0; m < RH_ODE_METHODS; m++) {
+      const rh_ode_options o = {.method = m, .steps = RH_TAPE_STEPS}, longer = {.method = m, .steps = RH_TAPE_STEPS + 1},
+                           own = {.method = m, .rtol = 1e-3, .atol = 1e-3, .max_steps = STEPS};
+      const int stages = rh_ode_stages(rh_ode_tableau_of(m));
+      double again[ROWS * (N + 1)], taped[ROWS * (N + 1)];
+      rh_ode_report by_solving = {0}, by_tape = {0}, too_long = {0};
+      gradient(&o, rb, 0, ROWS, all, 0, 2, again, &by_solving);
+      gradient(&o, rb, -1, ROWS, all, 0, 2, taped, &by_tape);
+      assert_memory_equal(again, taped, sizeof again);
+      assert_int_equal(by_tape.evaluations, ROWS * RH_TAPE_STEPS * stages);
+      gradient(&longer, rb, 0, ROWS, all, 0, 2, again, &by_solving);
+      gradient(&longer, rb, -1, ROWS, all, 0, 2, taped, &too_long);
+      assert_memory_equal(again, taped, sizeof again);
+      assert_int_equal(too_long.taken, ROWS * (RH_TAPE_STEPS + 1));
+      if (!rh_ode_tableau_of(m)->estimate) continue;
+      too_long = (rh_ode_report){0};
+      gradient(&own, rb, 0, ROWS, all, 0, 6, again, &by_solving); /* some rows fit the tape, some do not */
+      gradient(&own, rb, -1, ROWS, all, 0, 6, taped, &too_long);
+      assert_memory_equal(again, taped, sizeof again);
+    }
+}
+
 /* Room grows by levels of checkpoints; the cost of finding states again by as many solutions. */
 static void memory_grows_with_the_logarithm(void **state) {
   (void)state;
@@ -166,6 +212,7 @@ static void nothing_to_take_back(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(of_every_method), cmocka_unit_test(however_few_are_kept),
-                                     cmocka_unit_test(memory_grows_with_the_logarithm), cmocka_unit_test(nothing_to_take_back)};
+                                     cmocka_unit_test(from_a_tape), cmocka_unit_test(memory_grows_with_the_logarithm),
+                                     cmocka_unit_test(nothing_to_take_back)};
   return cmocka_run_group_tests_name("numeric.replay", tests, NULL, NULL);
 }
