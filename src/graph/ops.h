@@ -78,6 +78,8 @@ typedef struct rh_op {
   bool epilogue;                                              /* a relu or a gate behind it may run as part of it */
   bool reduces;                                               /* a sum over the rows */
   bool parts;                                                 /* several outputs; not together with reduces */
+  bool drops;                                                 /* its last parts, where nobody reads them, have no place: part[i] is NULL */
+  bool solves;                                                /* it may not find its numbers: whoever runs it asks for the report */
   const rh_op_bodies *bodies;                                 /* NULL: none */
 } rh_op;
 

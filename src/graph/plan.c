@@ -49,6 +49,19 @@ static void mark_live(rh_plan *p) {
       if (!rh_is_none(p->item[v].node.in[i])) p->item[p->item[v].node.in[i].at].live = true;
 }
 
+/* Parts at the end that nobody reads take no room. */
+static void drop_parts(rh_plan *p) {
+  for (int64_t v = 0; v < p->n; v++)
+    if (p->item[v].op->drops) p->item[v].count = 0;
+  for (int64_t v = 0; v < p->n; v++) {
+    const rh_node *node = &p->item[v].node;
+    if (node->op != RH_OP_part || !p->item[v].live || !p->item[node->in[0].at].op->drops) continue;
+    rh_item *of = &p->item[node->in[0].at];
+    const int64_t end = rh_parts_before(of->node.attr, rh_part_which(node)) + p->item[v].count;
+    if (end > of->count) of->count = end;
+  }
+}
+
 static rh_status copy_outs(rh_plan *p, int n, const rh_val *outs, bool row, int32_t **list) {
   *list = rh_arena_alloc(&p->arena, ((size_t)n + 1) * sizeof **list);
   if (!*list) return RH_E_MEMORY;
@@ -210,6 +223,7 @@ static rh_status create(rh_plan *p, const rh_graph *g, int n_row, const rh_val *
   RH_TRY(copy_outs(p, n_row, row_outs, true, &p->row_out));
   RH_TRY(copy_outs(p, n_param, param_outs, false, &p->param_out));
   mark_live(p);
+  drop_parts(p);
   RH_TRY(fuse(p));
   RH_TRY(rh_plan_packs(p));
   RH_TRY(plan_constants(p));

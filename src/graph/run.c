@@ -114,9 +114,11 @@ static void locate_parts(const view *v, int32_t value, int64_t row, void *part[R
                                                     : it->place == RH_AT_WIDE ? v->plan->super_rows
                                                                               : 1;
   char *at = locate(v, value, 0);
+  int64_t before = 0;
   for (int i = 0; i < parts->n; i++) {
-    part[i] = at + (it->place == RH_AT_WIDE ? row * parts->count[i] * rb : 0);
+    part[i] = before < it->count ? at + (it->place == RH_AT_WIDE ? row * parts->count[i] * rb : 0) : NULL;
     at += parts->count[i] * rows * rb;
+    before += parts->count[i];
   }
 }
 

@@ -135,6 +135,15 @@ static void tell_accepted(const rh_ode_run *s) {
   if (count) s->p->accepted(s->p->arg, count, w->pick_row, w->at, w->by, w->stage);
 }
 
+static void tell_stages(const rh_ode_run *s) {
+  const rh_ode_work *w = s->w;
+  for (int64_t r = 0; s->p->stages && r < s->rows; r++) {
+    char *to = w->taken[r] ? s->p->stages(s->p->arg, w->row[r], w->t[r], w->h[r]) : NULL;
+    for (int i = 0; to && i < rh_ode_stages(w->method); i++, to += w->n * w->real_bytes)
+      rh_ode_combine(w, r, 1, i, rh_ode_a(w->method, i), w->y, to);
+  }
+}
+
 /* ---- rows, step by step ---- */
 
 /* Where each step ends. Equal steps are counted from t1, so that the last one ends there. */
@@ -231,6 +240,7 @@ static void run_rows(rh_ode_run *s) {
     slopes_at_ends(s);
     rh_ode_dense_write(s);
     tell_accepted(s);
+    tell_stages(s);
     tell_points(s);
     s->rows = settle(s, tried >= s->o.max_steps);
   }

@@ -25,7 +25,12 @@ typedef struct rh_ode_tableau { /* the words of tableau.def */
   double d[RH_ODE_DENSE * RH_ODE_SLOPES]; /* [dense, slopes] */
 } rh_ode_tableau;
 const rh_ode_tableau *rh_ode_tableau_of(rh_ode_method method);
+int rh_ode_stages(const rh_ode_tableau *m); /* that the new state is made of */
 int rh_ode_slopes(const rh_ode_tableau *m); /* of a step with dense output: the stages, the slope at the end, the extra ones */
+
+/* How what differentiates a solution does it (graph/graph.h, rh_ode): the continuous adjoint; the steps taken back from a few states that
+ * are kept (numeric/replay.h), or from all of them. */
+typedef enum rh_ode_gradient { RH_ODE_ADJOINT, RH_ODE_REPLAY, RH_ODE_STORE } rh_ode_gradient;
 
 typedef struct rh_ode_options {
   rh_ode_method method;
@@ -34,6 +39,7 @@ typedef struct rh_ode_options {
   int64_t max_steps;      /* steps a row may try, refused ones too, before it is given up where it is */
   double min_step;        /* a row whose next step would be shorter is given up where it is; 0: only when t + h rounds to t */
   int64_t fallback_steps; /* > 0: a row that would be given up goes on to t1 in so many equal steps, without control */
+  rh_ode_gradient gradient;
 } rh_ode_options;
 /* rtol below 4 ulps of the real type cannot be kept: it is solved with 4 ulps, and the report counts it (`raised`). */
 rh_status rh_ode_check(const rh_ode_options *options) RH_WARN_UNUSED;
@@ -56,6 +62,8 @@ typedef struct rh_ode_problem {
   /* NULL, or told of every step taken, a row's in the order in which it takes them, before it goes on: y [count, n] at t, the step's start,
    * and its size h. rh_ode_step(t, h, y) gives the state after it bit for bit. */
   void (*accepted)(void *arg, int64_t count, const int64_t *row, const double *t, const double *h, const void *y);
+  /* NULL, or asked at every step taken where its stages shall go, [rh_ode_stages, n]; it may say NULL: nowhere */
+  void *(*stages)(void *arg, int64_t row, double t, double h);
   void *arg;
   bool strict; /* unfinished rows end as NaN */
   /* Dense output: the solution at `n_times` times a row, as rh_ode_check_times likes them, from the steps that are taken anyway, by an

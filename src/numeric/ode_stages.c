@@ -25,6 +25,9 @@ const rh_ode_tableau *rh_ode_tableau_of(rh_ode_method method) {
 int rh_ode_slopes(const rh_ode_tableau *m) {
   return m->stages + !m->fsal + m->extra;
 }
+int rh_ode_stages(const rh_ode_tableau *m) {
+  return m->stages - m->fsal; /* the last stage of an fsal method has no part in the new state */
+}
 int rh_ode_end_slope(const rh_ode_tableau *m) {
   return m->stages - m->fsal;
 }
@@ -120,7 +123,7 @@ void rh_ode_slope_picked(const rh_ode_run *s, int64_t count, int which) {
 void rh_ode_advance(const rh_ode_run *s) {
   rh_ode_work *w = s->w;
   const rh_ode_tableau *m = w->method;
-  const int own = m->stages - m->fsal; /* the last stage of an fsal method has no part in the new state */
+  const int own = rh_ode_stages(m);
   for (int i = 1; i < own; i++) {
     rh_ode_combine(w, 0, s->rows, i, rh_ode_a(m, i), w->y, w->stage);
     for (int64_t r = 0; r < s->rows; r++) w->at[r] = w->t[r] + m->c[i] * w->h[r];

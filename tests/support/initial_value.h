@@ -20,6 +20,7 @@ typedef struct setup {
   double *integral;   /* [rows] */
   int64_t calls;
   bool strict;
+  const void *tape; /* of those tests that keep one */
 } setup;
 
 static inline double get(const setup *s, const void *x, int64_t i) {
