@@ -23,7 +23,7 @@ bool rh_jacobian_possible(const rh_model *model) {
   if (model->image.h)
     return rh_flow_splits(flow) && rh_front_width(flow) == flow->columns && flow->latent == flow->columns &&
            flow->columns <= RH_JACOBIAN_PIXELS;
-  return flow->noise == 0 && flow->latent == flow->columns && flow->columns <= RH_JACOBIAN_COLUMNS;
+  return flow->scoring_noise == 0 && flow->latent == flow->columns && flow->columns <= RH_JACOBIAN_COLUMNS;
 }
 
 static void columns_free(columns_run *r) {
