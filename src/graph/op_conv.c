@@ -3,6 +3,7 @@
  * the same operation with the window turned round, over the cotangent with a halo of its own, and, for strides, zeros between its pixels.
  */
 #include "base/memory.h"
+#include "graph/body.h"
 #include "graph/ops.h"
 
 typedef struct conv_attr {
@@ -40,11 +41,6 @@ static rh_val spread(rh_graph *g, rh_val x, int64_t halo_h, int64_t halo_w, int6
   return y;
 }
 
-/* A parameter's row value, for the rare graph that convolves what no row changes. */
-static rh_val as_row(rh_graph *g, rh_val x) {
-  return rh_is_row(g, x) ? x : rh_add(g, rh_fill(g, rh_at(g, x)->shape, 0), x);
-}
-
 static rh_conv_shape shape_of(const rh_shape *x, const rh_shape *weight, int64_t stride, int64_t pad, bool turned) {
   rh_conv_shape s = {.h = x->dim[0], .w = x->dim[1], .c = x->dim[2], .kh = weight->dim[1], .kw = weight->dim[2], .stride = stride};
   s.o = weight->dim[turned ? 3 : 0];
@@ -56,7 +52,7 @@ static rh_conv_shape shape_of(const rh_shape *x, const rh_shape *weight, int64_t
 static rh_val emit(rh_graph *g, rh_val padded, rh_val weight, rh_val bias, int64_t stride, int64_t halo_h, int64_t halo_w, bool turned) {
   if (g->status != RH_OK) return RH_NONE;
   const conv_attr a = {shape_of(&rh_at(g, padded)->shape, &rh_at(g, weight)->shape, stride, 0, turned), halo_h, halo_w, turned};
-  const rh_val in[3] = {as_row(g, padded), weight, bias};
+  const rh_val in[3] = {rh_as_row(g, padded), weight, bias};
   return rh_emit(g, RH_OP_conv2d, 3, in, rh_shape3(a.s.oh, a.s.ow, a.s.o), &a, sizeof a);
 }
 
@@ -88,20 +84,6 @@ static rh_val windows(rh_graph *g, rh_val x, const rh_conv_shape *s, int64_t pad
   const rh_val y = rh_gather(g, x, rh_shape3(s->oh, s->ow, s->kh * line), index);
   rh_free(index);
   return y;
-}
-
-/* weight [o, kh, kw, c] -> [kh kw o, c], the last tap of a line first: what a pixel gives then lies together in the result. */
-static rh_val taps_of(rh_graph *g, rh_val weight, const rh_conv_shape *s) {
-  const int64_t taps = s->kh * s->kw;
-  int32_t *index = blank_index(g, taps * s->o, s->c);
-  if (!index) return RH_NONE;
-  for (int64_t at = 0; at < taps * s->o * s->c; at++) {
-    const int64_t o = at / s->c % s->o, tap = at / (s->c * s->o), i = tap / s->kw, j = s->kw - 1 - tap % s->kw;
-    index[at] = (int32_t)((o * taps + i * s->kw + j) * s->c + at % s->c);
-  }
-  const rh_val w = rh_gather(g, weight, rh_shape2(taps * s->o, s->c), index);
-  rh_free(index);
-  return w;
 }
 
 /* z [h, w, kh kw o], what each pixel gives by tap -> [oh, ow, o] */
@@ -139,7 +121,7 @@ rh_val rh_conv2d(rh_graph *g, rh_val x, rh_val weight, rh_val bias, int stride, 
   const int64_t taps = s.kh * s.kw;
   if (taps * s.c <= NARROW_IN * s.o) return rh_linear(g, windows(g, x, &s, pad), rh_reshape(g, weight, rh_shape2(s.o, taps * s.c)), bias);
   if (taps * s.o <= NARROW_OUT * s.c) {
-    const rh_val y = sum_of_taps(g, rh_linear(g, x, taps_of(g, weight, &s), RH_NONE), &s, pad);
+    const rh_val y = sum_of_taps(g, rh_taps(g, x, weight), &s, pad);
     return rh_is_none(bias) ? y : rh_add(g, y, rh_over_pixels(g, bias, rh_shape3(s.oh, s.ow, s.o)));
   }
   const rh_val padded = pad ? spread(g, x, pad, pad, 1, s.h + 2 * pad, s.w + 2 * pad) : x;
@@ -161,7 +143,7 @@ static rh_val turn_round(rh_graph *g, rh_val v, const rh_conv_shape *s) {
 
 /* The sum over rows and windows: x: the padded operand; ct: of the result -> weight's shape. */
 static rh_val emit_sum(rh_graph *g, rh_val x, rh_val ct, const rh_conv_shape *s) {
-  const rh_val in[2] = {as_row(g, x), as_row(g, ct)};
+  const rh_val in[2] = {rh_as_row(g, x), rh_as_row(g, ct)};
   return rh_emit(g, RH_OP_conv2d_w, 2, in, rh_shape4(s->o, s->kh, s->kw, s->c), s, sizeof *s);
 }
 static rh_val weight_sum(rh_graph *g, rh_val x, rh_val ct, const conv_attr *a) {
@@ -179,7 +161,7 @@ static void conv2d_vjp(rh_graph *g, rh_val node, rh_val ct, rh_val *out) {
   out[0] = a.halo_h || a.halo_w ? spread(g, inside, a.halo_h, a.halo_w, 1, a.s.h, a.s.w) : inside;
   out[1] = weight_sum(g, n.in[0], dense, &a);
   if (rh_is_none(n.in[2])) return;
-  out[2] = rh_reshape(g, rh_sum_rows_last(g, as_row(g, dense)), rh_at(g, n.in[2])->shape);
+  out[2] = rh_reshape(g, rh_sum_rows_last(g, rh_as_row(g, dense)), rh_at(g, n.in[2])->shape);
 }
 static rh_val conv2d_jvp(rh_graph *g, rh_val node, const rh_val *t) {
   const rh_node n = *rh_at(g, node);
