@@ -1,5 +1,5 @@
-/* Products by pixel, for convolutions to few channels (op_conv.c): what a pixel of c numbers gives to each tap of the windows that it lies in.
- * The weight is read, and its gradient written, as it is stored, [o, kh, kw, c]; only the packed form knows the order of what is given,
+/* Products by pixel, for convolutions to few channels (op_conv.c): what a pixel of c numbers gives to each tap of the windows that it lies
+ * in. The weight is read, and its gradient written, as it is stored, [o, kh, kw, c]; only the packed form knows the order of what is given,
  * [kh, kw, o] with the last tap of a line first: what a pixel gives then lies together in the image that sums it. */
 #include <string.h>
 
@@ -131,10 +131,5 @@ static rh_val taps_w_jvp(rh_graph *g, rh_val node, const rh_val *t) {
   const rh_val v = rh_is_none(t[0]) ? RH_NONE : emit_sum(g, t[0], n.in[1], taps_of(&n));
   return rh_add_maybe(g, v, rh_is_none(t[1]) ? RH_NONE : emit_sum(g, n.in[0], t[1], taps_of(&n)));
 }
-const rh_op rh_op_taps_w = {.name = "taps_w",
-                            .order = 0,
-                            .reduces = true,
-                            .jvp = taps_w_jvp,
-                            .run = taps_w_run,
-                            .flops = taps_w_flops,
-                            .tasks = taps_w_tasks};
+const rh_op rh_op_taps_w = {
+    .name = "taps_w", .order = 0, .reduces = true, .jvp = taps_w_jvp, .run = taps_w_run, .flops = taps_w_flops, .tasks = taps_w_tasks};

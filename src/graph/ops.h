@@ -112,10 +112,11 @@ bool rh_is_tuple(const rh_graph *g, rh_val v);
 int64_t rh_parts_total(const rh_parts *parts);
 int64_t rh_parts_before(const rh_parts *parts, int which); /* elements of the parts before it */
 int rh_part_which(const rh_node *part);                    /* which part a `part` node is */
-/* The part of a convolution to few channels (op_taps.c): x [h, w, c], weight [o, kh, kw, c] -> [h, w, kh kw o], what a pixel gives by tap. */
+/* The part of a convolution to few channels (op_taps.c): x [h, w, c], weight [o, kh, kw, c] -> [h, w, kh kw o], what a pixel gives by tap.
+ */
 rh_val rh_taps(rh_graph *g, rh_val x, rh_val weight);
-/* A copy of an attribute in the arena; of a long one the same copy as before: lists of indices are as long as rows, and alike in every layer.
- * *kept lists them, NULL at first. NULL: out of memory. */
+/* A copy of an attribute in the arena; of a long one the same copy as before: lists of indices are as long as rows, and alike in every
+ * layer. *kept lists them, NULL at first. NULL: out of memory. */
 struct rh_kept;
 const void *rh_keep_attr(rh_arena *arena, struct rh_kept **kept, const void *attr, size_t bytes);
 void rh_shape_text(const rh_shape *shape, char text[64]);
