@@ -164,16 +164,12 @@ static rh_status place_params(rh_plan *p, const rh_graph *g) {
       const rh_leaf *leaf = &g->leaves->leaf[*(const int *)it->node.attr];
       it->place = leaf->klass == RH_PARAM ? RH_AT_PARAM : RH_AT_STATE;
       it->offset = leaf->offset;
-    } else if (it->place == RH_AT_NONE && it->root == v) {
-      it->place = RH_AT_SHARED;
-      it->offset = p->shared_count;
-      p->shared_count += (it->count + 15) / 16 * 16;
     }
     if (!it->op->run) continue;
     if (it->node.stage == RH_BEFORE) p->before[p->n_before++] = (int32_t)v;
     if (it->node.stage == RH_AFTER) p->after[p->n_after++] = (int32_t)v;
   }
-  return RH_OK;
+  return rh_plan_shared(p);
 }
 
 static void count_work(rh_plan *p, const rh_graph *g) {

@@ -1,4 +1,4 @@
-/* Inside of a plan: shared by its making (plan.c), its memory (place.c), its running (run.c) and its printing (print.c). */
+/* Inside of a plan: shared by its making (plan.c), its memory (place.c, shared.c), its running (run.c) and its printing (print.c). */
 #ifndef RH_GRAPH_PLAN_PARTS_H
 #define RH_GRAPH_PLAN_PARTS_H
 #include "graph/ops.h"
@@ -92,6 +92,8 @@ struct rh_plan {
 /* packs.c */
 rh_status rh_plan_packs(struct rh_plan *p) RH_WARN_UNUSED;
 rh_status rh_plan_packs_in_turn(struct rh_plan *p) RH_WARN_UNUSED; /* again, once segments are known */
+/* shared.c */
+rh_status rh_plan_shared(struct rh_plan *p) RH_WARN_UNUSED;
 /* place.c */
 rh_status rh_plan_place(struct rh_plan *p, const rh_plan_options *options) RH_WARN_UNUSED;
 #endif
