@@ -109,15 +109,16 @@ const rh_op rh_op_taps = {.name = "taps",
                           .epilogue = true};
 
 /* ---- the gradient in the weight; a piece is some lines of it, by the order of taps ---- */
-enum { SUM_LINES = 44 }; /* tiles of 4, of 11, of 6 and more lines fill it; threads wait the less for the last piece, the smaller it is */
+enum { SUM_LINES = 44 };
 static int64_t taps_w_tasks(const rh_graph *g, const rh_node *node) {
   (void)g;
-  return (given(taps_of(node)) + SUM_LINES - 1) / SUM_LINES;
+  const int64_t all = given(taps_of(node)), piece = rh_even_piece(all, SUM_LINES);
+  return (all + piece - 1) / piece;
 }
 static void taps_w_run(const rh_run_args *a) {
   const taps_attr *t = taps_of(a->node);
-  const int64_t all = given(t), first = a->task * SUM_LINES, n = all - first < SUM_LINES ? all - first : SUM_LINES;
-  const int64_t pixels = rh_shape_count(&a->in_node[1]->shape) / t->c;
+  const int64_t all = given(t), piece = rh_even_piece(all, SUM_LINES), first = a->task * piece;
+  const int64_t n = all - first < piece ? all - first : piece, pixels = rh_shape_count(&a->in_node[1]->shape) / t->c;
   int64_t line[SUM_LINES], reach[SUM_LINES];
   for (int64_t i = 0; i < n; i++) line[i] = line_of(t, first + i), reach[i] = t->c;
   a->k->gemm_tn_ragged(n, a->rows * pixels, (const char *)a->in[0] + first * a->k->real_bytes, all, a->in[1], t->c, a->out, line, reach,

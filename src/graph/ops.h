@@ -61,6 +61,13 @@ static inline const void *rh_gate_of(const rh_run_args *a) {
   return a->epilogue == RH_EPI_GATE ? a->in[a->node->arity - 1] : NULL;
 }
 
+/* Lines of one piece of a long sum over rows that has so many: at most `most`, in an even number of pieces, for threads wait for the last.
+ */
+static inline int64_t rh_even_piece(int64_t lines, int64_t most) {
+  const int64_t pieces = 2 * ((lines + 2 * most - 1) / (2 * most));
+  return lines <= most ? lines : (lines + pieces - 1) / pieces;
+}
+
 typedef struct rh_op {
   const char *name;
   int order; /* how often it may be differentiated; -1: any */
