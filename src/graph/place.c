@@ -250,7 +250,7 @@ static double overhead(const rh_plan *p, int64_t segments, int64_t wide, int64_t
 
 static int64_t super_rows(const rh_plan *p, int64_t wide, const rh_plan_options *o) {
   if (!wide) return 0;
-  const bool images = rows_in_row(p) > 1; /* wide rows: larger, or gradients would pass too often */
+  const bool images = rows_in_row(p) > 1 && reduce_bytes(p); /* wide rows: larger, or gradients would pass too often */
   const int64_t megabytes = o->lean ? (images ? 12 : 4) : images ? 64 : 24, budget = o->wide_bytes ? o->wide_bytes : megabytes << 20;
   int64_t rows = clamp(budget / (wide * p->k->real_bytes), least_super(p, o), MAX_SUPER);
   if (o->max_rows && rows > o->max_rows) rows = o->max_rows;
