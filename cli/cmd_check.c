@@ -17,6 +17,7 @@ static const arg_option options[] = {
     HEADER_OPTION,
     MODEL_DTYPE_OPTION,
     MODEL_LABELS_OPTION,
+    SOLVER_OPTIONS,
 };
 
 static void human(json_t *report) {
