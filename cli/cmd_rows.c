@@ -26,10 +26,13 @@ static const arg_option score_options[] = {
     MODEL_DTYPE_OPTION,
     HEADER_OPTION,
     MODEL_LABELS_OPTION,
+    SOLVER_OPTIONS,
 };
 static const arg_option code_options[] = {
-    ROWS_OUTPUT_OPTION,  SEED_OPTION("Of the noise that discrete columns need."), MODEL_COLUMNS_OPTION, MODEL_DTYPE_OPTION, HEADER_OPTION,
-    MODEL_LABELS_OPTION,
+    ROWS_OUTPUT_OPTION,   SEED_OPTION("Of the noise that discrete columns need."),
+    MODEL_COLUMNS_OPTION, MODEL_DTYPE_OPTION,
+    HEADER_OPTION,        MODEL_LABELS_OPTION,
+    SOLVER_OPTIONS,
 };
 static const arg_option sample_options[] = {
     {.name = "count", .letter = 'n', .kind = ARG_COUNT, .value = "N", .most = 1e12, .help = "How many rows. Required."},
@@ -58,6 +61,7 @@ static const arg_option sample_options[] = {
     {.name = "no-context", .kind = ARG_FLAG, .help = "Leave the context columns out of OUT."},
     HEADER_OPTION,
     MODEL_DTYPE_OPTION,
+    SOLVER_OPTIONS,
 };
 
 typedef rh_status file_call(rh_density *density, const char *data, const char *output, const char *options, char **report);

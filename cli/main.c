@@ -128,8 +128,21 @@ int finish_own(const cli_args *args, const json_t *report, void (*human)(json_t 
 }
 
 rh_density *open_model(const cli_args *args, int *code) {
-  static const char *const keys[] = {"threads", "isa", "dtype", "seed", "draws", NULL};
-  char *options = arg_pick(args, keys);
+  static const struct {
+    const char *option, *key;
+  } keys[] = {{"threads", "threads"}, {"isa", "isa"},
+              {"dtype", "dtype"},     {"seed", "seed"},
+              {"draws", "draws"},     {"solver", "solver"},
+              {"rtol", "rtol"},       {"solver-steps", "solver_steps"},
+              {"atol", "atol"},       {"max-steps", "max_steps"},
+              {"trace", "trace"}};
+  json_t *picked = json_object();
+  for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+    json_t *value = json_object_get(args->given, keys[i].option);
+    if (value) json_object_set(picked, keys[i].key, value);
+  }
+  char *options = json_dumps(picked, JSON_COMPACT);
+  json_decref(picked);
   rh_density *density = NULL;
   const rh_status status = rh_density_open(args->operand[0], options, &density);
   free(options);

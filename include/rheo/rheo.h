@@ -46,7 +46,9 @@ typedef struct rh_density rh_density;
  *   isa      an instruction-set level; default: the best of this machine
  *   dtype    "f32" or "f64", the precision of the arithmetic; default: that of the fit
  *   seed     of the noise that a discrete column's score needs; default 0
- *   draws    draws of that noise a row, averaged; default 1 */
+ *   draws    draws of that noise a row, averaged; default 1
+ *   solver, solver_steps, rtol, atol, max_steps, trace  of a model with differential equations, in place of what it says itself: the
+ *            method by name, equal steps or tolerances, steps at most; trace "exact", or "hutchinson:K" for estimates by K probes */
 RH_API rh_status rh_density_open(const char *path, const char *options, rh_density **density);
 /* The same from the file's bytes; `name` stands in errors. The bytes may go afterwards. */
 RH_API rh_status rh_density_read(const void *bytes, size_t size, const char *name, const char *options, rh_density **density);
