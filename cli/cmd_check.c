@@ -11,7 +11,9 @@ static const arg_option options[] = {
      .kind = ARG_COUNT,
      .value = "N",
      .most = 1e6,
-     .help = "Hold the log-determinant of N rows against the dense Jacobian. Default 10; of images 2, and none of more than 1,024 values."},
+     .help =
+         "Hold the log-determinant of N rows against the dense Jacobian. Default 10; of images 2, of which those of more than 1,024 values "
+         "are fewer, or crops, where whole ones would take longer than some seconds."},
     SEED_OPTION("Of the samples, where no DATA is given."),
     MODEL_COLUMNS_OPTION,
     HEADER_OPTION,
@@ -19,6 +21,27 @@ static const arg_option options[] = {
     MODEL_LABELS_OPTION,
     SOLVER_OPTIONS,
 };
+
+static long long number_at(const json_t *list, size_t i) {
+  return (long long)json_integer_value(json_array_get(list, i));
+}
+
+static void print_jacobians(const json_t *report) {
+  const json_t *crop = json_object_get(report, "crop");
+  const long long rows = count_of(report, "jacobians");
+  if (*text_of(report, "log_det_why")) printf("log|det J| against dense left out: %s\n", text_of(report, "log_det_why"));
+  if (rows == 0) return;
+  printf("log|det J| against dense %.3g over ", real_of(report, "log_det_error"));
+  if (!crop) {
+    printf("%lld row%s\n", rows, rows == 1 ? "" : "s");
+    return;
+  }
+  printf("crops of %lld x %lld x %lld of %lld row%s: a whole one takes %.2g operations\n", number_at(crop, 0), number_at(crop, 1),
+         number_at(crop, 2), rows, rows == 1 ? "" : "s", real_of(report, "jacobian_operations"));
+  if (count_of(report, "crop_leaves_spread") > 0)
+    printf("                         %lld leaves have numbers of single pixels: some of them stand for all in the crops\n",
+           count_of(report, "crop_leaves_spread"));
+}
 
 static void human(json_t *report) {
   printf("rows                     %lld\n", count_of(report, "rows"));
@@ -29,11 +52,7 @@ static void human(json_t *report) {
     printf("cells taken otherwise    %lld, on no level or in a dropped column\n", count_of(report, "rounded"));
   printf("max |x - inverse(f(x))|  %.3g (%.3g standard deviations of its column)\n", real_of(report, "inverse_error"),
          real_of(report, "inverse_error_relative"));
-  if (count_of(report, "jacobians") > 0) {
-    printf("log|det J| against dense %.3g over %lld rows\n", real_of(report, "log_det_error"), count_of(report, "jacobians"));
-  }
-  if (count_of(report, "jacobians_left_out") > 0)
-    printf("log|det J| against dense left out: a Jacobian of %lld columns is too large\n", count_of(report, "jacobians_left_out"));
+  print_jacobians(report);
   const json_t *back = json_object_get(report, "log_det_inverse_error");
   if (json_is_number(back)) printf("the inverse's against it  %.3g\n", json_number_value(back));
   printf("log|det J|               %.6g to %.6g, median %.6g, sd %.4g\n", real_of(report, "log_det_min"), real_of(report, "log_det_max"),

@@ -15,12 +15,14 @@ static const arg_option options[] = {
      .letter = 'o',
      .kind = ARG_TEXT,
      .value = "OUT",
-     .help = "Write a line for every row: row, log_density, typicality, latent_norm, p_value, flag."},
+     .help = "Write a line for every row: row, log_density, typicality, latent_norm, p_value, flag; of images also bits_per_dim."},
     {.name = "labels",
      .kind = ARG_TEXT,
      .value = "WHICH",
      .help = "0 or 1 (an anomaly) of every row of DATA: a column (name, or number from 1), else an array of its NPZ archive, else a file. "
-             "AUROC and average precision of every score are then reported. Where TRAIN has such labels, only its rows of 0 train."},
+             "AUROC and average precision of every score are then reported. Where TRAIN has such labels, only its rows of 0 train. Images: "
+             "own, "
+             "an array of their NPZ archive, else a file, IDX, NPY or NPZ."},
     {.name = "alarm",
      .kind = ARG_REAL,
      .value = "A",
@@ -38,7 +40,7 @@ static const arg_option options[] = {
      .value = "N",
      .least = 1,
      .most = 1e6,
-     .help = "Draws a row of the noise that discrete columns need, averaged. Default 16; with --model 1."},
+     .help = "Draws a row of the noise that discrete columns and images need, averaged. Default 16; of images and with --model 1."},
     ARCH_OPTION,
     SET_OPTION("the architecture"),
     HANDLE_OPTION,
@@ -49,6 +51,7 @@ static const arg_option options[] = {
     FIT_DTYPE_OPTION,
     SPLIT_OPTION("held-out rows. Default: held out are enough for p-values of half of --alarm, "
                  "but a tenth at least and three tenths at most."),
+    IMAGE_PREPARING_OPTIONS,
     COLUMNS_OPTION(" That of the labels is left out by itself."),
     HEADER_OPTION,
 };
@@ -88,12 +91,14 @@ static void human(json_t *report) {
   printf("p-values by %s, among %lld %s\n", text_of(report, "by"), count_of(report, "reference_rows"), text_of(report, "reference"));
   printf("flagged       %lld of %lld rows, at a rate of false alarms of %g\n", count_of(report, "flagged"), count_of(report, "rows"),
          real_of(report, "alarm"));
+  if (json_is_number(json_object_get(report, "typical_bits_per_dim")))
+    printf("typical       %.4f bits/dim, the median of normal images\n", real_of(report, "typical_bits_per_dim"));
   print_labels(report);
 }
 
 /* Options that only a fit has. */
 static int refuse_fit_options(const cli_args *args) {
-  static const char *const fit[] = {"arch", "set", "handle", "epochs", "steps", "time", "split", NULL};
+  static const char *const fit[] = {"arch", "set", "handle", "epochs", "steps", "time", "split", IMAGE_PREPARING_KEYS, NULL};
   for (int i = 0; fit[i]; i++)
     if (json_object_get(args->given, fit[i]))
       return complain(EXIT_USAGE, "detect: --%s is for a fit, and --model has been fitted: leave one of them out", fit[i]);
@@ -116,8 +121,10 @@ static int open_given(const cli_args *args, const char *model, rh_density **dens
 }
 
 static int run(const cli_args *args) {
-  static const char *const fit_keys[] = {"labels", "alarm", "by",    "draws", "arch",    "set",    "handle",  "epochs", "steps",
-                                         "time",   "seed",  "dtype", "split", "columns", "header", "threads", "isa",    NULL};
+  static const char *const fit_keys[] = {"labels", "alarm",   "by",     "draws",   "arch", "set",
+                                         "handle", "epochs",  "steps",  "time",    "seed", "dtype",
+                                         "split",  "columns", "header", "threads", "isa",  IMAGE_PREPARING_KEYS,
+                                         NULL};
   static const char *const model_keys[] = {"labels", "alarm", "by", "draws", "columns", "header", NULL};
   const char *output = arg_text(args, "output", NULL), *model = arg_text(args, "model", NULL);
   const char *normal = args->operands > 1 ? args->operand[0] : NULL, *data = args->operand[args->operands - 1];
@@ -125,7 +132,7 @@ static int run(const cli_args *args) {
   int code = refuse_json(args, output);
   if (code) return code;
   if (!model && (!normal || is_model(normal)))
-    return complain(EXIT_USAGE, "detect: what is normal? give TRAIN DATA, tables both, or --model MODEL DATA");
+    return complain(EXIT_USAGE, "detect: what is normal? give TRAIN DATA, tables or images both, or --model MODEL DATA");
   rh_density *density = NULL;
   if (model && (code = open_given(args, model, &density))) return code;
   char *text = arg_pick_split(args, model ? model_keys : fit_keys), *report = NULL;
@@ -146,7 +153,8 @@ const cli_command command_detect = {
         "Scores: log_density, nats a row; typicality, the distance of the log-density from the median one of normal rows, for too "
         "likely is strange, too; latent_norm, the squared norm of the code's normal scores under the base. p_value is (1 + held-out rows "
         "at least as strange) / (1 + "
-        "held-out rows): a normal row is flagged with a probability of --alarm at most. Columns that the fit dropped are not looked at.",
+        "held-out rows): a normal row is flagged with a probability of --alarm at most. Columns that the fit dropped are not looked at. "
+        "TRAIN and DATA may be images, of one shape, as rheo fit reads them.",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .least_operands = 1,

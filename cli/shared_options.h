@@ -51,6 +51,16 @@
     .name = "trace", .kind = ARG_TEXT, .value = "HOW",                                                                          \
     .help = "Continuous flows: log-determinants by exact traces (exact), or by estimates from K random probes (hutchinson:K)."  \
   }
+#define DRAWS_OPTION(DEFAULT)                                                                                     \
+  {                                                                                                               \
+    .name = "draws", .kind = ARG_COUNT, .value = "N", .least = 1, .most = 100000,                                 \
+    .help = "Draws of the noise that discrete columns need, averaged as importance weights. Default " DEFAULT "." \
+  }
+#define CONTEXT_VALUES_OPTION(WHAT)                                          \
+  {                                                                          \
+    .name = "context-values", .kind = ARG_TEXT, .value = "A=1,B=red",        \
+    .help = WHAT ": a value for every context column, by name or by number." \
+  }
 
 #define LABELS_OPTION(USE)                                                                                                                 \
   {                                                                                                                                        \
@@ -94,17 +104,17 @@
         "handled, as part of the model. none: columns are only standardized."                                           \
   }
 /* What images are fitted as. */
-#define IMAGE_FIT_KEYS "labels", "bits", "preprocess", "alpha", "dequantize", "flip"
-#define IMAGE_FIT_OPTIONS                                                                                                                  \
-  LABELS_OPTION(" condition the density: p(image | label). Files for TRAIN, --val and --test stand between commas"),                       \
-      {.name = "bits",                                                                                                                     \
-       .kind = ARG_COUNT,                                                                                                                  \
-       .value = "N",                                                                                                                       \
-       .least = 1,                                                                                                                         \
-       .most = 8,                                                                                                                          \
-       .help =                                                                                                                             \
-           "Images: the depth that the model sees. Default: that of the data, the least that holds their greatest value. A smaller one "   \
-           "drops the lowest bits, and bits/dim are those of the coarser images."},                                                        \
+#define IMAGE_FIT_KEYS       "labels", IMAGE_PREPARING_KEYS
+#define IMAGE_PREPARING_KEYS "bits", "preprocess", "alpha", "dequantize", "flip"
+#define IMAGE_PREPARING_OPTIONS                                                                                                            \
+  {.name = "bits",                                                                                                                         \
+   .kind = ARG_COUNT,                                                                                                                      \
+   .value = "N",                                                                                                                           \
+   .least = 1,                                                                                                                             \
+   .most = 8,                                                                                                                              \
+   .help =                                                                                                                                 \
+       "Images: the depth that the model sees. Default: that of the data, the least that holds their greatest value. A smaller one "       \
+       "drops the lowest bits, and bits/dim are those of the coarser images."},                                                            \
       {.name = "preprocess",                                                                                                               \
        .kind = ARG_CHOICE,                                                                                                                 \
        .value = "HOW",                                                                                                                     \
@@ -125,6 +135,8 @@
   {                                                                                                                                        \
     .name = "flip", .kind = ARG_FLAG, .help = "Images: half of the training images, at random, are seen with left and right exchanged."    \
   }
+#define IMAGE_FIT_OPTIONS \
+  LABELS_OPTION(" condition the density: p(image | label). Files for TRAIN, --val and --test stand between commas"), IMAGE_PREPARING_OPTIONS
 
 #define EPOCHS_OPTION(FIT, MORE) \
   { .name = "epochs", .kind = ARG_COUNT, .value = "N", .least = 1, .most = 1e9, .help = "End " FIT " after N epochs" MORE "." }

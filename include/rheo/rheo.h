@@ -68,6 +68,8 @@ RH_API int64_t rh_density_latent(const rh_density *density);  /* numbers of a co
 /* The number that stands for a category in context column `column` (from 0 to c - 1), where the categories are texts: its place in the
  * fit's list, from 0. Categories that are whole numbers stand for themselves. */
 RH_API rh_status rh_density_category(const rh_density *density, int64_t column, const char *category, double *value);
+/* context [c] of rh_sample_file's context_values, "a=1.5,b=red". */
+RH_API rh_status rh_density_given(rh_density *density, const char *values, double *context);
 /* What it is, as a JSON object: architecture, columns, parameters, precision, handling of the data, how it was fitted.
  * plan != 0: also what scoring takes: bytes and operations a row, rows of a block. */
 RH_API rh_status rh_density_info(rh_density *density, int plan, char **json);
@@ -117,6 +119,14 @@ RH_API rh_status rh_decode_file(rh_density *density, const char *codes, const ch
  *   temperatures    a list: count images at each, a row of the picture a temperature; the same noise stands in the same column */
 RH_API rh_status rh_sample_file(rh_density *density, const char *output, const char *options, char **report);
 
+/* The rows of a file as rh_score_file reads them, with its options: *x [*rows, d + c], to be freed by rh_rows_free. report: rows, columns,
+ * notes. */
+RH_API rh_status rh_density_rows(rh_density *density, const char *data, const char *options, int64_t *rows, double **x, char **report);
+RH_API void rh_rows_free(double *x); /* NULL is fine */
+/* Writes what is no table, such as a picture, in the way of these calls: whole or not at all. inputs (NULL-ended, may be NULL): files that
+ * it is made of, which it must not replace. */
+RH_API rh_status rh_write_file(const char *output, const void *bytes, size_t size, const char *const *inputs);
+
 /* ---- images ----
  * A density of images has h, w and c (1 or 3); its raw row is an image, row-major, channels last, h w c whole numbers of 0 to 2^bits - 1
  * of the data. Image data are IDX files, NPY and NPZ arrays of bytes with 3 or 4 axes, CIFAR's batches, PNG, PGM and PPM files, and folders
@@ -159,8 +169,11 @@ RH_API rh_status rh_reconstruct_file(rh_density *density, const char *images, co
  * rows with the least, u being the code's normal scores: the standard normal quantiles at the base's probabilities, so that they are
  * standard normal for codes that follow the base, whatever it is), latent_kurtosis (the least excess kurtosis of the scores along any
  * direction), latent_kurtosis_most (the greatest of a column), advice (a sentence, where these show modes that lie apart or heavy tails),
- * ok. Of images all of it is of what lies behind the noise, so that nothing is rounded; jacobians is 2 by default, and jacobians_left_out
- * is the images' width where it is more than 1,024 values. */
+ * ok. Of images all of it is of what lies behind the noise, so that nothing is rounded, and jacobians is 2 by default; log_det_method says
+ * what was held against a dense Jacobian: "dense", whole rows, as many as 3e11 operations give where they have more than 1,024 values; else
+ * "crops" of the images (3e12 operations), of the shape `crop`, by the same parts with the same values (crop_leaves_spread counts those
+ * that have numbers of single pixels, of which crops have some); or "none", log_det_why saying why. jacobians: how many;
+ * jacobian_operations: of a whole row. */
 RH_API rh_status rh_check_file(rh_density *density, const char *data, const char *options, char **report);
 
 /* ---- fitting ---- */
@@ -196,7 +209,7 @@ typedef int rh_fit_progress(void *arg, const rh_fit_event *event);
 typedef struct rh_block {
   const void *data; /* [rows, columns] */
   int64_t rows, columns;
-  int real_bytes; /* 8: double, 4: float */
+  int real_bytes; /* 8: double, 4: float, 1: bytes of images */
 } rh_block;
 
 /* clang-format off */
@@ -221,6 +234,8 @@ typedef struct rh_block {
  *   any_isa  true: resume at another instruction-set level
  *   memory   "keep" (default) or "recompute": activations
  *   labels   of images: what conditions the density: as above; files for train, val and test stand between commas
+ *   image    of blocks, [h, w, c]: their rows are images, h w c bytes each, row-major, channels last; with labels "own" a byte more, the
+ *            image's label
  *   bits     of images: the depth that the model sees; default: the data's, the least that holds their greatest value. A smaller one drops
  *            the lowest bits, and the likelihood is that of the coarser numbers
  *   preprocess, alpha   of images: "logit" (default; alpha 0.05) or "scale", to -1/2 to 1/2
@@ -281,18 +296,20 @@ RH_API rh_status rh_compare_files(const char *train, const char *val, const char
  *   p_value      conformal: (1 + held-out rows at least as strange) / (1 + held-out rows), by the score that `by` names. A normal row has
  *                p <= a with a probability of at most a, whatever the model is like
  *   flag         1 where p_value <= alarm
+ *   bits_per_dim of images only: -log2 p / (h w c)
  * Options: those of a fit (rh_fit_files) but for output, resume, context, categorical and embedding where there is no density, else only
  * columns, header, separator; and
  *   labels   0 or 1 (an anomaly) of every row: a column of data (name, or number from 1), else an array of its NPZ archive, else a file.
  *            With them the report tells AUROC and average precision of each score. Where `normal` has such labels, only its rows of 0 are
- *            used
+ *            used. Of images "own", an array of their NPZ archive, or a file (IDX, NPY, NPZ); a conditional density's classes are their own
  *   alarm    the rate of false alarms, default 0.01
  *   by       auto (default: log_density, or latent_norm where columns hold values that repeat among continuous ones), log_density,
  *            typicality or latent_norm
- *   draws    of the noise of discrete columns, averaged; default 16 after a fit, else the density's
+ *   draws    of the noise of discrete columns, averaged; default 16 after a fit, else the density's; of images always that
  *   split    of normal rows: training, validation, held out; default: held out are enough for p-values of half the alarm rate, but at
  *            least 0.1 and at most 0.3 of them
- * report: rows, flagged, reference (what p-values are among), reference_rows, fit; with labels: anomalies, normal, auroc and
+ * Both may be images, of one shape and depth. report: rows, flagged, reference (what p-values are among), reference_rows, fit; of images
+ * typical_bits_per_dim (of the median log-density of normal ones); with labels: anomalies, normal, auroc and
  * average_precision (objects by score; null where there is one class), detected, false_alarms (shares of either class that are flagged). */
 /* clang-format on */
 RH_API rh_status rh_detect_files(rh_density *density, const char *normal, const char *data, const char *output, const char *options,

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "api/conditional.h"
-#include "api/jacobian.h"
+#include "api/det_check.h"
 #include "api/rounded.h"
 #include "api/solver.h"
 #include "api/stretch.h"
@@ -14,12 +14,12 @@ enum { IMAGE_JACOBIANS = 2 };
 
 /* What the rows looked at have shown. */
 typedef struct findings {
-  int64_t rows, outside, non_finite, rounded, jacobians,
-      unfinished;                   /* outside: of the support; rounded: cells that lie on no level of the model's */
-  double inverse, inverse_relative; /* max |x - inverse(forward(x))|, also in standard deviations of its column */
-  int64_t row, column;              /* where the relative one is largest; -1: nowhere */
-  double there, back;               /* what stands there, and what came back */
-  double det, det_least, det_most;  /* max |ladj - dense|, range of ladj */
+  int64_t rows, outside, non_finite, rounded, unfinished; /* outside: of the support; rounded: cells that lie on no level of the model's */
+  double inverse, inverse_relative;                       /* max |x - inverse(forward(x))|, also in standard deviations of its column */
+  int64_t row, column;                                    /* where the relative one is largest; -1: nowhere */
+  double there, back;                                     /* what stands there, and what came back */
+  double det_least, det_most;                             /* range of ladj */
+  rh_det_check det;
   rh_stretch stretch;
   double det_inverse; /* max |ladj + the inverse's ladj|; NaN where the model is no bijection */
 } findings;
@@ -143,18 +143,13 @@ static bool row_finite(const rows_in *in, int64_t i) {
   return fine;
 }
 
-/* A distance that is no number is the worst there is. */
-static double worst(double so_far, double error) {
-  return error <= so_far ? so_far : isnan(error) ? INFINITY : error;
-}
-
 static void compare_row(const rows_in *in, int64_t i, findings *f) {
   for (int64_t j = 0; j < in->columns; j++) {
     const double x = in->x[i * (in->columns + in->context) + j], back = in->back[i * in->columns + j];
     const double scale = scale_of(in, j, x), error = fabs(x - back);
-    f->inverse = worst(f->inverse, error);
+    f->inverse = rh_worst(f->inverse, error);
     if (error / scale <= f->inverse_relative && f->row >= 0) continue;
-    f->inverse_relative = worst(f->inverse_relative, error / scale);
+    f->inverse_relative = rh_worst(f->inverse_relative, error / scale);
     f->row = in->number[i], f->column = j, f->there = x, f->back = back;
   }
 }
@@ -166,7 +161,6 @@ static void compare(const rows_in *in, bool exact, findings *f) {
                   .row = -1,
                   .det_least = INFINITY,
                   .det_most = -INFINITY,
-                  .det = NAN,
                   .det_inverse = exact ? 0 : NAN};
   for (int64_t i = 0; i < in->rows; i++) {
     if (in->ladj[i] == -INFINITY) {
@@ -179,34 +173,17 @@ static void compare(const rows_in *in, bool exact, findings *f) {
     }
     f->det_least = fmin(f->det_least, in->ladj[i]);
     f->det_most = fmax(f->det_most, in->ladj[i]);
-    if (exact) f->det_inverse = worst(f->det_inverse, fabs(in->ladj[i] + in->ladj_back[i]));
+    if (exact) f->det_inverse = rh_worst(f->det_inverse, fabs(in->ladj[i] + in->ladj_back[i]));
     compare_row(in, i, f);
   }
 }
 
-static rh_status against_dense(rh_density *d, const rows_in *in, int64_t most, findings *f) {
-  if (!rh_jacobian_possible(d->model) || most == 0) return RH_OK;
-  const int64_t n = most < in->rows ? most : in->rows;
-  double *dense = rh_alloc((size_t)n * sizeof *dense);
-  if (!dense) return RH_E_MEMORY;
-  const rh_status status = rh_jacobian_log_det(d->model, d->pool, d->options.isa, n, in->x, dense);
-  if (status == RH_OK) {
-    f->jacobians = n;
-    f->det = 0;
-    for (int64_t i = 0; i < n; i++)
-      if (in->ladj[i] != -INFINITY) f->det = worst(f->det, fabs(dense[i] - in->ladj[i]));
-  }
-  rh_free(dense);
-  return status;
-}
-
 /* float32: rounding of a chain of layers; float64: eight digits. In standard deviations, and in nats a column. What is solved for by a
- * tolerance cannot be nearer than some of that: on tables of 2 to 10 columns 4 of it, and 20 nats a column. */
+ * tolerance cannot be nearer than some of that: on tables of 2 to 10 columns 4 of it, and 10 of it in nats a column. */
 static bool all_well(const findings *f, int real_bytes, int64_t columns, double tolerance) {
-  const double inverse = fmax(real_bytes == 4 ? 1e-2 : 1e-8, 1e3 * tolerance),
-               det = fmax(real_bytes == 4 ? 1e-3 : 1e-8, 1e2 * tolerance) * (double)(columns + 10);
-  return f->non_finite == 0 && f->unfinished == 0 && f->inverse_relative <= inverse && (f->jacobians == 0 || f->det <= det) &&
-         !(f->det_inverse > det);
+  const double inverse = fmax(real_bytes == 4 ? 1e-2 : 1e-8, 1e3 * tolerance), det = fmax(real_bytes == 4 ? 1e-3 : 1e-8, 1e2 * tolerance);
+  return f->non_finite == 0 && f->unfinished == 0 && f->inverse_relative <= inverse &&
+         (f->det.rows == 0 || f->det.error <= det * (double)(f->det.columns + 10)) && !(f->det_inverse > det * (double)(columns + 10));
 }
 
 static void put_stretch(json_t *o, const rh_stretch *s) {
@@ -234,10 +211,7 @@ static json_t *report_of(const rh_density *d, const findings *f) {
     json_object_set_new(o, "worst",
                         json_pack("{s:I, s:I, s:f, s:o}", "row", (json_int_t)f->row + 1, "column", (json_int_t)f->column + 1, "value",
                                   f->there, "back", rh_json_real(f->back)));
-  json_object_set_new(o, "jacobians", json_integer(f->jacobians));
-  if (d->model->image.h && !rh_jacobian_possible(d->model))
-    json_object_set_new(o, "jacobians_left_out", json_integer(d->model->flow->columns));
-  json_object_set_new(o, "log_det_error", rh_json_real(f->det));
+  rh_det_check_put(&f->det, d->model, o);
   json_object_set_new(o, "log_det_inverse_error", rh_json_real(f->det_inverse));
   json_object_set_new(o, "log_det_min", rh_json_real(f->det_least));
   json_object_set_new(o, "log_det_max", rh_json_real(f->det_most));
@@ -293,9 +267,7 @@ static rh_status check_rows(rh_density *d, const char *data, const check_options
     compare(&in, d->model->flow->exact || d->model->image.h, f);
     status = whole_column(d->model, &f->column);
   }
-  if (status == RH_OK) {
-    status = against_dense(d, &in, o->jacobians, f);
-  }
+  if (status == RH_OK) status = rh_det_check_run(d, in.rows, in.x, in.ladj, o->jacobians, &f->det);
   if (status == RH_OK) {
     const rh_model *m = d->model;
     rh_base_scores(m->flow->base, &m->flow->leaves, &m->values, in.rows, in.latent + in.context, in.z, in.u, in.norm);

@@ -5,17 +5,18 @@
 #include <string.h>
 
 #include "api/conditional.h"
+#include "api/detect_scores.h"
 #include "api/fitting.h"
-#include "api/labels.h"
+#include "api/labelled_images.h"
 #include "api/unbounded.h"
 #include "base/memory.h"
+#include "data/images.h"
 #include "data/table_write.h"
 #include "numeric/rank.h"
 
-enum { NORMAL_LEAST = 20, PIECE_ROWS = 4096, SAMPLES_LEAST = 1000, SAMPLES_MOST = 100000, DRAWS = 16, COLUMNS = 6 };
-enum { BY_LOG_DENSITY, BY_TYPICALITY, BY_LATENT_NORM, SCORES };
+enum { NORMAL_LEAST = 20, SAMPLES_LEAST = 1000, SAMPLES_MOST = 100000, DRAWS = 16, COLUMNS = 7 };
 static const char *const score_names[] = {"log_density", "typicality", "latent_norm", "auto", NULL};
-enum { BY_AUTO = SCORES };
+enum { BY_AUTO = RH_DETECT_SCORES };
 static const double CALIBRATE_LEAST = 0.1, CALIBRATE_MOST = 0.3;
 
 typedef struct detect_options {
@@ -25,21 +26,16 @@ typedef struct detect_options {
   int64_t draws; /* 0: not said */
 } detect_options;
 
-/* Rows with their scores. */
-typedef struct scored_rows {
-  int64_t n;
-  double *score[SCORES]; /* [n] each, as they are reported */
-} scored_rows;
-
 typedef struct detect_job {
   detect_options o;
   rh_read_options read;
   rh_known_columns known; /* the categories of the density's context */
   const char *normal, *data, *output;
+  bool images;
   rh_density *density, *own; /* own: fitted here */
   rh_fit_job *fit;
   rh_labelled table, normal_table;
-  scored_rows rows, reference;
+  rh_scored_rows rows, reference;
   const char *reference_is;
   double center;                /* the median log-density of normal rows */
   double *sorted, *anomaly, *p; /* reference scores [reference.n]; of the data [rows.n] */
@@ -104,7 +100,9 @@ static void add_note(detect_job *t, const char *format, ...) {
 
 static rh_status read_normal(detect_job *t) {
   const char *why;
-  RH_TRY(rh_labelled_read_like(t->normal, &t->read, t->o.labels, &t->table, &t->normal_table, &why));
+  const rh_model *model = t->density ? t->density->model : NULL;
+  RH_TRY(t->images ? rh_labelled_images_like(t->normal, &t->read, t->o.labels, model, &t->normal_table, &why)
+                   : rh_labelled_read_like(t->normal, &t->read, t->o.labels, &t->table, &t->normal_table, &why));
   if (why) add_note(t, "%.200s has no labels (%s): all of its rows are taken as normal", t->normal, why);
   RH_TRY(rh_labelled_keep_normal(&t->normal_table, t->normal, &t->gone));
   if (t->o.labels && !why)
@@ -119,6 +117,11 @@ static json_t *default_split(int64_t rows, double alarm) {
   return json_pack("[f,f,f]", 0.9 - share, 0.1, share);
 }
 
+/* Images have one draw, as their bits/dim have: noise is little of what makes one strange. */
+static int64_t draws_of(const detect_job *t) {
+  return t->o.draws ? t->o.draws : t->own && !t->images ? DRAWS : t->density->options.draws;
+}
+
 /* ---- which score ---- */
 
 /* By the density, where it means something; else by the codes, which do not depend on the columns' units. */
@@ -126,14 +129,14 @@ static rh_status choose_score(detect_job *t) {
   const rh_model *m = t->density->model;
   int64_t first = 0;
   if (!m->flow->body) {
-    if (t->o.by == BY_LATENT_NORM)
+    if (t->o.by == RH_BY_LATENT_NORM)
       return rh_fail(RH_E_UNSUPPORTED, "options.by: a mixture of %lld flows has no codes, so no latent_norm: take log_density",
                      (long long)m->flow->components);
     add_note(t, "latent_norm is not given: a mixture of %lld flows has no codes", (long long)m->flow->components);
   }
   if (t->o.by != BY_AUTO) return RH_OK;
   const int64_t n = m->flow->body ? rh_unbounded_columns(m->handling, &first) : 0;
-  t->o.by = n ? BY_LATENT_NORM : BY_LOG_DENSITY;
+  t->o.by = n ? RH_BY_LATENT_NORM : RH_BY_LOG_DENSITY;
   if (n)
     add_note(t,
              "column %lld%s repeated values among continuous ones, where a density has no bound: rows are ranked by latent_norm instead of "
@@ -154,9 +157,10 @@ static rh_status fit_normal(detect_job *t, json_t *options, rh_fit_progress *pro
     return rh_fail(RH_E_MEMORY, "options: out of memory");
   const char *const name[RH_PARTS] = {t->normal};
   rh_table *const table[RH_PARTS] = {t->normal_table.table};
-  json_object_del(options, "columns"); /* chosen already */
+  if (!t->images) json_object_del(options, "columns"); /* chosen already */
   RH_TRY(rh_fit_job_open(name, table, options, &t->fit));
   t->normal_table.table = NULL;
+  if (t->images) RH_TRY(rh_fit_like_images(t->fit, t->data, t->table.table));
   if (!rh_fit_job_rows(t->fit, RH_PART_TEST))
     return rh_fail(RH_E_ARGUMENT, "options.split: detect needs held-out rows to compare with: its last share must not be 0");
   const rh_compute *compute = rh_fit_job_compute(t->fit);
@@ -171,65 +175,8 @@ static rh_status fit_normal(detect_job *t, json_t *options, rh_fit_progress *pro
 
 /* ---- scores ---- */
 
-static rh_status room_for(scored_rows *s, int64_t n) {
-  s->n = n;
-  for (int i = 0; i < SCORES; i++)
-    if (!(s->score[i] = rh_alloc_zero((size_t)n, sizeof(double)))) return RH_E_MEMORY;
-  return RH_OK;
-}
-
-/* What scores a piece of rows. once: with one draw of the noise that discrete columns need, as codes have it. */
-typedef struct scorers {
-  rh_scorer *mean, *once;
-  double *z, *u, *ladj; /* [PIECE_ROWS, latent] both, [PIECE_ROWS] */
-} scorers;
-
-/* The squared norm of the codes' normal scores under the base; NaN where the model has no codes. */
-static rh_status latent_piece(const scorers *s, const rh_model *m, const rh_rows *rows, int64_t first, int64_t n, double *out) {
-  for (int64_t i = 0; i < n; i++) out[i] = NAN;
-  if (!m->flow->body) return RH_OK;
-  RH_TRY(rh_encode(s->once, rows, first, n, s->z, s->ladj));
-  rh_base_scores(m->flow->base, &m->flow->leaves, &m->values, n, m->flow->latent, s->z, s->u, out);
-  for (int64_t i = 0; i < n; i++)
-    if (isnan(out[i])) out[i] = INFINITY; /* outside of the support there is no code */
-  return RH_OK;
-}
-
-static rh_status scorers_make(const detect_job *t, scorers *s) {
-  rh_density *d = t->density;
-  const rh_flow *flow = d->model->flow;
-  rh_scorer_options options = d->options;
-  options.draws = t->o.draws ? t->o.draws : t->own ? DRAWS : d->options.draws;
-  s->z = rh_alloc_zero(PIECE_ROWS, (size_t)flow->latent * sizeof *s->z);
-  s->ladj = rh_alloc_zero(PIECE_ROWS, sizeof *s->ladj);
-  s->u = rh_alloc_zero(PIECE_ROWS, (size_t)flow->latent * sizeof *s->u);
-  if (!s->z || !s->ladj || !s->u) return RH_E_MEMORY;
-  RH_TRY(rh_scorer_create(flow, &d->model->values, &options, &s->mean));
-  options.draws = 1;
-  return rh_scorer_create(flow, &d->model->values, &options, &s->once);
-}
-
-static void scorers_free(scorers *s) {
-  rh_scorer_destroy(s->mean);
-  rh_scorer_destroy(s->once);
-  rh_free(s->z);
-  rh_free(s->ladj);
-  rh_free(s->u);
-}
-
-static rh_status score_all(detect_job *t, scorers *s, const rh_rows *rows, scored_rows *out) {
-  RH_TRY(room_for(out, rows->rows));
-  for (int64_t i = 0; i < rows->rows; i += PIECE_ROWS) {
-    const int64_t n = rows->rows - i < PIECE_ROWS ? rows->rows - i : PIECE_ROWS;
-    if (atomic_load(&t->density->stop)) return rh_fail(RH_E_INTERRUPTED, "interrupted: an output file is as it was");
-    RH_TRY(rh_score(s->mean, rows, i, n, out->score[BY_LOG_DENSITY] + i));
-    RH_TRY(latent_piece(s, t->density->model, rows, i, n, out->score[BY_LATENT_NORM] + i));
-  }
-  return RH_OK;
-}
-
-static void set_typicality(double center, scored_rows *s) {
-  for (int64_t i = 0; i < s->n; i++) s->score[BY_TYPICALITY][i] = fabs(s->score[BY_LOG_DENSITY][i] - center);
+static void set_typicality(double center, rh_scored_rows *s) {
+  for (int64_t i = 0; i < s->n; i++) s->score[RH_BY_TYPICALITY][i] = fabs(s->score[RH_BY_LOG_DENSITY][i] - center);
 }
 
 /* The median of the finite ones: a few rows of hardly any density must not move it. */
@@ -247,9 +194,9 @@ static rh_status median_of(int64_t n, const double *x, double *median) {
 
 /* Where normal log-densities lie: of validation rows where there was a fit, so that p-values of held-out rows stay those of rows that had
  * no part in anything; else of the reference rows themselves. */
-static rh_status find_center(detect_job *t, scorers *s) {
+static rh_status find_center(detect_job *t, rh_scorers *s) {
   const rh_rows *val = t->fit ? rh_fit_job_rows(t->fit, RH_PART_VAL) : NULL;
-  if (!val) return median_of(t->reference.n, t->reference.score[BY_LOG_DENSITY], &t->center);
+  if (!val) return median_of(t->reference.n, t->reference.score[RH_BY_LOG_DENSITY], &t->center);
   double *x = rh_alloc_zero((size_t)val->rows, sizeof *x);
   rh_status status = x ? rh_score(s->mean, val, 0, val->rows, x) : RH_E_MEMORY;
   if (status == RH_OK) status = median_of(val->rows, x, &t->center);
@@ -259,7 +206,7 @@ static rh_status find_center(detect_job *t, scorers *s) {
 
 /* ---- reference rows ---- */
 
-static rh_status sample_reference(detect_job *t, scorers *s) {
+static rh_status sample_reference(detect_job *t, rh_scorers *s) {
   const rh_flow *flow = t->density->model->flow;
   if (flow->context) return rh_fail_no_rows(t->density->model, "detect: give normal rows (TRAIN)");
   const double wanted = 20 / t->o.alarm;
@@ -268,7 +215,7 @@ static rh_status sample_reference(detect_job *t, scorers *s) {
   rh_status status = x ? rh_sample(s->mean, NULL, 0, n, x, NULL) : RH_E_MEMORY;
   const rh_dense_rows dense = {n, flow->columns, x};
   const rh_rows rows = rh_rows_dense(&dense);
-  if (status == RH_OK) status = score_all(t, s, &rows, &t->reference);
+  if (status == RH_OK) status = rh_scorers_run(s, &rows, &t->reference);
   rh_free(x);
   t->reference_is = "samples of the model";
   add_note(t,
@@ -280,36 +227,37 @@ static rh_status sample_reference(detect_job *t, scorers *s) {
 
 static rh_status match(const detect_job *t, const char *path, rh_table *table) {
   const rh_model *m = t->density->model;
+  if (t->images) return RH_OK; /* they were read as the model has them */
   RH_TRY(rh_arrange_rows(path, &t->read, m, table));
   if (!t->read.columns) rh_note_order(path, m->columns, table, t->notes);
   return RH_OK;
 }
 
-static rh_status score_reference(detect_job *t, scorers *s) {
+static rh_status score_reference(detect_job *t, rh_scorers *s) {
   if (!t->normal) return sample_reference(t, s);
   t->reference_is = t->fit ? "held-out normal rows" : "normal rows given";
   if (t->fit) {
     const rh_rows *rows = rh_fit_job_rows(t->fit, RH_PART_TEST);
-    return score_all(t, s, rows, &t->reference);
+    return rh_scorers_run(s, rows, &t->reference);
   }
   RH_TRY(match(t, t->normal, t->normal_table.table));
   const rh_part part = {.table = t->normal_table.table};
   const rh_rows rows = rh_rows_of(&part);
-  return score_all(t, s, &rows, &t->reference);
+  return rh_scorers_run(s, &rows, &t->reference);
 }
 
 /* ---- p-values ---- */
 
 /* Larger is stranger; strangest what was not found. */
-static double anomaly_of(const scored_rows *s, int by, int64_t i) {
+static double anomaly_of(const rh_scored_rows *s, int by, int64_t i) {
   const double x = s->score[by][i];
-  return isnan(x) ? INFINITY : by == BY_LOG_DENSITY ? -x : x;
+  return isnan(x) ? INFINITY : by == RH_BY_LOG_DENSITY ? -x : x;
 }
 
 /* Rows that a solver of the model has not found. */
-static int64_t unfinished_of(const scored_rows *s) {
+static int64_t unfinished_of(const rh_scored_rows *s) {
   int64_t rows = 0;
-  for (int64_t i = 0; i < s->n; i++) rows += isnan(s->score[BY_LOG_DENSITY][i]);
+  for (int64_t i = 0; i < s->n; i++) rows += isnan(s->score[RH_BY_LOG_DENSITY][i]);
   return rows;
 }
 
@@ -336,24 +284,29 @@ static rh_status compare_rows(detect_job *t) {
 
 /* ---- what comes out ---- */
 
+static double bits_per_dim(const detect_job *t, double log_density) {
+  return -log_density / (double)t->density->model->flow->columns / log(2);
+}
+
 static rh_status put_rows(const detect_job *t, rh_table_writer *writer) {
   double line[COLUMNS];
   for (int64_t i = 0; i < t->rows.n; i++) {
     line[0] = (double)(i + 1);
-    for (int k = 0; k < SCORES; k++) line[1 + k] = t->rows.score[k][i];
+    for (int k = 0; k < RH_DETECT_SCORES; k++) line[1 + k] = t->rows.score[k][i];
     line[4] = t->p[i];
     line[5] = t->p[i] <= t->o.alarm;
+    line[6] = bits_per_dim(t, t->rows.score[RH_BY_LOG_DENSITY][i]);
     RH_TRY(rh_table_writer_put_f64(writer, 1, line));
   }
   return RH_OK;
 }
 
 static rh_status write_rows(const detect_job *t) {
-  static const char *const names[COLUMNS] = {"row", "log_density", "typicality", "latent_norm", "p_value", "flag"};
+  static const char *const names[COLUMNS] = {"row", "log_density", "typicality", "latent_norm", "p_value", "flag", "bits_per_dim"};
   const bool narrow = t->density->model->values.real_bytes == 4 && t->rows.n < 1 << 24; /* beyond, float32 has no row numbers */
   rh_table_writer *writer;
   if (!t->output) return RH_OK;
-  RH_TRY(rh_table_writer_open(t->output, t->rows.n, COLUMNS, names, narrow ? RH_CELL_F4 : RH_CELL_F8, &writer));
+  RH_TRY(rh_table_writer_open(t->output, t->rows.n, COLUMNS - !t->images, names, narrow ? RH_CELL_F4 : RH_CELL_F8, &writer));
   const rh_status status = put_rows(t, writer);
   if (status == RH_OK) return rh_table_writer_commit(writer);
   rh_table_writer_discard(writer);
@@ -369,10 +322,10 @@ static rh_status put_labels(detect_job *t, json_t *report) {
     flagged[label[i]] += t->p[i] <= t->o.alarm;
   }
   json_t *auroc = json_object(), *precision = json_object();
-  for (int k = 0; k < SCORES; k++) {
+  for (int k = 0; k < RH_DETECT_SCORES; k++) {
     double area = NAN, average = NAN;
     for (int64_t i = 0; i < t->rows.n; i++) t->anomaly[i] = anomaly_of(&t->rows, k, i);
-    const bool given = k != BY_LATENT_NORM || t->density->model->flow->body;
+    const bool given = k != RH_BY_LATENT_NORM || t->density->model->flow->body;
     if (given) RH_TRY(rh_rank_auroc(t->rows.n, t->anomaly, label, &area));
     if (given) RH_TRY(rh_rank_average_precision(t->rows.n, t->anomaly, label, &average));
     json_object_set_new(auroc, score_names[k], rh_json_real(area));
@@ -392,7 +345,7 @@ static rh_status put_labels(detect_job *t, json_t *report) {
 static rh_status give_report(detect_job *t, char **report) {
   json_t *o = json_object();
   double latent = 0;
-  for (int64_t i = 0; i < t->reference.n; i++) latent += t->reference.score[BY_LATENT_NORM][i] / (double)t->reference.n;
+  for (int64_t i = 0; i < t->reference.n; i++) latent += t->reference.score[RH_BY_LATENT_NORM][i] / (double)t->reference.n;
   const rh_status status = o ? put_labels(t, o) : rh_fail(RH_E_MEMORY, "out of memory for the report");
   if (status != RH_OK) {
     json_decref(o);
@@ -408,6 +361,7 @@ static rh_status give_report(detect_job *t, char **report) {
   json_object_set_new(o, "typical_log_density", json_real(t->center));
   json_object_set_new(o, "latent", json_integer(t->density->model->flow->latent));
   json_object_set_new(o, "reference_latent_norm", rh_json_real(latent));
+  if (t->images) json_object_set_new(o, "typical_bits_per_dim", rh_json_real(bits_per_dim(t, t->center)));
   json_object_set(o, "fit", t->fit_report ? t->fit_report : json_null());
   if (t->fit_report) {
     json_array_extend(t->notes, json_object_get(t->fit_report, "notes"));
@@ -425,16 +379,16 @@ static rh_status give_report(detect_job *t, char **report) {
 /* ---- the call ---- */
 
 static rh_status with_density(detect_job *t, char **report) {
-  scorers s = {0};
+  rh_scorers s = {0};
   RH_TRY(choose_score(t));
   const rh_part part = {.table = t->table.table};
   rh_status status = match(t, t->data, t->table.table);
   const rh_rows rows = rh_rows_of(&part);
-  if (status == RH_OK) status = scorers_make(t, &s);
+  if (status == RH_OK) status = rh_scorers_make(t->density, draws_of(t), &s);
   if (status == RH_OK) status = score_reference(t, &s);
   if (status == RH_OK) status = find_center(t, &s);
-  if (status == RH_OK) status = score_all(t, &s, &rows, &t->rows);
-  scorers_free(&s);
+  if (status == RH_OK) status = rh_scorers_run(&s, &rows, &t->rows);
+  rh_scorers_free(&s);
   RH_TRY(status);
   set_typicality(t->center, &t->reference);
   set_typicality(t->center, &t->rows);
@@ -443,16 +397,24 @@ static rh_status with_density(detect_job *t, char **report) {
   return give_report(t, report);
 }
 
+static rh_status read_data(detect_job *t) {
+  const rh_model *model = t->density ? t->density->model : NULL;
+  t->images = model && model->image.h;
+  if (!model) RH_TRY(rh_images_known(t->normal, &t->images));
+  if (t->images) return rh_labelled_images(t->data, &t->read, t->o.labels, model, &t->table);
+  if (model && model->flow->context) {
+    RH_TRY(rh_known_of_labelled(model, t->o.labels, &t->known));
+    t->read.known = &t->known;
+  }
+  return rh_labelled_read(t->data, &t->read, t->o.labels, &t->table);
+}
+
 static rh_status run_detect(detect_job *t, json_t *options, rh_fit_progress *progress, void *arg, char **report) {
   RH_TRY(rh_refuse_same(t->output, t->data));
   RH_TRY(rh_refuse_same(t->output, t->normal));
   if (t->density) RH_TRY(rh_refuse_same(t->output, t->density->path));
   RH_TRY(rh_try_output(t->output));
-  if (t->density && t->density->model->flow->context) {
-    RH_TRY(rh_known_of_labelled(t->density->model, t->o.labels, &t->known));
-    t->read.known = &t->known;
-  }
-  RH_TRY(rh_labelled_read(t->data, &t->read, t->o.labels, &t->table));
+  RH_TRY(read_data(t));
   if (t->normal) RH_TRY(read_normal(t));
   if (!t->density) RH_TRY(fit_normal(t, options, progress, arg));
   rh_density_lock(t->density);
@@ -462,10 +424,9 @@ static rh_status run_detect(detect_job *t, json_t *options, rh_fit_progress *pro
 }
 
 static void detect_free(detect_job *t) {
-  scored_rows *const scored[] = {&t->rows, &t->reference};
   double *const blocks[] = {t->sorted, t->anomaly, t->p};
-  for (int k = 0; k < 2; k++)
-    for (int i = 0; i < SCORES; i++) rh_free(scored[k]->score[i]);
+  rh_scored_rows_free(&t->rows);
+  rh_scored_rows_free(&t->reference);
   for (size_t i = 0; i < RH_COUNT_OF(blocks); i++) rh_free(blocks[i]);
   rh_labelled_free(&t->table);
   rh_known_free(&t->known);

@@ -1,4 +1,5 @@
 /* A fit to images: their tables, and their labels. */
+#include <stdio.h>
 #include <string.h>
 
 #include "api/fit_job.h"
@@ -22,36 +23,39 @@ static rh_status labels_of(const char *labels, int i, char **copy) {
   if (list && at) at[strcspn(at, ",")] = '\0';
   rh_status status = RH_OK;
   if (!at)
-    status = rh_fail(RH_E_ARGUMENT, "labels: '%s' names no labels for all of the training, validation and test images", labels);
+    status = rh_fail(
+        RH_E_ARGUMENT,
+        "labels: '%s' names no labels of the %s images; give TRAIN,VAL,TEST, with nothing between the commas where there is no file",
+        labels, i == RH_PART_VAL ? "validation" : "test");
   else if (!(*copy = rh_strdup(at)))
     status = RH_E_MEMORY;
   rh_free(all);
   return status;
 }
 
-static rh_status same_shape(const fit_job *j, int i) {
-  const rh_image_facts *image = rh_table_image(j->table[i]);
-  const rh_model_image *own = &j->image;
-  char theirs[RH_IMAGE_TEXT], ours[RH_IMAGE_TEXT];
-  if (image->h == own->h && image->w == own->w && image->c == own->c) return RH_OK;
-  return rh_fail(RH_E_SHAPE, "%s: images of %s, but those of %s are of %s (height, width, channels)", j->name[i],
-                 rh_image_text(image->h, image->w, image->c, theirs), j->name[RH_PART_TRAIN], rh_image_text(own->h, own->w, own->c, ours));
+rh_status rh_fit_like_images(const fit_job *j, const char *name, const rh_table *table) {
+  char whose[128];
+  snprintf(whose, sizeof whose, "those of %.100s are of", j->name[RH_PART_TRAIN]);
+  RH_TRY(rh_image_shaped(name, table, j->image.h, j->image.w, j->image.c, whose));
+  return rh_image_beyond(name, table, j->image.data_bits, "the training images; --bits declares more");
+}
+
+rh_status rh_fit_take_images(fit_job *j, int i) {
+  if (i == RH_PART_TRAIN) return rh_image_fit_model(&j->o.image, j->name[i], j->table[i], &j->image);
+  RH_TRY(rh_fit_like_images(j, j->name[i], j->table[i]));
+  if (!j->o.image.labels) return RH_OK;
+  const rh_table *train = j->table[RH_PART_TRAIN];
+  const rh_column_facts facts = rh_table_facts(train, rh_table_columns(train) - 1);
+  return rh_match_labels(j->name[i], facts.texts, facts.n_texts, "the training images'", &j->table[i]);
 }
 
 static rh_status read_part(fit_job *j, int i) {
   char *labels;
   RH_TRY(labels_of(j->o.image.labels, i, &labels));
   const rh_image_options options = {.labels = rh_image_labels(labels)};
-  rh_status status = rh_images_read(j->name[i], &options, &j->table[i]);
+  const rh_status status = rh_images_read(j->name[i], &options, &j->table[i]);
   rh_free(labels);
-  RH_TRY(status);
-  if (i == RH_PART_TRAIN) return rh_image_fit_model(&j->o.image, j->name[i], j->table[i], &j->image);
-  RH_TRY(same_shape(j, i));
-  RH_TRY(rh_image_beyond(j->name[i], j->table[i], j->image.data_bits, "the training images; --bits declares more"));
-  if (!j->o.image.labels) return RH_OK;
-  const rh_table *train = j->table[RH_PART_TRAIN];
-  const rh_column_facts facts = rh_table_facts(train, rh_table_columns(train) - 1);
-  return rh_match_labels(j->name[i], facts.texts, facts.n_texts, "the training images'", &j->table[i]);
+  return status == RH_OK ? rh_fit_take_images(j, i) : status;
 }
 
 rh_status rh_fit_read_images(fit_job *j) {

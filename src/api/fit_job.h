@@ -47,6 +47,7 @@ rh_status rh_fit_options_read(const json_t *json, fit_options *f) RH_WARN_UNUSED
 rh_status rh_fit_job_finish(fit_job *j, rh_density **density, char **report) RH_WARN_UNUSED;
 /* The tables of a fit to images, and what is done about them: j->table and j->image; j->plan and j->encoder. */
 rh_status rh_fit_read_images(fit_job *j) RH_WARN_UNUSED;
+rh_status rh_fit_take_images(fit_job *j, int part) RH_WARN_UNUSED; /* j->table[part] is there: are its images as they must be? */
 rh_status rh_fit_analyse_images(fit_job *j) RH_WARN_UNUSED;
 void rh_fit_job_clear(fit_job *j); /* what it holds */
 #endif

@@ -423,8 +423,11 @@ rh_status rh_fit_job_open(const char *const name[RH_PARTS], rh_table *const tabl
   if (!j) return RH_E_MEMORY;
   for (int i = 0; i < RH_PARTS; i++) j->name[i] = name[i];
   rh_status status = rh_fit_options_read(options, &j->o);
-  if (status == RH_OK && table) status = rh_image_fit_check(&j->o.image, name[RH_PART_TRAIN], false);
+  const bool images = table && rh_table_image(table[RH_PART_TRAIN]);
+  if (status == RH_OK && table) status = rh_image_fit_check(&j->o.image, name[RH_PART_TRAIN], images);
   for (int i = 0; i < RH_PARTS && table; i++) j->table[i] = table[i];
+  for (int i = 0; i < RH_PARTS && images && status == RH_OK; i++)
+    if (table[i]) status = rh_fit_take_images(j, i);
   if (status == RH_OK && !table) status = read_files(j);
   if (status == RH_OK) status = arrange_rows(j);
   if (status == RH_OK) {

@@ -15,6 +15,8 @@ void rh_fit_job_close(rh_fit_job *job); /* NULL is fine */
 /* The rows of a part, or NULL: there are none. They live as long as the job. */
 const rh_rows *rh_fit_job_rows(const rh_fit_job *job, int part);
 bool rh_fit_job_images(const rh_fit_job *job);
+/* Fails where images are not of the shape and depth of the job's. */
+rh_status rh_fit_like_images(const rh_fit_job *job, const char *name, const rh_table *table) RH_WARN_UNUSED;
 const rh_compute *rh_fit_job_compute(const rh_fit_job *job);
 
 /* What one fit has of its own; NULL and 0: as the job's options say. */

@@ -119,13 +119,12 @@ static rh_status check_options(const rh_read_options *o, const rh_model *m) {
   return RH_OK;
 }
 
-static rh_status check_image(const char *path, const rh_model *m, const rh_table *table) {
+rh_status rh_image_shaped(const char *path, const rh_table *table, int64_t h, int64_t w, int64_t c, const char *whose) {
   const rh_image_facts *image = rh_table_image(table);
-  const rh_model_image *own = &m->image;
   char theirs[RH_IMAGE_TEXT], ours[RH_IMAGE_TEXT];
-  if (image->h == own->h && image->w == own->w && image->c == own->c) return RH_OK;
-  return rh_fail(RH_E_SHAPE, "%s: images of %s, but the model takes %s (height, width, channels)", path,
-                 rh_image_text(image->h, image->w, image->c, theirs), rh_image_text(own->h, own->w, own->c, ours));
+  if (image->h == h && image->w == w && image->c == c) return RH_OK;
+  return rh_fail(RH_E_SHAPE, "%s: images of %s, but %s %s (height, width, channels)", path,
+                 rh_image_text(image->h, image->w, image->c, theirs), whose, rh_image_text(h, w, c, ours));
 }
 
 rh_status rh_image_beyond(const char *path, const rh_table *table, int bits, const char *whose) {
@@ -151,7 +150,7 @@ static rh_status read_fitting(const char *path, const char *labels, const rh_mod
   rh_table *made = NULL;
   const rh_context_column *e = labels ? classes(m) : NULL;
   rh_status status = rh_images_read(path, &images, &made);
-  if (status == RH_OK) status = check_image(path, m, made);
+  if (status == RH_OK) status = rh_image_shaped(path, made, m->image.h, m->image.w, m->image.c, "the model takes");
   if (status == RH_OK) status = rh_image_beyond(path, made, m->image.data_bits, "the model");
   if (status == RH_OK && e) status = rh_match_labels(path, e->texts, e->n, "the model's", &made);
   if (status == RH_OK && labels) status = rh_check_categories(m, path, made, m->flow->columns);

@@ -16,6 +16,8 @@ rh_status rh_read_image(const char *where, const rh_read_options *options, const
 /* Labels as the reader of images wants them: "own" and "folders" are words. */
 const char *rh_image_labels(const char *labels);
 
+/* Fails where images are not h x w x c; `whose` are: "the model takes". */
+rh_status rh_image_shaped(const char *path, const rh_table *table, int64_t h, int64_t w, int64_t c, const char *whose) RH_WARN_UNUSED;
 /* Fails where an image has a value beyond so many bits, which are those of `whose`. */
 rh_status rh_image_beyond(const char *path, const rh_table *table, int bits, const char *whose) RH_WARN_UNUSED;
 

@@ -180,32 +180,46 @@ rh_status rh_labelled_read_like(const char *path, const rh_read_options *options
 
 /* ---- normal rows alone ---- */
 
+/* Those rows of the table, [n, d] -> l->values: bytes of images, else doubles; *table lies on them. */
+static rh_status copy_rows(rh_labelled *l, const int64_t *row, int64_t n, rh_table **table) {
+  const rh_image_facts *image = rh_table_image(l->table);
+  const int64_t d = rh_table_columns(l->table), size = image ? 1 : 8;
+  unsigned char *values = rh_alloc_zero((size_t)n, (size_t)(d * size));
+  double *one = rh_alloc((size_t)d * sizeof *one);
+  rh_status status = values && one ? RH_OK : RH_E_MEMORY;
+  for (int64_t i = 0; i < n && status == RH_OK; i++) {
+    rh_table_get_f64(l->table, row + i, 0, 1, one);
+    for (int64_t j = 0; j < d && image; j++) values[i * d + j] = (unsigned char)one[j];
+    if (!image) memcpy(values + i * d * size, one, (size_t)(d * size));
+  }
+  const rh_cells cells = {.at = values, .cell = image ? RH_CELL_U1 : RH_CELL_F8, .n = n, .d = d, .row_step = d * size, .column_step = size};
+  if (status == RH_OK) status = rh_table_wrap(&cells, rh_table_names(l->table), table);
+  if (status == RH_OK && image) status = rh_table_set_image(*table, image);
+  rh_free(one);
+  rh_free(l->values);
+  l->values = values;
+  return status;
+}
+
 rh_status rh_labelled_keep_normal(rh_labelled *l, const char *path, int64_t *gone) {
-  const int64_t rows = rh_table_rows(l->table), d = rh_table_columns(l->table);
+  const int64_t rows = rh_table_rows(l->table);
   int64_t n = 0, *row = rh_alloc((size_t)(rows + 1) * sizeof *row);
   if (!row) return RH_E_MEMORY;
   for (int64_t i = 0; i < rows && l->label; i++)
     if (!l->label[i]) row[n++] = i;
   *gone = l->label ? rows - n : 0;
+  rh_table *kept = NULL;
   rh_status status =
       *gone == rows ? rh_fail(RH_E_DATA, "%s: every row is labelled an anomaly: there is nothing to learn from", path) : RH_OK;
-  if (status == RH_OK && *gone > 0) {
-    rh_free(l->values);
-    l->values = rh_alloc_zero((size_t)n, (size_t)d * sizeof *l->values);
-    status = l->values ? RH_OK : RH_E_MEMORY;
-  }
-  if (status == RH_OK && *gone > 0) {
-    rh_table_get_f64(l->table, row, 0, n, l->values);
-    const rh_cells cells = {.at = l->values, .cell = RH_CELL_F8, .n = n, .d = d, .row_step = d * 8, .column_step = 8};
-    rh_table *kept;
-    status = rh_table_wrap(&cells, rh_table_names(l->table), &kept);
-    if (status == RH_OK) {
-      rh_table_free(l->table);
-      l->table = kept;
-      rh_free(l->label);
-      l->label = NULL;
-    }
-  }
+  if (status == RH_OK && *gone > 0) status = copy_rows(l, row, n, &kept);
   rh_free(row);
+  if (status != RH_OK) {
+    rh_table_free(kept);
+  } else if (kept) {
+    rh_table_free(l->table);
+    l->table = kept;
+    rh_free(l->label);
+    l->label = NULL;
+  }
   return status;
 }

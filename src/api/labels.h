@@ -6,7 +6,7 @@
 typedef struct rh_labelled {
   rh_table *table;         /* without the column of labels; with `columns` of the options chosen */
   unsigned char *label;    /* [rows], 0 or 1; NULL: none */
-  double *values;          /* private: what the table lies on */
+  void *values;            /* private: what the table lies on */
   int64_t column, columns; /* where the labels stood among all columns of the file; -1: not among them */
 } rh_labelled;
 

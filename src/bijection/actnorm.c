@@ -57,4 +57,5 @@ const rh_bijection_type rh_bijection_actnorm = {.type = "actnorm",
                                                 .create = actnorm_create,
                                                 .forward = actnorm_forward,
                                                 .inverse = actnorm_inverse,
-                                                .warm_up = actnorm_warm_up};
+                                                .warm_up = actnorm_warm_up,
+                                                .rescales = true};

@@ -27,6 +27,7 @@ typedef struct rh_bijection_type {
   /* A part within, which sees some of the row only, and what it sees of x: for walking, too. NULL: none. */
   rh_bijection *(*within)(const rh_bijection *b);
   rh_val (*within_input)(const rh_bijection *b, rh_graph *g, rh_val x);
+  bool rescales;                        /* by a start from the data: a box behind it is in units of its own */
   double (*box)(const rh_bijection *b); /* B: it is the identity in each column outside [-B, B]; 0 or NULL: there is no such box */
 } rh_bijection_type;
 
@@ -47,7 +48,7 @@ void rh_forward(const rh_bijection *b, rh_graph *g, rh_val x, rh_val context, rh
 void rh_inverse(const rh_bijection *b, rh_graph *g, rh_val y, rh_val context, rh_val *x, rh_val *ladj);
 int64_t rh_bijection_parts(const rh_bijection *b, rh_bijection *const **parts); /* 0: not a chain */
 rh_bijection *rh_bijection_within(const rh_bijection *b);                       /* NULL: none */
-double rh_bijection_box(const rh_bijection *b); /* of the first part that has one, unless an ActNorm comes before; 0: none */
+double rh_bijection_box(const rh_bijection *b); /* of the first part that has one, unless one that rescales comes before; 0: none */
 const rh_bijection_type *const *rh_bijection_types(int *n);
 
 /* A list of specifications (an array) as one chain; the i-th part's leaves are prefix.i... */

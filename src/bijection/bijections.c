@@ -102,13 +102,12 @@ rh_bijection *rh_bijection_within(const rh_bijection *b) {
   return b->type->within ? b->type->within(b) : NULL;
 }
 
-/* true: what comes behind does not see the columns as they enter b: there is the box, or an ActNorm puts them where they belong.
- */
+/* true: what comes behind does not see the columns as they enter b: there is the box, or a part that rescales. */
 static bool find_box(const rh_bijection *b, double *box) {
   rh_bijection *const *parts;
   const int64_t n = rh_bijection_parts(b, &parts);
   *box = b->type->box ? b->type->box(b) : 0;
-  bool found = *box != 0 || b->type == &rh_bijection_actnorm;
+  bool found = *box != 0 || b->type->rescales;
   for (int64_t i = 0; i < n && !found; i++) found = find_box(parts[i], box);
   const rh_bijection *within = found ? NULL : rh_bijection_within(b);
   return within ? find_box(within, box) : found;

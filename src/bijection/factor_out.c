@@ -101,22 +101,6 @@ static void factor_out_forward(const rh_bijection *b, rh_graph *g, rh_val x, rh_
   *ladj = rh_add_maybe(g, leaving, within);
 }
 
-/* a: [h, w, on], z: [h, w, leaving], pixel by pixel side by side */
-static rh_val together(const factor_out *f, rh_graph *g, rh_val a, rh_val z) {
-  const rh_val both = rh_concat(g, 2, (rh_val[]){a, z});
-  const int64_t n = rh_shape_count(&f->b.in), c = f->b.in.dim[2], first = rh_shape_count(&f->a);
-  int32_t *index = rh_arena_alloc(&g->arena, (size_t)n * sizeof *index);
-  if (!index) {
-    if (g->status == RH_OK) g->status = RH_E_MEMORY;
-    return RH_NONE;
-  }
-  for (int64_t i = 0; i < n; i++) {
-    const int64_t pixel = i / c, k = i % c;
-    index[i] = (int32_t)(k < f->on ? pixel * f->on + k : first + pixel * f->leaving + k - f->on);
-  }
-  return rh_gather(g, both, f->b.in, index);
-}
-
 static void factor_out_inverse(const rh_bijection *b, rh_graph *g, rh_val y, rh_val context, rh_val *x, rh_val *ladj) {
   const factor_out *f = (const factor_out *)b;
   const int64_t first = rh_shape_count(&f->a);
@@ -129,7 +113,7 @@ static void factor_out_inverse(const rh_bijection *b, rh_graph *g, rh_val y, rh_
     z = rh_add(g, rh_mulexp(g, z, log_scale), mean);
     leaving = rh_sum(g, log_scale);
   }
-  *x = together(f, g, a, z);
+  *x = rh_channels_join(g, rh_reshape(g, a, f->a), rh_reshape(g, z, f->z));
   if (mine) rh_scope_end(g);
   *ladj = rh_add_maybe(g, leaving, within);
 }

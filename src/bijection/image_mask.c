@@ -42,9 +42,10 @@ rh_status rh_image_mask_read(rh_image_mask *m, rh_spec *spec, rh_shape image) {
   if (!m->pixels && c < 2)
     return rh_spec_fail(spec, "mask", "one channel cannot be split: take \"checkerboard\", or put {\"type\": \"squeeze\"} before it");
   if (!m->pixels) m->channels = kind == CHANNELS ? c - half : half, m->seen.dim[2] = c - m->channels;
-  m->seen_at = rh_alloc(3 * (size_t)n * sizeof *m->seen_at);
+  const int64_t seen = rh_shape_count(&m->seen), most = m->pixels ? n : n - seen; /* a checkerboard sees all, half of it as zeros */
+  m->seen_at = rh_alloc((size_t)(seen + most + n) * sizeof *m->seen_at);
   if (!m->seen_at) return RH_E_MEMORY;
-  m->changed_at = m->seen_at + n, m->back = m->changed_at + n;
+  m->changed_at = m->seen_at + seen, m->back = m->changed_at + most;
   (m->pixels ? index_pixels : index_channels)(m, kind == CHANNELS_SWAP || kind == CHECKERBOARD_SWAP);
   return RH_OK;
 }
@@ -64,14 +65,18 @@ rh_val rh_image_mask_join(const rh_image_mask *m, rh_graph *g, rh_val seen, rh_v
   return rh_gather(g, rh_concat(g, 2, (rh_val[]){seen, changed}), m->shape, m->back);
 }
 
+typedef struct raw_how {
+  const rh_image_mask *mask;
+  int64_t n; /* of a pixel */
+} raw_how;
+static int64_t raw_pixel(const void *arg, int64_t i) {
+  const raw_how *how = arg;
+  const int64_t c = how->mask->channels;
+  return how->mask->changed_at[i * c] / c * how->n;
+}
 rh_val rh_image_mask_raw(const rh_image_mask *m, rh_graph *g, rh_val raw, int64_t params) {
-  const int64_t n = params * m->channels, count = params * m->changed;
-  if (!m->pixels) return rh_reshape(g, raw, rh_shape1(count));
-  int32_t *index = rh_arena_alloc(&g->arena, (size_t)count * sizeof *index);
-  if (!index) {
-    if (g->status == RH_OK) g->status = RH_E_MEMORY;
-    return RH_NONE;
-  }
-  for (int64_t i = 0; i < count; i++) index[i] = (int32_t)(m->changed_at[i / n * m->channels] / m->channels * n + i % n);
-  return rh_gather(g, raw, rh_shape1(count), index);
+  const rh_shape shape = rh_shape1(params * m->changed);
+  if (!m->pixels) return rh_reshape(g, raw, shape);
+  const int64_t n = params * m->channels;
+  return rh_gather_runs(g, raw, shape, n, raw_pixel, &(raw_how){m, n});
 }

@@ -61,11 +61,11 @@ static rh_val sum_before(const linear_spline *s, rh_graph *g, rh_val x) {
 }
 
 /* Of each bin its right neighbour's; 0 of the last. */
+static int64_t next_bin(const void *n, int64_t i) {
+  return (i + 1) % *(const int64_t *)n ? i + 1 : -1;
+}
 static rh_val next_of(const linear_spline *s, rh_graph *g, rh_val x, int64_t m) {
-  int32_t *index = rh_arena_alloc(&g->arena, (size_t)(m * s->bins) * sizeof *index);
-  if (!index) return rh_graph_fail(g, RH_E_MEMORY, "out of memory for a spline's bins");
-  for (int64_t i = 0; i < m * s->bins; i++) index[i] = (i + 1) % s->bins ? (int32_t)(i + 1) : -1;
-  return rh_gather(g, x, rh_shape2(m, s->bins), index);
+  return rh_gather_runs(g, x, rh_shape2(m, s->bins), 1, next_bin, &s->bins);
 }
 
 static bins bins_of(const linear_spline *s, rh_graph *g, const rh_raw *raw) {

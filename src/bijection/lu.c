@@ -50,7 +50,7 @@ static rh_status start_of_image(lu *m, bool rotation, uint64_t seed, double *all
   for (int64_t i = 0; i < c; i++) order[i] = (int32_t)i, m->sign[i] = 1;
   if (rotation) {
     *start = (lu_start){all, all + packed, all + 2 * packed};
-    RH_TRY(rh_random_rotation(c, seed, order, start->lower, start->upper, start->log_diagonal));
+    RH_TRY(rh_factored_rotation(c, seed, order, start->lower, start->upper, start->log_diagonal));
     for (int64_t i = 0; i < c; i++) {
       const double s = start->log_diagonal[i], bounded = log(fabs(s)) / m->bound;
       m->sign[i] = s < 0 ? -1 : 1;

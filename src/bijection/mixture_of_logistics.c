@@ -102,18 +102,23 @@ static void forward(const rh_transform *transform, rh_graph *g, rh_val x, const 
 }
 
 /* [m, K] as columns [part K, part K + K) of captures [m, 3 K] */
+typedef struct capture_how {
+  int64_t m, k, part;
+} capture_how;
+static int64_t captured_run(const void *arg, int64_t i) {
+  const capture_how *how = arg;
+  return (i * 3 + how->part) * how->k;
+}
 static rh_val captured(rh_graph *g, rh_val captures, int64_t m, int64_t k, int64_t part) {
-  int32_t *index = rh_arena_alloc(&g->arena, (size_t)(m * k) * sizeof *index);
-  if (!index) return rh_graph_fail(g, RH_E_MEMORY, "out of memory for a mixture");
-  for (int64_t i = 0; i < m * k; i++) index[i] = (int32_t)((i / k * 3 + part) * k + i % k);
-  return rh_gather(g, captures, rh_shape2(m, k), index);
+  return rh_gather_runs(g, captures, rh_shape2(m, k), k, captured_run, &(capture_how){m, k, part});
+}
+static int64_t run_to_capture(const void *arg, int64_t i) {
+  const capture_how *how = arg;
+  return (i % 3 * how->m + i / 3) * how->k;
 }
 static rh_val captures_of(rh_graph *g, const components *c, int64_t m, int64_t k) {
   const rh_val all = rh_concat(g, 3, (rh_val[]){c->log_weight, c->mean, c->log_scale});
-  int32_t *index = rh_arena_alloc(&g->arena, (size_t)(3 * m * k) * sizeof *index);
-  if (!index) return rh_graph_fail(g, RH_E_MEMORY, "out of memory for a mixture");
-  for (int64_t i = 0; i < 3 * m * k; i++) index[i] = (int32_t)((i / k % 3 * m + i / k / 3) * k + i % k);
-  return rh_gather(g, all, rh_shape2(m, 3 * k), index);
+  return rh_gather_runs(g, all, rh_shape2(m, 3 * k), k, run_to_capture, &(capture_how){m, k, 0});
 }
 static rh_val logit_of_captures(rh_graph *b, void *arg, rh_val x, rh_val captures) {
   const int64_t m = rh_count(b, x), k = ((const mixture *)arg)->k;

@@ -18,19 +18,13 @@ rh_status rh_reflections_create(const rh_build *build, rh_spec *spec, int64_t d,
 }
 
 /* v and v + turn, column beside column: [d, n]. */
+static int64_t column_of(const void *arg, int64_t i) {
+  const rh_reflections *r = arg;
+  return i % 2 * r->d * (r->n / 2) + i / 2;
+}
 static rh_val columns_of(const rh_reflections *r, rh_graph *g) {
   const rh_val v = rh_leaf_val(g, r->vectors), w = rh_add(g, v, rh_leaf_val(g, r->turns));
-  int32_t *index = rh_alloc((size_t)(r->d * r->n) * sizeof *index);
-  if (!index) {
-    if (g->status == RH_OK) g->status = RH_E_MEMORY;
-    return RH_NONE;
-  }
-  const int64_t pairs = r->n / 2;
-  for (int64_t i = 0; i < r->d; i++)
-    for (int64_t k = 0; k < r->n; k++) index[i * r->n + k] = (int32_t)((k % 2) * r->d * pairs + i * pairs + k / 2);
-  const rh_val u = rh_gather(g, rh_concat(g, 2, (rh_val[]){v, w}), rh_shape2(r->d, r->n), index);
-  rh_free(index);
-  return u;
+  return rh_gather_runs(g, rh_concat(g, 2, (rh_val[]){v, w}), rh_shape2(r->d, r->n), 1, column_of, r);
 }
 
 /* n numbers on the diagonal of [n, n], `off` elsewhere. */

@@ -53,12 +53,16 @@ static void eliminate(int64_t n, double *a, int32_t *from) {
   }
 }
 
-rh_status rh_random_rotation(int64_t n, uint64_t seed, int32_t *order, double *lower, double *upper, double *diagonal) {
+void rh_random_rotation(int64_t n, uint64_t seed, double *q) {
+  normals(seed, n * n, q);
+  orthonormalize(n, q);
+}
+
+rh_status rh_factored_rotation(int64_t n, uint64_t seed, int32_t *order, double *lower, double *upper, double *diagonal) {
   double *a = rh_alloc((size_t)(n * n + 1) * sizeof *a);
   int32_t *from = rh_alloc((size_t)n * sizeof *from);
   if (a && from) {
-    normals(seed, n * n, a);
-    orthonormalize(n, a);
+    rh_random_rotation(n, seed, a);
     for (int64_t i = 0; i < n; i++) from[i] = (int32_t)i;
     eliminate(n, a, from);
     for (int64_t i = 0, l = 0, u = 0; i < n; i++) {

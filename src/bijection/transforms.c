@@ -71,19 +71,24 @@ static const rh_transform_type *const types[] = {
 };
 
 /* ---- for all ---- */
+typedef struct some_how {
+  int64_t params, first, c, pixels; /* by parameter: c columns lie together, so many times */
+} some_how;
+static int64_t some_of_element(const void *arg, int64_t i) {
+  const some_how *how = arg;
+  return i * how->params + how->first;
+}
+static int64_t some_of_pixel(const void *arg, int64_t i) {
+  const some_how *how = arg;
+  return (i % how->pixels * how->params + how->first + i / how->pixels) * how->c;
+}
 rh_val rh_raw_some(rh_graph *g, const rh_raw *raw, int64_t first, int64_t count) {
   if (first == 0 && count == raw->params) return raw->all;
   const rh_shape shape = count == 1 ? rh_shape1(raw->m) : raw->by_element ? rh_shape2(raw->m, count) : rh_shape2(count, raw->m);
   const int64_t c = raw->by_element || !raw->channels ? raw->m : raw->channels;
   if ((!raw->by_element && c == raw->m) || raw->m == 1) return rh_reshape(g, rh_slice(g, raw->all, first * c, count * c), shape);
-  int32_t *index = rh_arena_alloc(&g->arena, (size_t)(raw->m * count) * sizeof *index);
-  if (!index) return rh_graph_fail(g, RH_E_MEMORY, "out of memory for raw parameters");
-  for (int64_t i = 0; i < raw->m; i++)
-    for (int64_t j = 0; j < count; j++) {
-      const int64_t from = raw->by_element ? i * raw->params + first + j : (i / c * raw->params + first + j) * c + i % c;
-      index[raw->by_element ? i * count + j : j * raw->m + i] = (int32_t)from;
-    }
-  return rh_gather(g, raw->all, shape, index);
+  const some_how how = {raw->params, first, c, raw->m / c};
+  return rh_gather_runs(g, raw->all, shape, raw->by_element ? count : c, raw->by_element ? some_of_element : some_of_pixel, &how);
 }
 
 const rh_transform_type *const *rh_transform_types(int *n) {

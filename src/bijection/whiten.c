@@ -50,17 +50,12 @@ static rh_status whiten_create(rh_bijection *b, const rh_build *build, rh_spec *
   return status;
 }
 
+static int64_t on_diagonal(const void *d, int64_t i) {
+  return i * *(const int64_t *)d + i;
+}
 static rh_val log_det(const whiten *m, rh_graph *g) {
   const int64_t d = rh_columns_of(&m->b);
-  int32_t *index = rh_alloc((size_t)d * sizeof *index);
-  if (!index) {
-    g->status = RH_E_MEMORY;
-    return RH_NONE;
-  }
-  for (int64_t i = 0; i < d; i++) index[i] = (int32_t)(i * d + i);
-  const rh_val diagonal = rh_gather(g, rh_leaf_val(g, m->factor), rh_shape1(d), index);
-  rh_free(index);
-  return rh_sum(g, rh_log(g, diagonal));
+  return rh_sum(g, rh_log(g, rh_gather_runs(g, rh_leaf_val(g, m->factor), rh_shape1(d), 1, on_diagonal, &d)));
 }
 
 static void whiten_forward(const rh_bijection *b, rh_graph *g, rh_val x, rh_val context, rh_val noise, rh_val *y, rh_val *ladj) {

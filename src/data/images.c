@@ -122,23 +122,27 @@ static rh_status describe(const rh_image_set *set, int bits, int greatest, rh_ta
   return status;
 }
 
-static rh_status finish(rh_source *source, const rh_image_options *options, rh_image_set *set, rh_table **out) {
-  const int bits = options->bits ? options->bits : 8;
+/* A table over the values of a set that lies as it is wanted. */
+static rh_status wrap(const char *name, const rh_image_set *set, int bits, rh_table **out) {
   int greatest = 0;
-  RH_TRY(check_labels(source, options, set));
-  if (!as_wanted(set) || (source->borrowed && !set->spool.data)) RH_TRY(copy_rows(source, set));
-  for (int64_t i = 0; i < set->n; i++) {
-    RH_TRY(rh_image_check_values(source->name, i + 1, set->at + i * set->step[0], set, bits, &greatest));
-  }
+  for (int64_t i = 0; i < set->n; i++) RH_TRY(rh_image_check_values(name, i + 1, set->at + i * set->step[0], set, bits, &greatest));
   const int64_t d = set->h * set->w * set->c;
   rh_table *table = NULL;
   const rh_cells cells = {set->at, RH_CELL_U1, false, set->n, d + (set->label != NULL), set->step[0], 1};
   RH_TRY(rh_table_wrap(&cells, NULL, &table));
   const rh_status status = describe(set, bits, greatest, table);
-  if (status != RH_OK) {
+  if (status == RH_OK)
+    *out = table;
+  else
     rh_table_free(table);
-    return status;
-  }
+  return status;
+}
+
+static rh_status finish(rh_source *source, const rh_image_options *options, rh_image_set *set, rh_table **out) {
+  rh_table *table = NULL;
+  RH_TRY(check_labels(source, options, set));
+  if (!as_wanted(set) || (source->borrowed && !set->spool.data)) RH_TRY(copy_rows(source, set));
+  RH_TRY(wrap(source->name, set, options->bits ? options->bits : 8, &table));
   if (set->spool.data) {
     rh_table_own(table, NULL, &set->spool);
   } else {
@@ -146,6 +150,26 @@ static rh_status finish(rh_source *source, const rh_image_options *options, rh_i
   }
   *out = table;
   return RH_OK;
+}
+
+rh_status rh_images_wrap(const char *name, const unsigned char *values, int64_t n, int64_t columns, const int64_t shape[3], bool labels,
+                         rh_table **table) {
+  const int64_t h = shape[0], w = shape[1], c = shape[2];
+  RH_TRY(rh_image_check_size(name, h, w, c));
+  const int64_t d = h * w * c, width = d + labels;
+  if (columns != width)
+    return rh_fail(RH_E_SHAPE, "%s: %lld columns, but an image of %lld x %lld x %lld%s has %lld", name, (long long)columns, (long long)h,
+                   (long long)w, (long long)c, labels ? " and its label" : "", (long long)width);
+  const rh_image_set set = {.n = n,
+                            .h = h,
+                            .w = w,
+                            .c = c,
+                            .at = values,
+                            .step = {width, w * c, c, 1},
+                            .label = labels ? values + d : NULL,
+                            .n_labels = n,
+                            .label_step = width};
+  return wrap(name, &set, 8, table);
 }
 
 /* ---- from paths and bytes to a set ---- */

@@ -33,6 +33,9 @@ rh_status rh_images_read(const char *path, const rh_image_options *options, rh_t
 /* The same from bytes in memory, which are copied; `name` stands in errors. */
 rh_status rh_images_read_bytes(const char *name, const void *bytes, size_t n, const rh_image_options *options,
                                rh_table **table) RH_WARN_UNUSED;
+/* Images that the caller keeps alive: values [n, columns] are h w c of each and, with `labels`, a label behind them; shape is h, w, c. */
+rh_status rh_images_wrap(const char *name, const unsigned char *values, int64_t n, int64_t columns, const int64_t shape[3], bool labels,
+                         rh_table **table) RH_WARN_UNUSED;
 /* A copy at fewer bits: every value x of the images becomes x >> (their bits - bits); what follows them in a row stays. */
 rh_status rh_images_reduce(const rh_table *table, int bits, rh_table **reduced) RH_WARN_UNUSED;
 /* A copy whose labels, the last column, are map[label], and stand for the categories `texts` (array[n_texts]; NULL: they are numbers). */

@@ -7,15 +7,17 @@
 
 enum { AFFINE, ADDITIVE, RQS, MIXTURE, LINEAR_SPLINE };
 enum { EXP, SIGMOID };
-enum { NO_MIXING, LU, PERMUTATION, SWAP, HOUSEHOLDER };
-enum { CONV, RESIDUAL };
+enum { NO_MIXING, LU, PERMUTATION, SWAP, HOUSEHOLDER, DENSE };
+enum { CONV, RESIDUAL, UNET };
 enum { IDENTITY, ROTATION };
 enum { NORMAL, DIAGONAL, STUDENT_T };
 enum { NO_NORM };
 static const char *const coupling_names[] = {"affine", "additive", "rqs", "mixture", "linear-spline", NULL},
                          *const scale_names[] = {"exp", "sigmoid", NULL}, *const mixing_names[] = {"none", "lu",          "permutation",
-                                                                                                   "swap", "householder", NULL},
-                         *const net_names[] = {"conv", "residual", NULL}, *const start_names[] = {"identity", "rotation", NULL},
+                                                                                                   "swap", "householder", "dense",
+                                                                                                   NULL},
+                         *const net_names[] = {"conv", "residual", "unet", NULL},
+                         *const net_types[] = {"conv", "conv_residual", "conv_unet"}, *const start_names[] = {"identity", "rotation", NULL},
                          *const norm_names[] = {"none", "layer", "group", NULL}, *const init_names[] = {"zero", "small", "scaled", NULL},
                          *const base_names[] = {[NORMAL] = "normal", [DIAGONAL] = "diagonal", [STUDENT_T] = "student-t", NULL};
 enum { LEVELS = 12, LEAST_SIDE = 4, MANY_NUMBERS = 1024, TRAINING = 6 /* operations of a step for a multiply-add */ };
@@ -28,7 +30,7 @@ typedef struct image_kind {
 
 typedef struct plan {
   image_kind kind;
-  int64_t levels, steps, checkerboard, hidden, blocks, bins, logistics, seed;
+  int64_t levels, steps, checkerboard, hidden, blocks, net_levels, bins, logistics, seed;
   int coupling, scale, mixing, net, start, norm, init, activation, base;
   double bound, box;
   bool actnorm, prior, gain, weight_norm, gated, context;
@@ -73,7 +75,9 @@ static double work_of(const plan *p, const image_kind *kind, const rh_image_shap
   double pixels = (double)(image->h * image->w) / 4, in = 2 * (double)image->c, sum = 0;
   for (int64_t l = 0; l < p->levels; l++, in *= 2, pixels /= 4) {
     const double out = in * raw[p->coupling];
-    const double net = p->net == CONV ? hidden * (9 * in + hidden + 9 * out) : hidden * (9 * in + 36 * hidden + out);
+    const double within =
+        p->net == RESIDUAL ? 36 : 30; /* a U-Net's level has 9 / 4 down, 9 / 4 up and 18; all of them 4 / 3 of the first */
+    const double net = p->net == CONV ? hidden * (9 * in + hidden + 9 * out) : hidden * (9 * in + within * hidden + out);
     sum += pixels * net * (double)kind->steps + 4 * pixels * net * (double)kind->checkerboard / 2;
   }
   return sum;
@@ -100,7 +104,7 @@ static void fit_time(plan *p, const rh_arch_size *size, int64_t usual) {
 
 static void read_net(plan *p, rh_options *o, const rh_arch_size *size) {
   p->net = rh_options_choice(o, "net", p->kind.net, net_names);
-  fit_time(p, size, p->net == CONV && size->columns > MANY_NUMBERS ? 128 : 64);
+  fit_time(p, size, p->net == UNET ? 32 : p->net == CONV && size->columns > MANY_NUMBERS ? 128 : 64);
   p->hidden = rh_options_int(o, "hidden", p->hidden, 1, 1 << 16);
   p->steps = rh_options_int(o, "steps", p->kind.steps, 1, 1024);
   p->checkerboard = rh_options_int(o, "checkerboard", p->kind.checkerboard, 0, 1024);
@@ -108,7 +112,8 @@ static void read_net(plan *p, rh_options *o, const rh_arch_size *size) {
   p->init = rh_options_choice(o, "init", 0, init_names);
   p->gain = rh_options_bool(o, "gain", p->kind.gain);
   p->weight_norm = rh_options_bool(o, "weight_norm", p->kind.weight_norm);
-  if (p->net == CONV) return;
+  if (p->net == UNET) p->net_levels = rh_options_int(o, "net_levels", 2, 1, 8);
+  if (p->net != RESIDUAL) return;
   p->blocks = rh_options_int(o, "blocks", 2, 1, 64);
   p->norm = rh_options_choice(o, "norm", NO_NORM, norm_names);
   p->gated = rh_options_bool(o, "gated", false);
@@ -121,7 +126,7 @@ static rh_status read_options(plan *p, const json_t *options, const rh_arch_size
   read_net(p, &o, size);
   p->actnorm = rh_options_bool(&o, "actnorm", true);
   p->mixing = rh_options_choice(&o, "mixing", p->kind.mixing, mixing_names);
-  if (p->mixing == LU) p->start = rh_options_choice(&o, "start", ROTATION, start_names);
+  if (p->mixing == LU || p->mixing == DENSE) p->start = rh_options_choice(&o, "start", ROTATION, start_names);
   p->prior = rh_options_bool(&o, "prior", p->kind.prior);
   p->base = rh_options_choice(&o, "base", NORMAL, base_names);
   p->context = size->context > 0;
@@ -131,11 +136,12 @@ static rh_status read_options(plan *p, const json_t *options, const rh_arch_size
 /* ---- parts: new references; NULL when there is no memory ---- */
 
 static json_t *net_spec(const plan *p) {
-  json_t *net = json_pack("{s:s, s:I, s:s, s:s, s:b, s:b}", "type", p->net == CONV ? "conv" : "conv_residual", "hidden",
-                          (json_int_t)p->hidden, "activation", rh_activation_names[p->activation], "init", init_names[p->init], "gain",
-                          p->gain, "weight_norm", p->weight_norm);
+  json_t *net = json_pack("{s:s, s:I, s:s, s:s, s:b, s:b}", "type", net_types[p->net], "hidden", (json_int_t)p->hidden, "activation",
+                          rh_activation_names[p->activation], "init", init_names[p->init], "gain", p->gain, "weight_norm", p->weight_norm);
   if (!net || p->net == CONV) return net;
-  json_t *more = json_pack("{s:I, s:s, s:b}", "blocks", (json_int_t)p->blocks, "norm", norm_names[p->norm], "gated", p->gated);
+  json_t *more = p->net == UNET
+                     ? json_pack("{s:I}", "levels", (json_int_t)p->net_levels)
+                     : json_pack("{s:I, s:s, s:b}", "blocks", (json_int_t)p->blocks, "norm", norm_names[p->norm], "gated", p->gated);
   const bool failed = !more || json_object_update(net, more) != 0;
   json_decref(more);
   if (!failed) return net;
@@ -147,7 +153,8 @@ static json_t *transform_spec(const plan *p) {
   if (p->coupling == ADDITIVE) return json_pack("{s:s}", "type", "additive");
   if (p->coupling == MIXTURE) return json_pack("{s:s, s:I}", "type", "mixture-of-logistics", "components", (json_int_t)p->logistics);
   if (p->coupling != AFFINE)
-    return json_pack("{s:s, s:I, s:f}", "type", coupling_names[p->coupling], "bins", (json_int_t)p->bins, "box", p->box);
+    return json_pack("{s:s, s:I, s:f}", "type", coupling_names[p->coupling], "bins", (json_int_t)p->bins,
+                     p->coupling == RQS ? "box" : "bound", p->box);
   if (p->scale == SIGMOID) return json_pack("{s:s, s:s}", "type", "affine", "scale", "sigmoid");
   return json_pack("{s:s, s:f}", "type", "affine", "bound", p->bound);
 }
@@ -157,8 +164,9 @@ static json_t *mixing_spec(plan *p) {
   if (p->mixing == HOUSEHOLDER) return json_pack("{s:s}", "type", "householder");
   if (p->mixing == SWAP) return json_pack("{s:s, s:s}", "type", "permutation", "order", "swap");
   if (p->mixing == PERMUTATION) return json_pack("{s:s, s:s, s:I}", "type", "permutation", "order", "random", "seed", seed);
-  if (p->start == IDENTITY) return json_pack("{s:s}", "type", "lu");
-  return json_pack("{s:s, s:s, s:I}", "type", "lu", "start", "rotation", "seed", seed);
+  const char *type = mixing_names[p->mixing];
+  if (p->start == IDENTITY) return json_pack("{s:s}", "type", type);
+  return json_pack("{s:s, s:s, s:I}", "type", type, "start", "rotation", "seed", seed);
 }
 
 static void add(plan *p, json_t *parts, json_t *part) {

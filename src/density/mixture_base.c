@@ -2,7 +2,6 @@
  * prefix.logits [K], prefix.means, prefix.log_scales [K, d]. */
 #include <math.h>
 
-#include "base/memory.h"
 #include "density/base_types.h"
 #include "density/mixing.h"
 #include "numeric/tails.h"
@@ -30,17 +29,13 @@ static rh_status mixture_create(rh_base *b, const rh_build *build, rh_spec *spec
 }
 
 /* z: [d] -> [k, d], a copy for each component. */
+static int64_t from_the_first(const void *arg, int64_t i) {
+  (void)arg, (void)i;
+  return 0;
+}
 static rh_val repeat(const mixture *m, rh_graph *g, rh_val z) {
   const int64_t d = rh_shape_count(&m->base.shape);
-  int32_t *index = rh_alloc((size_t)(m->k * d) * sizeof *index);
-  if (!index) {
-    if (g->status == RH_OK) g->status = RH_E_MEMORY;
-    return RH_NONE;
-  }
-  for (int64_t i = 0; i < m->k * d; i++) index[i] = (int32_t)(i % d);
-  const rh_val copies = rh_gather(g, z, rh_shape2(m->k, d), index);
-  rh_free(index);
-  return copies;
+  return rh_gather_runs(g, z, rh_shape2(m->k, d), d, from_the_first, NULL);
 }
 
 /* log sum_k w_k N(z; means_k, scales_k) */

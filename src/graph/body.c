@@ -41,7 +41,8 @@ static bool *live_nodes(const rh_body *body) {
   return live;
 }
 
-bool rh_body_close(rh_graph *owner, rh_body *body, int n, const rh_val *results, bool rows) {
+/* The first `rows` results are made one per row. */
+static bool close_with(rh_graph *owner, rh_body *body, int n, const rh_val *results, int rows) {
   if (owner->status != RH_OK) return false;
   rh_graph *b = &body->g;
   rh_val *out = rh_arena_alloc(&b->arena, ((size_t)n + 1) * sizeof *out);
@@ -52,13 +53,14 @@ bool rh_body_close(rh_graph *owner, rh_body *body, int n, const rh_val *results,
   }
   for (int i = 0; i < n && b->status == RH_OK; i++) {
     if (rh_is_none(results[i]) || results[i].at >= b->n) rh_graph_fail(b, RH_E_ARGUMENT, "a body without its result %d", i);
-    out[i] = rows ? rh_as_row(b, results[i]) : results[i];
+    out[i] = i < rows ? rh_as_row(b, results[i]) : results[i];
   }
   if (b->status != RH_OK) {
     owner->status = b->status;
     return false;
   }
   body->n_out = n;
+  body->n_row = rows;
   body->out = out;
   bool *live = live_nodes(body);
   if (!live) {
@@ -72,6 +74,10 @@ bool rh_body_close(rh_graph *owner, rh_body *body, int n, const rh_val *results,
   body->leaf = leaf;
   rh_free(live);
   return true;
+}
+
+bool rh_body_close(rh_graph *owner, rh_body *body, int n, const rh_val *results, bool rows) {
+  return close_with(owner, body, n, results, rows ? n : 0);
 }
 
 static rh_val twin_of(rh_graph *b, const rh_node *node, const rh_val *twin, const rh_val *in, rh_val *operand) {
@@ -127,16 +133,18 @@ int64_t rh_body_flops(const rh_body *body) {
 
 /* ---- parameter gradients ---- */
 
-int rh_body_close_gradients(rh_graph *owner, rh_body *body, const rh_body *of, int n, const rh_val *out, const rh_val *ct, int *which) {
+int rh_body_close_gradients(rh_graph *owner, rh_body *body, int n_row, const rh_val *row, const rh_body *of, int n, const rh_val *out,
+                            const rh_val *ct, int *which) {
   if (owner->status != RH_OK) return 0;
   rh_graph *b = &body->g;
   const int m = of->n_leaf;
-  rh_val *wrt = rh_arena_alloc(&b->arena, ((size_t)m + 1) * sizeof *wrt), *grad = rh_arena_alloc(&b->arena, ((size_t)m + 1) * sizeof *grad);
-  if (!wrt || !grad) {
+  rh_val *wrt = rh_body_room(b, m), *all = rh_body_room(b, n_row + m), *grad = all ? all + n_row : NULL;
+  if (b->status == RH_E_MEMORY) {
     owner->status = RH_E_MEMORY;
     return 0;
   }
-  for (int i = 0; i < m; i++) wrt[i] = rh_leaf_val(b, of->leaf[i]);
+  for (int i = 0; i < m && wrt; i++) wrt[i] = rh_leaf_val(b, of->leaf[i]);
+  for (int i = 0; i < n_row && all; i++) all[i] = row[i];
   const rh_status status = b->status == RH_OK ? rh_vjp(b, n, out, ct, m, wrt, grad, RH_KEEP) : b->status;
   if (status != RH_OK) {
     owner->status = status;
@@ -148,18 +156,18 @@ int rh_body_close_gradients(rh_graph *owner, rh_body *body, const rh_body *of, i
     which[kept] = i;
     grad[kept++] = grad[i];
   }
-  return kept && rh_body_close(owner, body, kept, grad, false) ? kept : 0;
+  return kept && close_with(owner, body, n_row + kept, all, n_row) ? kept : 0;
 }
 
-static int64_t total_of(const rh_body *gradients) {
+int64_t rh_body_total(const rh_body *gradients) {
   int64_t total = 0;
-  for (int i = 0; i < gradients->n_out; i++) total += rh_count(&gradients->g, gradients->out[i]);
+  for (int i = gradients->n_row; i < gradients->n_out; i++) total += rh_count(&gradients->g, gradients->out[i]);
   return total;
 }
 
 /* Enough pieces for the threads there may be, while their room stays small. */
 int64_t rh_body_pieces(const rh_body *gradients) {
-  const int64_t fit = ((int64_t)1 << 20) / total_of(gradients);
+  const int64_t fit = ((int64_t)1 << 20) / rh_body_total(gradients);
   return fit < 1 ? 1 : fit > 8 ? 8 : fit;
 }
 
@@ -168,20 +176,20 @@ void rh_body_hand_out(rh_graph *g, rh_val sum, const rh_body *gradients, const r
   const int64_t pieces = rh_at(g, sum)->shape.dim[0];
   const rh_val all = pieces == 1 ? sum : rh_matmul(g, rh_const(g, rh_shape2(1, pieces), 1), sum, false, false);
   int64_t first = 0;
-  for (int i = 0; i < gradients->n_out; i++) {
+  for (int i = gradients->n_row; i < gradients->n_out; i++) {
     const int64_t count = rh_count(&gradients->g, gradients->out[i]);
-    grads[which[i]] = rh_reshape(g, rh_slice(g, all, first, count), g->leaves->leaf[of->leaf[which[i]]].shape);
+    const int leaf = which[i - gradients->n_row];
+    grads[leaf] = rh_reshape(g, rh_slice(g, all, first, count), g->leaves->leaf[of->leaf[leaf]].shape);
     first += count;
   }
 }
 
 /* ---- running ---- */
 
-rh_status rh_body_plan(const rh_body *body, const rh_plan_options *options, bool rows, rh_plan **plan) {
+rh_status rh_body_plan(const rh_body *body, const rh_plan_options *options, rh_plan **plan) {
   rh_plan_options mine = *options;
   mine.wide_bytes = (int64_t)4 << 20; /* each thread has one of its own */
-  return rh_plan_create(&body->g, rows ? body->n_out : 0, rows ? body->out : NULL, rows ? 0 : body->n_out, rows ? NULL : body->out, &mine,
-                        plan);
+  return rh_plan_create(&body->g, body->n_row, body->out, body->n_out - body->n_row, body->out + body->n_row, &mine, plan);
 }
 
 rh_status rh_runner_open(const rh_plan *plan, rh_runner *runner) {
@@ -210,6 +218,13 @@ int64_t rh_runner_bytes(const rh_plan *plan) {
   return info.work_bytes_thread + info.work_bytes_shared + info.packed_bytes + info.param_bytes;
 }
 
+int64_t *rh_gradients_count(const rh_body *gradients) {
+  const int n = gradients->n_out - gradients->n_row;
+  int64_t *count = rh_alloc(((size_t)n + 1) * sizeof *count);
+  for (int i = 0; i < n && count; i++) count[i] = rh_count(&gradients->g, gradients->out[gradients->n_row + i]);
+  return count;
+}
+
 rh_status rh_gradients_open(const int64_t *count, int64_t n, int real_bytes, rh_gradients *room) {
   for (int64_t i = 0; i < n; i++) room->total += count[i];
   room->flat = rh_alloc_zero((size_t)room->total + 1, (size_t)real_bytes);
@@ -236,7 +251,7 @@ void rh_gradients_add(const rh_gradients *room, const rh_kernels *k, void *out, 
 
 bool rh_graph_solves(const rh_graph *g) {
   for (int64_t i = 0; i < g->n; i++)
-    if (g->node[i]->op == RH_OP_ode || g->node[i]->op == RH_OP_ode_sum || g->node[i]->op == RH_OP_root) return true;
+    if (rh_op_of(g->node[i])->solves) return true;
   for (const rh_body *b = g->bodies; b; b = b->next)
     if (rh_graph_solves(&b->g)) return true;
   return false;

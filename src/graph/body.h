@@ -8,7 +8,7 @@
 typedef struct rh_body {
   rh_graph g;
   struct rh_body *next; /* of the same owner */
-  int n_out;
+  int n_out, n_row;     /* the first n_row results are one per row */
   const rh_val *out;
   int n_leaf;
   const int *leaf; /* parameters that the results depend on */
@@ -32,9 +32,12 @@ int64_t rh_body_flops(const rh_body *body); /* of one row */
 
 /* ---- parameter gradients: a sum over rows whose body gives gradients ---- */
 
-/* Closes `body` with the gradients of `out` (cotangents ct) in the parameters that `of` reads; RH_E_MEMORY and the like in owner->status.
- * which[k]: the k-th result is the gradient of of->leaf[which[k]]. Returns the number of results. */
-int rh_body_close_gradients(rh_graph *owner, rh_body *body, const rh_body *of, int n, const rh_val *out, const rh_val *ct, int *which);
+/* Closes `body` with n_row results a row and, behind them, the gradients of `out` (cotangents ct) in the parameters that `of` reads;
+ * RH_E_MEMORY and the like in owner->status. which[k]: the k-th gradient is that of of->leaf[which[k]]. Returns the number of gradients. */
+int rh_body_close_gradients(rh_graph *owner, rh_body *body, int n_row, const rh_val *row, const rh_body *of, int n, const rh_val *out,
+                            const rh_val *ct, int *which);
+/* The elements of all gradients. */
+int64_t rh_body_total(const rh_body *gradients);
 /* Pieces that such a sum is cut into, each with room for all gradients: a function of their size alone. */
 int64_t rh_body_pieces(const rh_body *gradients);
 /* sum: [pieces, total] -> grads[which[k]], of the parameters' shapes. */
@@ -52,7 +55,7 @@ typedef struct rh_runner {
   rh_work *work;
   rh_pool *pool; /* of one thread: it never waits */
 } rh_runner;
-rh_status rh_body_plan(const rh_body *body, const rh_plan_options *options, bool rows, rh_plan **plan) RH_WARN_UNUSED;
+rh_status rh_body_plan(const rh_body *body, const rh_plan_options *options, rh_plan **plan) RH_WARN_UNUSED;
 rh_status rh_runner_open(const rh_plan *plan, rh_runner *runner) RH_WARN_UNUSED; /* {0} before; close it whatever comes */
 void rh_runner_close(rh_runner *runner);
 void rh_runner_run(const rh_runner *runner, const rh_run_io *io);
@@ -63,9 +66,11 @@ int64_t rh_runner_bytes(const rh_plan *plan);
 typedef struct rh_gradients {
   int64_t total;
   char *flat;
-  void **out; /* [n_out] into flat */
+  void **out; /* [n] into flat */
 } rh_gradients;
 rh_status rh_gradients_open(const int64_t *count, int64_t n, int real_bytes, rh_gradients *room) RH_WARN_UNUSED;
+/* The elements of each gradient, [n_out - n_row]; the caller frees it. NULL: out of memory */
+int64_t *rh_gradients_count(const rh_body *gradients);
 void rh_gradients_close(rh_gradients *room);
 /* out[0 .. total) of one piece += flat, or = at the first. */
 void rh_gradients_add(const rh_gradients *room, const rh_kernels *k, void *out, bool first);

@@ -40,6 +40,7 @@ typedef struct rh_graph {
   int32_t scope, scopes;
   struct rh_body *bodies; /* owned: graphs that nodes of this one run (body.h) */
   bool training;          /* gradients of parameters will be taken: parts may estimate, or penalize, what scoring has exact */
+  struct rh_kept *kept;   /* long attributes */
   rh_status status;
 } rh_graph;
 
@@ -141,6 +142,11 @@ rh_val rh_expand_last(rh_graph *g, rh_val x, int64_t n); /* [...] -> [..., n]; t
 rh_val rh_gather(rh_graph *g, rh_val x, rh_shape shape, const int32_t *index);
 /* y = 0; y[index[i]] += x[i]: the adjoint of gather; negative indices are dropped. */
 rh_val rh_scatter(rh_graph *g, rh_val x, rh_shape shape, const int32_t *index);
+/* The same by a formula: the i-th run of n numbers of the result (of scatter: of x) lies in x (in the result) from start(arg, i) on; a
+ * negative start: nowhere. */
+typedef int64_t rh_run_start(const void *arg, int64_t i);
+rh_val rh_gather_runs(rh_graph *g, rh_val x, rh_shape shape, int64_t n, rh_run_start *start, const void *arg);
+rh_val rh_scatter_runs(rh_graph *g, rh_val x, rh_shape shape, int64_t n, rh_run_start *start, const void *arg);
 rh_val rh_slice(rh_graph *g, rh_val x, int64_t first, int64_t count); /* flattened x[first .. first + count) -> [count] */
 rh_val rh_concat(rh_graph *g, int n, const rh_val *parts);            /* flattened parts one after another -> [total] */
 
@@ -159,6 +165,8 @@ rh_val rh_matmul(rh_graph *g, rh_val a, rh_val b, bool ta, bool tb);
 /* y solves T y = x, T the lower (else upper) triangle of the parameter t [n, n], its diagonal read as 1 when unit; transposed: T' y = x.
  * x: [..., n], leading dimensions count as more rows. The other triangle of t is never read. */
 rh_val rh_trisolve(rh_graph *g, rh_val x, rh_val t, bool lower, bool unit, bool transposed);
+/* W^-1 [n, n] and log|det W| [1] of a parameter w [n, n]. Of a singular one the logarithm is -inf and the inverse not finite. */
+void rh_invert(rh_graph *g, rh_val w, rh_val *inverse, rh_val *log_det);
 
 /* ---- sums over the rows: a parameter-shaped gradient that no row reads again in this pass ---- */
 rh_val rh_sum_rows(rh_graph *g, rh_val x);            /* sum over rows of x */
@@ -170,6 +178,10 @@ rh_val rh_masked_sum(rh_graph *g, rh_val y, rh_val x, const rh_stairs *s); /* th
 /* ---- images, channels last. Convolution with zero padding, pad < kh, kw: x [h, w, c], weight [o, kh, kw, c] and bias [o] (or RH_NONE)
  * parameters -> [h', w', o], h' = (h + 2 pad - kh) / stride + 1. Convolutions 1 x 1 are rh_linear. ---- */
 rh_val rh_conv2d(rh_graph *g, rh_val x, rh_val weight, rh_val bias, int stride, int pad);
+/* Its transpose, the adjoint in x (Dumoulin & Visin 2016, chapter 4): x [n, m, c], weight [c, kh, kw, o], bias [o] (or RH_NONE) -> [h, w,
+ * o]. Pixel (i, j) adds x[i, j] weight to the pixels from (i stride - pad, j stride - pad) on; what falls outside is lost. [h, w] is any
+ * image whose convolution is [n, m]: n = (h + 2 pad - kh) / stride + 1, so for stride 2 two heights h have one n. */
+rh_val rh_conv2d_transpose(rh_graph *g, rh_val x, rh_val weight, rh_val bias, int stride, int pad, int64_t h, int64_t w);
 /* v: [c], row or parameter -> [h, w, c], the same in every pixel. */
 rh_val rh_over_pixels(rh_graph *g, rh_val v, rh_shape image);
 

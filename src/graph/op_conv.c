@@ -1,8 +1,7 @@
 /* Convolution of images, channels last, as a trilinear form in (x, weight, dy): the operations are each other's derivatives. The image that
  * `conv2d` reads has its zero padding in it (a gather makes it), a halo that is known to be zero and has no derivative. Its adjoint in x is
- * the same operation with the window turned round, over the cotangent with a halo of its own, and, for strides, zeros between its pixels.
- */
-#include "base/memory.h"
+ * the same operation with the window turned round, over the cotangent with a halo of its own. */
+#include "graph/body.h"
 #include "graph/ops.h"
 
 typedef struct conv_attr {
@@ -15,34 +14,21 @@ static const conv_attr *conv_of(const rh_node *node) {
   return node->attr;
 }
 
-/* rows x width indices for a gather, all of them -1; NULL: out of memory, which sticks. */
-static int32_t *blank_index(rh_graph *g, int64_t rows, int64_t width) {
-  int32_t *index = rh_alloc((size_t)(rows * width) * sizeof *index);
-  if (!index) g->status = RH_E_MEMORY;
-  for (int64_t i = 0; index && i < rows * width; i++) index[i] = -1;
-  return index;
+/* x [h, w, c] with a halo of zeros. */
+typedef struct halo_how {
+  rh_shape from;
+  int64_t h, w;
+} halo_how;
+static int64_t pixel_in_halo(const void *arg, int64_t i) {
+  const halo_how *s = arg;
+  const int64_t wide = s->from.dim[1] + 2 * s->w, p = i / wide - s->h, q = i % wide - s->w;
+  return p >= 0 && q >= 0 && p < s->from.dim[0] && q < s->from.dim[1] ? (p * s->from.dim[1] + q) * s->from.dim[2] : -1;
 }
-
-/* x [h, w, c] -> [to_h, to_w, c]: pixel (p, q) at (halo_h + p step, halo_w + q step), zeros elsewhere. */
-static rh_val spread(rh_graph *g, rh_val x, int64_t halo_h, int64_t halo_w, int64_t step, int64_t to_h, int64_t to_w) {
+static rh_val with_halo(rh_graph *g, rh_val x, int64_t halo_h, int64_t halo_w) {
   if (g->status != RH_OK) return RH_NONE;
-  const rh_shape from = rh_at(g, x)->shape;
-  const int64_t c = from.dim[2];
-  int32_t *index = blank_index(g, to_h, to_w * c);
-  if (!index) return RH_NONE;
-  for (int64_t p = 0; p < from.dim[0]; p++)
-    for (int64_t q = 0; q < from.dim[1]; q++) {
-      const int64_t u = halo_h + p * step, v = halo_w + q * step;
-      for (int64_t k = 0; k < c; k++) index[(u * to_w + v) * c + k] = (int32_t)((p * from.dim[1] + q) * c + k);
-    }
-  const rh_val y = rh_gather(g, x, rh_shape3(to_h, to_w, c), index);
-  rh_free(index);
-  return y;
-}
-
-/* A parameter's row value, for the rare graph that convolves what no row changes. */
-static rh_val as_row(rh_graph *g, rh_val x) {
-  return rh_is_row(g, x) ? x : rh_add(g, rh_fill(g, rh_at(g, x)->shape, 0), x);
+  const halo_how how = {rh_at(g, x)->shape, halo_h, halo_w};
+  const rh_shape s = how.from;
+  return rh_gather_runs(g, x, rh_shape3(s.dim[0] + 2 * halo_h, s.dim[1] + 2 * halo_w, s.dim[2]), s.dim[2], pixel_in_halo, &how);
 }
 
 static rh_conv_shape shape_of(const rh_shape *x, const rh_shape *weight, int64_t stride, int64_t pad, bool turned) {
@@ -53,115 +39,135 @@ static rh_conv_shape shape_of(const rh_shape *x, const rh_shape *weight, int64_t
 }
 
 /* padded: [h, w, c], its halo included. */
-static rh_val emit(rh_graph *g, rh_val padded, rh_val weight, rh_val bias, int64_t stride, int64_t halo_h, int64_t halo_w, bool turned) {
+static rh_val emit(rh_graph *g, rh_val padded, rh_val weight, rh_val bias, int64_t halo_h, int64_t halo_w, bool turned) {
   if (g->status != RH_OK) return RH_NONE;
-  const conv_attr a = {shape_of(&rh_at(g, padded)->shape, &rh_at(g, weight)->shape, stride, 0, turned), halo_h, halo_w, turned};
-  const rh_val in[3] = {as_row(g, padded), weight, bias};
+  const conv_attr a = {shape_of(&rh_at(g, padded)->shape, &rh_at(g, weight)->shape, 1, 0, turned), halo_h, halo_w, turned};
+  const rh_val in[3] = {rh_as_row(g, padded), weight, bias};
   return rh_emit(g, RH_OP_conv2d, 3, in, rh_shape3(a.s.oh, a.s.ow, a.s.o), &a, sizeof a);
 }
 
+static int64_t same_pixel(const void *arg, int64_t i) {
+  (void)arg, (void)i;
+  return 0;
+}
 rh_val rh_over_pixels(rh_graph *g, rh_val v, rh_shape image) {
   if (g->status != RH_OK || rh_is_none(v)) return rh_graph_fail(g, RH_E_ARGUMENT, "over_pixels without an operand");
-  int32_t *index = blank_index(g, image.dim[0] * image.dim[1], image.dim[2]);
-  if (!index) return RH_NONE;
-  for (int64_t i = 0; i < rh_shape_count(&image); i++) index[i] = (int32_t)(i % image.dim[2]);
-  const rh_val y = rh_gather(g, v, image, index);
-  rh_free(index);
-  return y;
+  return rh_gather_runs(g, v, image, image.dim[2], same_pixel, NULL);
 }
 
-/* ---- three ways to the same sums. Where an image has few channels, a product over copies of its windows; where the result has few, a
- * product by pixel and then the sum of what each tap gives: both are products at full speed, and the wide image has no halo. Else the
- * windows are read in place. ---- */
+/* ---- three roads to the same sums, and back. Where an image has few channels, or the window goes by steps, a product over copies of its
+ * windows; where the result has few, a product by pixel and then the sum of what each tap gives: both are products at full speed, the wide
+ * image has no halo, and no zeros stand between the pixels of a cotangent. Else the windows are read in place. ---- */
+typedef enum road { WINDOWS, TAPS, IN_PLACE } road;
 enum { NARROW_IN = 2, NARROW_OUT = 4 }; /* windows of at most so many times the result's channels; all taps', of the image's */
+static road road_of(const rh_conv_shape *s) {
+  const int64_t taps = s->kh * s->kw;
+  if (s->stride > 1 || taps * s->c <= NARROW_IN * s->o) return WINDOWS;
+  return taps * s->o <= NARROW_OUT * s->c ? TAPS : IN_PLACE;
+}
+
+typedef struct window_how {
+  rh_conv_shape s;
+  int64_t pad;
+} window_how;
 
 /* [oh, ow, kh kw c]: every pixel's window, zeros outside. */
-static rh_val windows(rh_graph *g, rh_val x, const rh_conv_shape *s, int64_t pad) {
-  const int64_t line = s->kw * s->c;
-  int32_t *index = blank_index(g, s->oh * s->ow, s->kh * line);
-  if (!index) return RH_NONE;
-  for (int64_t at = 0; at < s->oh * s->ow * s->kh * line; at++) {
-    const int64_t pixel = at / (s->kh * line), i = at / line % s->kh, j = at / s->c % s->kw;
-    const int64_t u = pixel / s->ow * s->stride + i - pad, v = pixel % s->ow * s->stride + j - pad;
-    if (u >= 0 && u < s->h && v >= 0 && v < s->w) index[at] = (int32_t)((u * s->w + v) * s->c + at % s->c);
-  }
-  const rh_val y = rh_gather(g, x, rh_shape3(s->oh, s->ow, s->kh * line), index);
-  rh_free(index);
-  return y;
+static int64_t window_pixel(const void *arg, int64_t at) {
+  const window_how *how = arg;
+  const rh_conv_shape *s = &how->s;
+  const int64_t pixel = at / (s->kh * s->kw), i = at / s->kw % s->kh, j = at % s->kw;
+  const int64_t u = pixel / s->ow * s->stride + i - how->pad, v = pixel % s->ow * s->stride + j - how->pad;
+  return u >= 0 && u < s->h && v >= 0 && v < s->w ? (u * s->w + v) * s->c : -1;
+}
+static rh_val as_windows(rh_graph *g, rh_val weight, const rh_conv_shape *s) {
+  return rh_reshape(g, weight, rh_shape2(s->o, s->kh * s->kw * s->c));
 }
 
-/* weight [o, kh, kw, c] -> [kh kw o, c], the last tap of a line first: what a pixel gives then lies together in the result. */
-static rh_val taps_of(rh_graph *g, rh_val weight, const rh_conv_shape *s) {
-  const int64_t taps = s->kh * s->kw;
-  int32_t *index = blank_index(g, taps * s->o, s->c);
-  if (!index) return RH_NONE;
-  for (int64_t at = 0; at < taps * s->o * s->c; at++) {
-    const int64_t o = at / s->c % s->o, tap = at / (s->c * s->o), i = tap / s->kw, j = s->kw - 1 - tap % s->kw;
-    index[at] = (int32_t)((o * taps + i * s->kw + j) * s->c + at % s->c);
-  }
-  const rh_val w = rh_gather(g, weight, rh_shape2(taps * s->o, s->c), index);
-  rh_free(index);
-  return w;
+/* [h, w, kh kw o], what each pixel gives by tap: the pixel of [oh, ow, o] that it goes to. Of stride 1. */
+static int64_t pixel_of_tap(const void *arg, int64_t at) {
+  const window_how *how = arg;
+  const rh_conv_shape *s = &how->s;
+  const int64_t pixel = at / (s->kh * s->kw), tap = at % (s->kh * s->kw), i = tap / s->kw, j = s->kw - 1 - tap % s->kw;
+  const int64_t p = pixel / s->w + how->pad - i, q = pixel % s->w + how->pad - j;
+  return p >= 0 && q >= 0 && p < s->oh && q < s->ow ? (p * s->ow + q) * s->o : -1;
 }
 
-/* z [h, w, kh kw o], what each pixel gives by tap -> [oh, ow, o] */
-static rh_val sum_of_taps(rh_graph *g, rh_val z, const rh_conv_shape *s, int64_t pad) {
-  const int64_t taps = s->kh * s->kw;
-  int32_t *index = blank_index(g, s->h * s->w, taps * s->o);
-  if (!index) return RH_NONE;
-  for (int64_t at = 0; at < s->h * s->w * taps * s->o; at++) {
-    const int64_t pixel = at / (taps * s->o), tap = at / s->o % taps, i = tap / s->kw, j = s->kw - 1 - tap % s->kw;
-    const int64_t p = pixel / s->w + pad - i, q = pixel % s->w + pad - j;
-    if (p >= 0 && p % s->stride == 0 && p / s->stride < s->oh && q >= 0 && q % s->stride == 0 && q / s->stride < s->ow)
-      index[at] = (int32_t)((p / s->stride * s->ow + q / s->stride) * s->o + at % s->o);
+static rh_val plus_bias(rh_graph *g, rh_val y, rh_val bias) {
+  return g->status != RH_OK || rh_is_none(bias) ? y : rh_add(g, y, rh_over_pixels(g, bias, rh_at(g, y)->shape));
+}
+
+/* What a convolution asks of its operands; from, to: where in the weight's shape the channels of x and of the result stand. */
+static bool fits(rh_graph *g, const char *name, rh_val x, rh_val weight, rh_val bias, int stride, int pad, int from, int to) {
+  if (g->status != RH_OK) return false;
+  if (rh_is_none(x) || rh_is_none(weight) || rh_is_row(g, weight)) {
+    rh_graph_fail(g, RH_E_ARGUMENT, "%s: needs an operand and a parameter", name);
+    return false;
   }
-  const rh_val y = rh_scatter(g, z, rh_shape3(s->oh, s->ow, s->o), index);
-  rh_free(index);
-  return y;
+  const rh_shape *sx = &rh_at(g, x)->shape, *sw = &rh_at(g, weight)->shape;
+  if (sx->rank != 3 || sw->rank != 4 || sx->dim[2] != sw->dim[from])
+    rh_graph_fail(g, RH_E_SHAPE, "%s: needs x [h, w, c] and weight [%s] with one c", name, from ? "o, kh, kw, c" : "c, kh, kw, o");
+  else if (!rh_is_none(bias) && (rh_is_row(g, bias) || rh_count(g, bias) != sw->dim[to]))
+    rh_graph_fail(g, RH_E_SHAPE, "%s: the bias must be a parameter of %lld numbers", name, (long long)sw->dim[to]);
+  else if (stride < 1 || pad < 0 || pad >= sw->dim[1] || pad >= sw->dim[2])
+    rh_graph_fail(g, RH_E_SHAPE, "%s: a stride of %d, a padding of %d: the stride is 1 or more, the padding less than the window", name,
+                  stride, pad);
+  return g->status == RH_OK;
 }
 
 rh_val rh_conv2d(rh_graph *g, rh_val x, rh_val weight, rh_val bias, int stride, int pad) {
-  if (g->status != RH_OK) return RH_NONE;
-  if (rh_is_none(x) || rh_is_none(weight) || rh_is_row(g, weight))
-    return rh_graph_fail(g, RH_E_ARGUMENT, "conv2d: needs an operand and a parameter");
+  if (!fits(g, "conv2d", x, weight, bias, stride, pad, 3, 0)) return RH_NONE;
   const rh_shape *sx = &rh_at(g, x)->shape, *sw = &rh_at(g, weight)->shape;
-  if (sx->rank != 3 || sw->rank != 4 || sx->dim[2] != sw->dim[3])
-    return rh_graph_fail(g, RH_E_SHAPE, "conv2d: needs x [h, w, c] and weight [o, kh, kw, c] with one c");
-  if (!rh_is_none(bias) && (rh_is_row(g, bias) || rh_count(g, bias) != sw->dim[0]))
-    return rh_graph_fail(g, RH_E_SHAPE, "conv2d: the bias must be a parameter of %lld numbers", (long long)sw->dim[0]);
-  if (stride < 1 || pad < 0 || pad >= sw->dim[1] || pad >= sw->dim[2])
-    return rh_graph_fail(g, RH_E_SHAPE,
-                         "conv2d: a stride of %d, a padding of %d: the stride is 1 or more, the padding less than the window", stride, pad);
   if (sx->dim[0] + 2 * pad < sw->dim[1] || sx->dim[1] + 2 * pad < sw->dim[2])
     return rh_graph_fail(g, RH_E_SHAPE, "conv2d: an image of %lld x %lld is smaller than the window", (long long)sx->dim[0],
                          (long long)sx->dim[1]);
-  const rh_conv_shape s = shape_of(sx, sw, stride, pad, false);
+  const window_how how = {shape_of(sx, sw, stride, pad, false), pad};
+  const rh_conv_shape s = how.s;
   const int64_t taps = s.kh * s.kw;
-  if (taps * s.c <= NARROW_IN * s.o) return rh_linear(g, windows(g, x, &s, pad), rh_reshape(g, weight, rh_shape2(s.o, taps * s.c)), bias);
-  if (taps * s.o <= NARROW_OUT * s.c) {
-    const rh_val y = sum_of_taps(g, rh_linear(g, x, taps_of(g, weight, &s), RH_NONE), &s, pad);
-    return rh_is_none(bias) ? y : rh_add(g, y, rh_over_pixels(g, bias, rh_shape3(s.oh, s.ow, s.o)));
-  }
-  const rh_val padded = pad ? spread(g, x, pad, pad, 1, s.h + 2 * pad, s.w + 2 * pad) : x;
-  return emit(g, padded, weight, bias, stride, pad, pad, false);
+  const road way = road_of(&s);
+  if (way == IN_PLACE) return emit(g, with_halo(g, x, pad, pad), weight, bias, pad, pad, false);
+  if (way == WINDOWS)
+    return rh_linear(g, rh_gather_runs(g, x, rh_shape3(s.oh, s.ow, taps * s.c), s.c, window_pixel, &how), as_windows(g, weight, &s), bias);
+  const rh_val by_tap = rh_taps(g, x, weight), y = rh_scatter_runs(g, by_tap, rh_shape3(s.oh, s.ow, s.o), s.o, pixel_of_tap, &how);
+  return plus_bias(g, y, bias);
+}
+
+/* The adjoint in x of the convolution `a`: dy [oh, ow, o] -> what lies inside the halo of its operand. */
+static rh_val adjoint(rh_graph *g, rh_val dy, rh_val weight, rh_val bias, const conv_attr *a) {
+  const int64_t halo_h = a->s.kh - 1 - a->halo_h, halo_w = a->s.kw - 1 - a->halo_w;
+  return emit(g, with_halo(g, dy, halo_h, halo_w), weight, bias, halo_h, halo_w, !a->turned);
+}
+
+rh_val rh_conv2d_transpose(rh_graph *g, rh_val x, rh_val weight, rh_val bias, int stride, int pad, int64_t h, int64_t w) {
+  if (!fits(g, "conv2d_transpose", x, weight, bias, stride, pad, 0, 3)) return RH_NONE;
+  const rh_shape *sx = &rh_at(g, x)->shape, *sw = &rh_at(g, weight)->shape, large = rh_shape3(h, w, sw->dim[3]);
+  const window_how how = {shape_of(&large, sw, stride, pad, false), pad}; /* of the convolution whose transpose this is */
+  const rh_conv_shape s = how.s;
+  if (h < 1 || w < 1 || h + 2 * pad < s.kh || w + 2 * pad < s.kw || s.oh != sx->dim[0] || s.ow != sx->dim[1])
+    return rh_graph_fail(g, RH_E_SHAPE,
+                         "conv2d_transpose: an image of %lld x %lld has no convolution of %lld x %lld: a side must be from (n - 1) stride "
+                         "+ window - 2 pad to stride - 1 more",
+                         (long long)h, (long long)w, (long long)sx->dim[0], (long long)sx->dim[1]);
+  const road way = road_of(&s);
+  if (way == IN_PLACE) return adjoint(g, x, weight, bias, &(conv_attr){s, pad, pad, false});
+  if (way == WINDOWS)
+    return plus_bias(g, rh_scatter_runs(g, rh_linear_t(g, x, as_windows(g, weight, &s)), large, s.c, window_pixel, &how), bias);
+  const rh_shape by_tap = rh_shape3(h, w, s.kh * s.kw * s.o);
+  return plus_bias(g, rh_taps_t(g, rh_gather_runs(g, x, by_tap, s.o, pixel_of_tap, &how), weight), bias);
 }
 
 /* [o, i, j, c] -> [c, kh - 1 - i, kw - 1 - j, o] */
+static int64_t opposite_tap(const void *arg, int64_t at) {
+  const rh_conv_shape *s = arg;
+  const int64_t taps = s->kh * s->kw, tap = taps - 1 - at / s->o % taps;
+  return (at % s->o * taps + tap) * s->c + at / (s->o * taps);
+}
 static rh_val turn_round(rh_graph *g, rh_val v, const rh_conv_shape *s) {
-  const int64_t taps = s->kh * s->kw;
-  int32_t *index = blank_index(g, taps * s->o, s->c);
-  if (!index) return RH_NONE;
-  for (int64_t c = 0, at = 0; c < s->c; c++)
-    for (int64_t tap = taps - 1; tap >= 0; tap--)
-      for (int64_t o = 0; o < s->o; o++) index[at++] = (int32_t)((o * taps + tap) * s->c + c);
-  const rh_val turned = rh_gather(g, v, rh_shape4(s->c, s->kh, s->kw, s->o), index);
-  rh_free(index);
-  return turned;
+  return rh_gather_runs(g, v, rh_shape4(s->c, s->kh, s->kw, s->o), 1, opposite_tap, s);
 }
 
 /* The sum over rows and windows: x: the padded operand; ct: of the result -> weight's shape. */
 static rh_val emit_sum(rh_graph *g, rh_val x, rh_val ct, const rh_conv_shape *s) {
-  const rh_val in[2] = {as_row(g, x), as_row(g, ct)};
+  const rh_val in[2] = {rh_as_row(g, x), rh_as_row(g, ct)};
   return rh_emit(g, RH_OP_conv2d_w, 2, in, rh_shape4(s->o, s->kh, s->kw, s->c), s, sizeof *s);
 }
 static rh_val weight_sum(rh_graph *g, rh_val x, rh_val ct, const conv_attr *a) {
@@ -172,20 +178,18 @@ static rh_val weight_sum(rh_graph *g, rh_val x, rh_val ct, const conv_attr *a) {
 static void conv2d_vjp(rh_graph *g, rh_val node, rh_val ct, rh_val *out) {
   const rh_node n = *rh_at(g, node);
   const conv_attr a = *conv_of(&n);
-  const int64_t h = a.s.h - 2 * a.halo_h, w = a.s.w - 2 * a.halo_w, halo_h = a.s.kh - 1 - a.halo_h, halo_w = a.s.kw - 1 - a.halo_w;
   const rh_val dense = rh_reshape(g, ct, rh_shape3(a.s.oh, a.s.ow, a.s.o));
-  const rh_val padded = spread(g, dense, halo_h, halo_w, a.s.stride, h + a.s.kh - 1, w + a.s.kw - 1);
-  const rh_val inside = emit(g, padded, n.in[1], RH_NONE, 1, halo_h, halo_w, !a.turned);
-  out[0] = a.halo_h || a.halo_w ? spread(g, inside, a.halo_h, a.halo_w, 1, a.s.h, a.s.w) : inside;
+  const rh_val inside = adjoint(g, dense, n.in[1], RH_NONE, &a);
+  out[0] = with_halo(g, inside, a.halo_h, a.halo_w);
   out[1] = weight_sum(g, n.in[0], dense, &a);
   if (rh_is_none(n.in[2])) return;
-  out[2] = rh_reshape(g, rh_sum_rows_last(g, as_row(g, dense)), rh_at(g, n.in[2])->shape);
+  out[2] = rh_reshape(g, rh_sum_rows_last(g, rh_as_row(g, dense)), rh_at(g, n.in[2])->shape);
 }
 static rh_val conv2d_jvp(rh_graph *g, rh_val node, const rh_val *t) {
   const rh_node n = *rh_at(g, node);
   const conv_attr a = *conv_of(&n);
-  rh_val v = rh_is_none(t[0]) ? RH_NONE : emit(g, t[0], n.in[1], RH_NONE, a.s.stride, a.halo_h, a.halo_w, a.turned);
-  if (!rh_is_none(t[1])) v = rh_add_maybe(g, v, emit(g, n.in[0], t[1], RH_NONE, a.s.stride, a.halo_h, a.halo_w, a.turned));
+  rh_val v = rh_is_none(t[0]) ? RH_NONE : emit(g, t[0], n.in[1], RH_NONE, a.halo_h, a.halo_w, a.turned);
+  if (!rh_is_none(t[1])) v = rh_add_maybe(g, v, emit(g, n.in[0], t[1], RH_NONE, a.halo_h, a.halo_w, a.turned));
   return rh_is_none(t[2]) ? v : rh_add_maybe(g, v, rh_over_pixels(g, t[2], n.shape));
 }
 static void conv2d_run(const rh_run_args *a) {

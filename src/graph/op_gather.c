@@ -65,17 +65,20 @@ static rh_val emit_move(rh_graph *g, rh_op_id op, rh_val x, rh_shape shape, cons
   const int64_t runs = find_runs(index, count, NULL, &moved);
   const bool by_run = runs > 0 && moved >= LEAST_RUN * runs;
   const size_t bytes = sizeof(move_attr) + (by_run ? (size_t)runs * sizeof(move_run) : (size_t)count * sizeof *index);
-  move_attr *attr = rh_arena_alloc(&g->arena, bytes);
+  move_attr *attr = rh_alloc(bytes);
   if (!attr) {
     g->status = RH_E_MEMORY;
     return RH_NONE;
   }
-  *attr = (move_attr){.count = count, .runs = by_run ? runs : 0, .all = moved == count};
+  memset(attr, 0, sizeof *attr); /* padding too: equal moves are told by their bytes */
+  attr->count = count, attr->runs = by_run ? runs : 0, attr->all = moved == count;
   if (by_run)
     find_runs(index, count, (move_run *)(void *)(attr + 1), &moved);
   else
     memcpy(attr + 1, index, (size_t)count * sizeof *index);
-  return rh_emit(g, op, 1, &x, shape, attr, bytes);
+  const rh_val v = rh_emit(g, op, 1, &x, shape, attr, bytes);
+  rh_free(attr);
+  return v;
 }
 
 static bool is_identity(const int32_t *index, int64_t count, int64_t limit) {
@@ -139,8 +142,31 @@ rh_val rh_scatter(rh_graph *g, rh_val x, rh_shape shape, const int32_t *index) {
   return v;
 }
 
-/* One rule serves all four: the adjoint of either by the other, the tangent by itself. */
+/* ---- by a formula ---- */
 typedef rh_val move_builder(rh_graph *g, rh_val x, rh_shape shape, const int32_t *index);
+static rh_val move_runs(rh_graph *g, move_builder *move, rh_val x, rh_shape shape, int64_t count, int64_t n, rh_run_start *start,
+                        const void *arg) {
+  int32_t *index = rh_alloc((size_t)count * sizeof *index);
+  if (!index) {
+    g->status = RH_E_MEMORY;
+    return RH_NONE;
+  }
+  for (int64_t i = 0; i * n < count; i++) {
+    const int64_t from = start(arg, i);
+    for (int64_t k = 0; k < n; k++) index[i * n + k] = from < 0 ? -1 : (int32_t)(from + k);
+  }
+  const rh_val y = move(g, x, shape, index);
+  rh_free(index);
+  return y;
+}
+rh_val rh_gather_runs(rh_graph *g, rh_val x, rh_shape shape, int64_t n, rh_run_start *start, const void *arg) {
+  return g->status == RH_OK ? move_runs(g, rh_gather, x, shape, rh_shape_count(&shape), n, start, arg) : RH_NONE;
+}
+rh_val rh_scatter_runs(rh_graph *g, rh_val x, rh_shape shape, int64_t n, rh_run_start *start, const void *arg) {
+  return g->status == RH_OK ? move_runs(g, rh_scatter, x, shape, rh_count(g, x), n, start, arg) : RH_NONE;
+}
+
+/* One rule serves all four: the adjoint of either by the other, the tangent by itself. */
 static rh_val move_again(rh_graph *g, move_builder *move, rh_val x, rh_shape shape, const void *attr) {
   int32_t *index = expand_index(g, attr);
   if (!index) return RH_NONE;

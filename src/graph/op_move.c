@@ -125,22 +125,17 @@ static void max_last_run(const rh_run_args *a) {
 const rh_op rh_op_max_last = {.name = "max_last", .order = -1, .vjp = max_last_vjp, .jvp = max_last_jvp, .run = max_last_run};
 
 /* ---- slice, concat ---- */
+static int64_t first_of_slice(const void *first, int64_t i) {
+  (void)i;
+  return *(const int64_t *)first;
+}
 rh_val rh_slice(rh_graph *g, rh_val x, int64_t first, int64_t count) {
   if (absent(g, x)) return missing(g, "slice");
   if (first < 0 || count < 1 || first + count > rh_count(g, x)) {
     return rh_graph_fail(g, RH_E_SHAPE, "slice [%lld, %lld) of %lld elements", (long long)first, (long long)(first + count),
                          (long long)rh_count(g, x));
   }
-  if (count == rh_count(g, x)) return rh_reshape(g, x, rh_shape1(count));
-  int32_t *index = rh_alloc((size_t)count * sizeof *index);
-  if (!index) {
-    g->status = RH_E_MEMORY;
-    return RH_NONE;
-  }
-  for (int64_t i = 0; i < count; i++) index[i] = (int32_t)(first + i);
-  const rh_val v = rh_gather(g, x, rh_shape1(count), index);
-  rh_free(index);
-  return v;
+  return rh_gather_runs(g, x, rh_shape1(count), count, first_of_slice, &first);
 }
 rh_val rh_concat(rh_graph *g, int n, const rh_val *parts) {
   int64_t total = 0;

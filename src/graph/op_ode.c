@@ -3,41 +3,26 @@
  * integral over each row's own steps. */
 #include <string.h>
 
-#include "graph/body.h"
+#include "graph/ode_node.h"
 
-/* Operands: y0, captures, then the parameters the field reads; the field's inputs: y, t [1], captures. */
-typedef struct ode_attr {
-  rh_body *field, *point; /* live with the graph; not for runs. point (sums only): y, t, weight [1], captures -> gradients of parameters */
-  rh_ode_options options;
-  double t0, t1;
-  int64_t n, total; /* numbers of a state; sums: of all gradients */
-  int captures;
-  int64_t width[]; /* captures; then, as bytes, in_norm [n] */
-} ode_attr;
-
-static const unsigned char *in_norm(const ode_attr *a) {
-  return (const unsigned char *)(a->width + a->captures);
-}
-
-/* mask: [n] the numbers that the control of steps looks at, NULL: all */
-static rh_val emit_ode(rh_graph *g, rh_op_id op, const ode_attr *head, const unsigned char *mask, const rh_body *reads, const rh_val *in,
-                       rh_shape shape) {
+rh_val rh_ode_emit(rh_graph *g, rh_op_id op, const rh_ode_attr *head, const unsigned char *mask, const rh_body *reads, int front,
+                   const rh_val *in, rh_shape shape) {
   if (g->status != RH_OK) return RH_NONE;
   const size_t bytes = sizeof *head + (size_t)head->captures * sizeof *head->width + (size_t)head->n;
-  ode_attr *a = rh_alloc(bytes);
+  rh_ode_attr *a = rh_alloc(bytes);
   if (!a) {
     g->status = RH_E_MEMORY;
     return RH_NONE;
   }
   *a = *head;
-  for (int i = 0; i < a->captures; i++) a->width[i] = rh_count(g, in[1 + i]);
+  for (int i = 0; i < a->captures; i++) a->width[i] = rh_count(g, in[front + i]);
   unsigned char *to = (unsigned char *)(a->width + a->captures);
   if (mask) {
     memcpy(to, mask, (size_t)a->n);
   } else {
     memset(to, 1, (size_t)a->n);
   }
-  const rh_val v = rh_body_emit(g, op, reads, 1 + a->captures, in, shape, a, bytes);
+  const rh_val v = rh_body_emit(g, op, reads, front + a->captures, in, shape, a, bytes);
   rh_free(a);
   return v;
 }
@@ -63,8 +48,11 @@ rh_val rh_ode(rh_graph *g, rh_val y0, rh_val captures, double t0, double t1, con
   if (b->status == RH_OK && !rh_is_none(dy) && rh_count(b, dy) != rh_count(b, y))
     rh_graph_fail(b, RH_E_SHAPE, "ode: dy has %lld numbers, y %lld", (long long)rh_count(b, dy), (long long)rh_count(b, y));
   if (!rh_body_close(g, body, 1, &dy, true)) return RH_NONE;
-  const ode_attr head = {.field = body, .options = *options, .t0 = t0, .t1 = t1, .n = rh_count(g, y0), .captures = !rh_is_none(captures)};
-  return emit_ode(g, RH_OP_ode, &head, NULL, body, in, shape);
+  rh_ode_attr head = {.field = body, .options = *options, .t0 = t0, .t1 = t1, .n = rh_count(g, y0), .captures = !rh_is_none(captures)};
+  if (options->gradient == RH_ODE_ADJOINT) return rh_ode_emit(g, RH_OP_ode, &head, NULL, body, 1, in, shape);
+  head.parts = (rh_parts){2, {head.n, rh_tape_numbers(options->method, head.n)}};
+  const rh_val steps = rh_ode_emit(g, RH_OP_ode_steps, &head, NULL, body, 1, in, rh_shape1(rh_parts_total(&head.parts)));
+  return g->status == RH_OK ? rh_reshape(g, rh_part_of(g, steps, 0), shape) : RH_NONE;
 }
 
 /* ---- derivatives ---- */
@@ -78,7 +66,7 @@ static rh_val part(rh_graph *b, rh_val z, int64_t first, int64_t count, rh_shape
 
 /* The field on y within the state z = (y, a, captures' cotangents): all[0 .. 2 + captures) = the field's inputs, *dy its value, *a y's
  * cotangent. */
-static bool adjoint_state(rh_graph *b, const ode_attr *f, rh_val z, rh_val t, rh_val *all, rh_val *dy, rh_val *a) {
+static bool adjoint_state(rh_graph *b, const rh_ode_attr *f, rh_val z, rh_val t, rh_val *all, rh_val *dy, rh_val *a) {
   const rh_graph *fg = &f->field->g;
   all[0] = part(b, z, 0, f->n, shape_of(f->field, fg->input[0]));
   all[1] = t;
@@ -89,7 +77,7 @@ static bool adjoint_state(rh_graph *b, const ode_attr *f, rh_val z, rh_val t, rh
 }
 
 /* d(y, a, g)/dt = (f, -a df/dy, -a df/dcaptures) */
-static rh_body *adjoint_field(rh_graph *g, const ode_attr *f, int64_t n) {
+static rh_body *adjoint_field(rh_graph *g, const rh_ode_attr *f, int64_t n) {
   const int m = f->captures;
   rh_body *body = rh_body_open(g);
   rh_val *all = rh_body_room(g, 2 + m), *grads = rh_body_room(g, 2 + m), *out = rh_body_room(g, 2 + m), dy, a, dz = RH_NONE;
@@ -107,26 +95,27 @@ static rh_body *adjoint_field(rh_graph *g, const ode_attr *f, int64_t n) {
   return rh_body_close(g, body, 1, &dz, true) ? body : NULL;
 }
 
-/* One point of the parameters' integral: -weight a df/dtheta. NULL also if nothing depends on parameters. */
-static rh_body *adjoint_point(rh_graph *g, const ode_attr *f, int64_t n, int *which) {
+/* One point of the parameters' integral: -weight a df/dtheta, weight being the last input. NULL also if nothing depends on parameters. */
+static rh_body *adjoint_point(rh_graph *g, const rh_ode_attr *f, int64_t n, int *which) {
   rh_body *body = rh_body_open(g);
   rh_val *all = rh_body_room(g, 2 + f->captures), dy, a;
   if (!body || !all) return NULL;
   rh_graph *b = &body->g;
-  const rh_val z = rh_input(b, rh_shape1(n)), t = rh_input(b, rh_shape1(1)), weight = rh_input(b, rh_shape1(1));
+  const rh_val z = rh_input(b, rh_shape1(n)), t = rh_input(b, rh_shape1(1));
   if (!adjoint_state(b, f, z, t, all, &dy, &a)) {
     g->status = b->status;
     return NULL;
   }
-  const rh_val ct = rh_neg(b, rh_mul(b, a, weight));
-  return rh_body_close_gradients(g, body, f->field, 1, &dy, &ct, which) ? body : NULL;
+  const rh_val weight = rh_input(b, rh_shape1(1)), ct = rh_neg(b, rh_mul(b, a, weight));
+  return rh_body_close_gradients(g, body, 0, NULL, f->field, 1, &dy, &ct, which) ? body : NULL;
 }
 
 static void ode_vjp(rh_graph *g, rh_val node, rh_val ct, rh_val *out) {
   const rh_node y1 = *rh_at(g, node);
-  const ode_attr *f = y1.attr;
+  const rh_ode_attr *f = y1.attr;
+
   const int m = f->captures, parts = 2 + m;
-  ode_attr head = *f;
+  rh_ode_attr head = *f;
   head.t0 = f->t1;
   head.t1 = f->t0;
   head.n = 2 * f->n;
@@ -145,26 +134,26 @@ static void ode_vjp(rh_graph *g, rh_val node, rh_val ct, rh_val *out) {
     state[2 + i] = rh_fill(g, rh_shape1(f->width[i]), 0);
     in[1 + i] = y1.in[1 + i];
   }
-  memcpy(mask, in_norm(f), (size_t)f->n);
-  memcpy(mask + f->n, in_norm(f), (size_t)f->n);
+  memcpy(mask, rh_ode_in_norm(f), (size_t)f->n);
+  memcpy(mask + f->n, rh_ode_in_norm(f), (size_t)f->n);
   in[0] = rh_concat(g, parts, state);
   if (!head.field) return;
-  const rh_val z = emit_ode(g, RH_OP_ode, &head, mask, head.field, in, rh_shape1(head.n));
+  const rh_val z = rh_ode_emit(g, RH_OP_ode, &head, mask, head.field, 1, in, rh_shape1(head.n));
   int64_t first = f->n;
   for (int i = 0; i < 1 + m; first += i ? f->width[i - 1] : f->n, i++)
     out[i] = part(g, z, first, i ? f->width[i - 1] : f->n, rh_at(g, y1.in[i])->shape);
   if (!f->field->n_leaf || g->status != RH_OK) return;
-  head.point = adjoint_point(g, f, head.n, which);
-  if (!head.point) return;
-  for (int i = 0; i < head.point->n_out; i++) head.total += rh_count(&head.point->g, head.point->out[i]);
-  const rh_val sum = emit_ode(g, RH_OP_ode_sum, &head, mask, f->field, in, rh_shape2(rh_body_pieces(head.point), head.total));
-  rh_body_hand_out(g, sum, head.point, f->field, which, out + 1 + m);
+  head.other = adjoint_point(g, f, head.n, which);
+  if (!head.other) return;
+  head.total = rh_body_total(head.other);
+  const rh_val sum = rh_ode_emit(g, RH_OP_ode_sum, &head, mask, f->field, 1, in, rh_shape2(rh_body_pieces(head.other), head.total));
+  rh_body_hand_out(g, sum, head.other, f->field, which, out + 1 + m);
 }
 
 /* d(y, s)/dt = (f, df/dy s + df/dcaptures s_captures), the captures' tangents being captures too. */
 static rh_val ode_jvp(rh_graph *g, rh_val node, const rh_val *tangents) {
   const rh_node y1 = *rh_at(g, node);
-  const ode_attr *f = y1.attr;
+  const rh_ode_attr *f = y1.attr;
   const int m = f->captures;
   for (int i = 0; i < f->field->n_leaf; i++)
     if (!rh_is_none(tangents[1 + m + i]))
@@ -174,7 +163,9 @@ static rh_val ode_jvp(rh_graph *g, rh_val node, const rh_val *tangents) {
   rh_val *all = rh_body_room(g, 2 + m), *moved = rh_body_room(g, 2 + m), *in = rh_body_room(g, 1 + 2 * m), dy, s, dz = RH_NONE;
   unsigned char *mask = rh_arena_alloc(&g->arena, (size_t)(2 * f->n));
   if (!body || !all || !moved || !in || !mask) return RH_NONE;
-  ode_attr head = *f;
+  rh_ode_attr head = *f;
+  head.parts = (rh_parts){0};
+  head.options.gradient = RH_ODE_ADJOINT;
   head.field = body;
   head.n = 2 * f->n;
   rh_graph *b = &body->g;
@@ -195,20 +186,23 @@ static rh_val ode_jvp(rh_graph *g, rh_val node, const rh_val *tangents) {
   }
   const rh_val start[2] = {y1.in[0], rh_is_none(tangents[0]) ? rh_fill(g, rh_shape1(f->n), 0) : tangents[0]};
   in[0] = rh_concat(g, 2, start);
-  memcpy(mask, in_norm(f), (size_t)f->n);
-  memcpy(mask + f->n, in_norm(f), (size_t)f->n);
+  memcpy(mask, rh_ode_in_norm(f), (size_t)f->n);
+  memcpy(mask + f->n, rh_ode_in_norm(f), (size_t)f->n);
   if (!rh_body_close(g, body, 1, &dz, true)) return RH_NONE;
-  return part(g, emit_ode(g, RH_OP_ode, &head, mask, body, in, rh_shape1(head.n)), f->n, f->n, y1.shape);
+  return part(g, rh_ode_emit(g, RH_OP_ode, &head, mask, body, 1, in, rh_shape1(head.n)), f->n, f->n, rh_at(g, y1.in[0])->shape);
+}
+
+static rh_val ode_steps_jvp(rh_graph *g, rh_val node, const rh_val *tangents) {
+  const rh_val out[2] = {ode_jvp(g, node, tangents), RH_NONE};
+  return g->status == RH_OK ? rh_tuple(g, &((const rh_ode_attr *)rh_at(g, node)->attr)->parts, out) : RH_NONE;
 }
 
 /* ---- running ---- */
 
-enum { SUM_ROWS = 64 }; /* rows that a sum solves together */
-
 typedef struct ode_made {
-  rh_plan *field, *point; /* point: NULL unless a sum */
-  const ode_attr *attr;   /* the plan's copy */
-  int64_t rows, *count;   /* [n_count] of each gradient */
+  rh_plan *field, *point;  /* point: NULL unless a sum */
+  const rh_ode_attr *attr; /* the plan's copy */
+  int64_t rows, *count;    /* [n_count] of each gradient */
   int n_count, real_bytes;
   bool strict;
   rh_ode_options options;
@@ -221,13 +215,16 @@ typedef struct ode_work {
   char *end; /* sums: final states, which nobody reads */
   rh_ode_report report;
   /* of the running call */
-  const rh_run_args *args;
-  int64_t base; /* row of the first solved */
+  rh_ode_call call;
+  rh_tape tape;
   bool field_ready, point_ready, first;
-  const int64_t *row;
-  const double *t, *weight;
-  const char *y;
 } ode_work;
+
+rh_ode_options rh_ode_options_of(const rh_ode_attr *a, const rh_plan_options *options) {
+  rh_ode_options o = a->options;
+  if (options->max_steps && options->max_steps < o.max_steps) o.max_steps = options->max_steps;
+  return o;
+}
 
 static void ode_unmake(void *raw) {
   ode_made *made = raw;
@@ -237,22 +234,20 @@ static void ode_unmake(void *raw) {
   rh_free(made);
 }
 static rh_status ode_make(const rh_node *node, const rh_plan_options *options, int64_t rows, void **out) {
-  const ode_attr *a = node->attr;
+  const rh_ode_attr *a = node->attr;
   ode_made *made = rh_alloc_zero(1, sizeof *made);
   if (!made) return RH_E_MEMORY;
   *made = (ode_made){.attr = a,
-                     .rows = a->point ? SUM_ROWS : rows,
+                     .rows = a->other ? RH_ODE_SUM_ROWS : rows,
                      .real_bytes = options->real_bytes,
-                     .n_count = a->point ? a->point->n_out : 0,
+                     .n_count = a->other ? a->other->n_out : 0,
                      .strict = options->strict,
-                     .options = a->options};
-  if (options->max_steps && options->max_steps < a->options.max_steps) made->options.max_steps = options->max_steps;
-  rh_status status = rh_body_plan(a->field, options, true, &made->field);
-  if (status == RH_OK && a->point) {
-    status = rh_body_plan(a->point, options, false, &made->point);
-    made->count = rh_alloc_zero((size_t)made->n_count, sizeof *made->count);
+                     .options = rh_ode_options_of(a, options)};
+  rh_status status = rh_body_plan(a->field, options, &made->field);
+  if (status == RH_OK && a->other) {
+    status = rh_body_plan(a->other, options, &made->point);
+    made->count = rh_gradients_count(a->other);
     if (status == RH_OK && !made->count) status = RH_E_MEMORY;
-    for (int i = 0; i < made->n_count && made->count; i++) made->count[i] = rh_count(&a->point->g, a->point->out[i]);
   }
   if (status != RH_OK) {
     ode_unmake(made);
@@ -263,7 +258,7 @@ static rh_status ode_make(const rh_node *node, const rh_plan_options *options, i
 }
 static int64_t ode_bytes(const void *raw) {
   const ode_made *made = raw;
-  const ode_attr *a = made->attr;
+  const rh_ode_attr *a = made->attr;
   int64_t bytes =
       rh_runner_bytes(made->field) + rh_ode_work_bytes(a->n, made->rows, made->real_bytes, a->options.method, made->point != NULL);
   if (made->point) bytes += rh_runner_bytes(made->point) + (a->total + a->n * made->rows) * made->real_bytes;
@@ -280,7 +275,7 @@ static void ode_close(void *raw) {
 }
 static rh_status ode_open(const void *raw, void **out) {
   const ode_made *made = raw;
-  const ode_attr *a = made->attr;
+  const rh_ode_attr *a = made->attr;
   ode_work *w = rh_alloc_zero(1, sizeof *w);
   if (!w) return RH_E_MEMORY;
   rh_status status = rh_runner_open(made->field, &w->field);
@@ -300,10 +295,7 @@ static rh_status ode_open(const void *raw, void **out) {
 }
 static void ode_report(void *raw, rh_ode_report *sum) {
   ode_work *w = raw;
-  sum->evaluations += w->report.evaluations;
-  sum->taken += w->report.taken;
-  sum->refused += w->report.refused;
-  sum->unfinished += w->report.unfinished;
+  rh_ode_report_add(sum, &w->report);
   w->report = (rh_ode_report){0};
   rh_runner_report(&w->field, sum);
   rh_runner_report(&w->point, sum);
@@ -319,59 +311,55 @@ static void put_reals(int real_bytes, int64_t n, const double *x, void *to) {
   }
 }
 
-/* Inputs of both bodies: y, t, (weight,) captures. The solver's rows lie close together, captures where the operand has them. */
-static void load(const ode_work *w, int input, int weights, int64_t first, int64_t rows, void *dst) {
-  const ode_attr *a = w->args->node->attr;
-  const int rb = w->args->k->real_bytes;
-  if (input == 0) {
-    memcpy(dst, w->y + first * a->n * rb, (size_t)(rows * a->n * rb));
-  } else if (input <= weights + 1) {
-    put_reals(rb, rows, (input == 1 ? w->t : w->weight) + first, dst);
+/* The solver's rows lie close together, captures where the operand has them. */
+void rh_ode_load(void *raw, int input, int64_t first, int64_t rows, void *dst) {
+  const rh_ode_call *c = raw;
+  const rh_ode_attr *a = c->args->node->attr;
+  const int rb = c->args->k->real_bytes;
+  const bool more = input == 2 + a->captures;
+  if (input == 0 || (more && c->ct)) {
+    memcpy(dst, (const char *)(more ? c->ct : c->y) + first * a->n * rb, (size_t)(rows * a->n * rb));
+  } else if (input == 1 || more) {
+    put_reals(rb, rows, (more ? c->extra : c->t) + first, dst);
   } else {
-    const int64_t bytes = a->width[input - weights - 2] * rb;
-    const char *from = w->args->in[input - weights - 1];
-    for (int64_t r = 0; r < rows; r++) memcpy((char *)dst + r * bytes, from + (w->base + w->row[first + r]) * bytes, (size_t)bytes);
+    const int64_t bytes = a->width[input - 2] * rb;
+    const char *from = c->args->in[c->front + input - 2];
+    for (int64_t r = 0; r < rows; r++) memcpy((char *)dst + r * bytes, from + (c->base + c->row[first + r]) * bytes, (size_t)bytes);
   }
-}
-static void load_field(void *raw, int input, int64_t first, int64_t rows, void *dst) {
-  load(raw, input, 0, first, rows, dst);
-}
-static void load_point(void *raw, int input, int64_t first, int64_t rows, void *dst) {
-  load(raw, input, 1, first, rows, dst);
 }
 
 static void run_field(void *raw, int64_t rows, const int64_t *row, const double *t, const void *y, void *dy) {
   ode_work *w = raw;
-  w->row = row, w->t = t, w->y = y;
-  const rh_run_io io = {.values = w->args->values, .rows = rows, .load = load_field, .arg = w, .row_out = &dy, .ready = w->field_ready};
+  w->call.row = row, w->call.t = t, w->call.y = y;
+  const rh_run_io io = {
+      .values = w->call.args->values, .rows = rows, .load = rh_ode_load, .arg = &w->call, .row_out = &dy, .ready = w->field_ready};
   rh_runner_run(&w->field, &io);
   w->field_ready = true;
 }
 static void run_points(void *raw, int64_t points, const int64_t *row, const double *t, const double *weight, const void *y) {
   ode_work *w = raw;
-  w->row = row, w->t = t, w->weight = weight, w->y = y;
+  const rh_run_args *args = w->call.args;
+  w->call.row = row, w->call.t = t, w->call.extra = weight, w->call.y = y;
   const rh_run_io io = {
-      .values = w->args->values, .rows = points, .load = load_point, .arg = w, .param_out = w->grads.out, .ready = w->point_ready};
+      .values = args->values, .rows = points, .load = rh_ode_load, .arg = &w->call, .param_out = w->grads.out, .ready = w->point_ready};
   rh_runner_run(&w->point, &io);
   w->point_ready = true;
-  const rh_run_args *args = w->args;
-  const ode_attr *a = args->node->attr;
+  const rh_ode_attr *a = args->node->attr;
   rh_gradients_add(&w->grads, args->k, (char *)args->out + args->task * a->total * args->k->real_bytes, w->first);
   w->first = false;
 }
 
+rh_ode_problem rh_ode_problem_of(const rh_ode_attr *a, bool strict) {
+  return (rh_ode_problem){.n = a->n, .t0 = a->t0, .t1 = a->t1, .in_norm = rh_ode_in_norm(a), .strict = strict};
+}
+
 static rh_ode_problem problem_of(ode_work *w, const rh_run_args *args) {
-  const ode_attr *a = args->node->attr;
-  w->args = args;
-  w->base = 0;
+  w->call = (rh_ode_call){.args = args, .front = 1};
   w->field_ready = w->point_ready = false;
-  return (rh_ode_problem){.n = a->n,
-                          .t0 = a->t0,
-                          .t1 = a->t1,
-                          .in_norm = in_norm(a),
-                          .field = run_field,
-                          .arg = w,
-                          .strict = ((const ode_made *)args->made)->strict};
+  rh_ode_problem p = rh_ode_problem_of(args->node->attr, ((const ode_made *)args->made)->strict);
+  p.field = run_field;
+  p.arg = w;
+  return p;
 }
 
 static void ode_run(const rh_run_args *args) {
@@ -380,35 +368,66 @@ static void ode_run(const rh_run_args *args) {
   rh_ode_solve(&p, &((const ode_made *)args->made)->options, w->solver, args->rows, args->in[0], args->out, &w->report);
 }
 
+static void *note_step(void *raw, int64_t row, double t, double h) {
+  return rh_tape_step(&((const ode_work *)raw)->tape, row, t, h);
+}
+
+static void ode_steps_run(const rh_run_args *args) {
+  ode_work *w = args->work;
+  rh_ode_problem p = problem_of(w, args);
+  if (args->part[1]) {
+    p.stages = note_step;
+    w->tape = rh_ode_tape_of(args, args->part[1]);
+    rh_tape_begin(&w->tape, args->rows);
+  }
+  rh_ode_solve(&p, &((const ode_made *)args->made)->options, w->solver, args->rows, args->in[0], args->part[0], &w->report);
+}
+
 /* A piece solves its rows again, a few at a time, and adds what its steps say. */
 static void ode_sum_run(const rh_run_args *args) {
   ode_work *w = args->work;
-  const ode_attr *a = args->node->attr;
+  const rh_ode_attr *a = args->node->attr;
   const int64_t pieces = args->node->shape.dim[0], bytes = a->n * args->k->real_bytes, last = args->rows * (args->task + 1) / pieces;
   rh_ode_problem p = problem_of(w, args);
   p.quadrature = run_points;
   w->first = !args->accumulate;
-  for (w->base = args->rows * args->task / pieces; w->base < last; w->base += SUM_ROWS) {
-    const int64_t rows = last - w->base < SUM_ROWS ? last - w->base : SUM_ROWS;
-    rh_ode_solve(&p, &((const ode_made *)args->made)->options, w->solver, rows, (const char *)args->in[0] + w->base * bytes, w->end,
+  for (w->call.base = args->rows * args->task / pieces; w->call.base < last; w->call.base += RH_ODE_SUM_ROWS) {
+    const int64_t rows = last - w->call.base < RH_ODE_SUM_ROWS ? last - w->call.base : RH_ODE_SUM_ROWS;
+    rh_ode_solve(&p, &((const ode_made *)args->made)->options, w->solver, rows, (const char *)args->in[0] + w->call.base * bytes, w->end,
                  &w->report);
   }
   if (w->first) memset((char *)args->out + args->task * a->total * args->k->real_bytes, 0, (size_t)(a->total * args->k->real_bytes));
 }
 
-static int64_t ode_sum_tasks(const rh_graph *g, const rh_node *node) {
+int64_t rh_ode_sum_tasks(const rh_graph *g, const rh_node *node) {
   (void)g;
   return node->shape.dim[0];
 }
 static int64_t ode_flops(const rh_graph *g, const rh_node *node) { /* of equal steps, or of ten: how many there will be is not known */
   (void)g;
-  const ode_attr *a = node->attr;
+  const rh_ode_attr *a = node->attr;
   const int64_t stages = rh_ode_tableau_of(a->options.method)->stages, steps = a->options.steps ? a->options.steps : 10;
-  return steps * stages * (rh_body_flops(a->field) + (a->point ? rh_body_flops(a->point) : 0));
+  return steps * stages * (rh_body_flops(a->field) + (a->other ? rh_body_flops(a->other) : 0));
 }
 
 static const rh_op_bodies ode_bodies = {ode_make, ode_unmake, ode_bytes, ode_open, ode_close, ode_report};
 const rh_op rh_op_ode = {
-    .name = "ode", .order = -1, .vjp = ode_vjp, .jvp = ode_jvp, .run = ode_run, .flops = ode_flops, .bodies = &ode_bodies};
-const rh_op rh_op_ode_sum = {
-    .name = "ode_sum", .order = 0, .reduces = true, .run = ode_sum_run, .flops = ode_flops, .tasks = ode_sum_tasks, .bodies = &ode_bodies};
+    .name = "ode", .order = -1, .vjp = ode_vjp, .jvp = ode_jvp, .run = ode_run, .flops = ode_flops, .solves = true, .bodies = &ode_bodies};
+const rh_op rh_op_ode_steps = {.name = "ode_steps",
+                               .order = 1,
+                               .vjp = rh_ode_take_back,
+                               .jvp = ode_steps_jvp,
+                               .run = ode_steps_run,
+                               .flops = ode_flops,
+                               .parts = true,
+                               .drops = true,
+                               .solves = true,
+                               .bodies = &ode_bodies};
+const rh_op rh_op_ode_sum = {.name = "ode_sum",
+                             .order = 0,
+                             .reduces = true,
+                             .run = ode_sum_run,
+                             .flops = ode_flops,
+                             .tasks = rh_ode_sum_tasks,
+                             .solves = true,
+                             .bodies = &ode_bodies};

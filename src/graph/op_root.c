@@ -168,7 +168,7 @@ static rh_status root_make(const rh_node *node, const rh_plan_options *options, 
   *made = (root_made){.attr = a, .real_bytes = options->real_bytes, .max_steps = options->max_steps, .strict = options->strict};
   rh_plan_options mine = *options;
   mine.max_rows = SLOTS;
-  const rh_status status = rh_body_plan(a->one, &mine, true, &made->plan);
+  const rh_status status = rh_body_plan(a->one, &mine, &made->plan);
   if (status == RH_OK) {
     *out = made;
   } else {
@@ -246,5 +246,11 @@ static int64_t root_flops(const rh_graph *g, const rh_node *node) { /* of six va
 }
 
 static const rh_op_bodies root_bodies = {root_make, root_unmake, root_bytes, root_open, root_close, root_report};
-const rh_op rh_op_root = {
-    .name = "root", .order = -1, .vjp = root_vjp, .jvp = root_jvp, .run = root_run, .flops = root_flops, .bodies = &root_bodies};
+const rh_op rh_op_root = {.name = "root",
+                          .order = -1,
+                          .vjp = root_vjp,
+                          .jvp = root_jvp,
+                          .run = root_run,
+                          .flops = root_flops,
+                          .solves = true,
+                          .bodies = &root_bodies};

@@ -196,7 +196,7 @@ static void scan_params(rh_graph *g, const rh_node *node, const rh_val *reads, c
   step_inputs(b, a, all, cts + c);
   inputs_like(b, a->body, 0, c, cts);
   rh_body_inline(b, a->body, all, out);
-  if (!rh_body_close_gradients(g, body, a->body, a->body->n_out, out, cts, which)) return;
+  if (!rh_body_close_gradients(g, body, 0, NULL, a->body, a->body->n_out, out, cts, which)) return;
   for (int i = 0; i < n + a->ys; i++) in[i] = reads[i];
   for (int i = 0; i < c; i++) in[n + a->ys + i] = back[i];
   const rh_val sum = rh_scan_sum(g, body, a->body, a->steps, m, inputs, in);
@@ -288,7 +288,7 @@ static rh_status scan_make(const rh_node *node, const rh_plan_options *options, 
   scan_made *made = rh_alloc_zero(1, sizeof *made);
   if (!made) return RH_E_MEMORY;
   *made = (scan_made){.attr = a, .rows = rows, .real_bytes = options->real_bytes};
-  const rh_status status = rh_body_plan(a->body, options, true, &made->plan);
+  const rh_status status = rh_body_plan(a->body, options, &made->plan);
   if (status == RH_OK) {
     *out = made;
   } else {

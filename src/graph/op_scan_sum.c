@@ -51,13 +51,12 @@ static rh_status sum_make(const rh_node *node, const rh_plan_options *options, i
   sum_made *made = rh_alloc_zero(1, sizeof *made);
   if (!made) return RH_E_MEMORY;
   *made = (sum_made){.attr = a, .n = a->body->n_out, .real_bytes = options->real_bytes};
-  made->count = rh_alloc_zero((size_t)made->n, sizeof *made->count);
-  const rh_status status = made->count ? rh_body_plan(a->body, options, false, &made->plan) : RH_E_MEMORY;
+  made->count = rh_gradients_count(a->body);
+  const rh_status status = made->count ? rh_body_plan(a->body, options, &made->plan) : RH_E_MEMORY;
   if (status != RH_OK) {
     sum_unmake(made);
     return status;
   }
-  for (int i = 0; i < made->n; i++) made->count[i] = rh_count(&a->body->g, a->body->out[i]);
   *out = made;
   return RH_OK;
 }

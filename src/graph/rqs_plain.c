@@ -10,14 +10,15 @@ typedef struct plain {
   rh_val raw;
 } plain;
 
+typedef struct raw_how {
+  int64_t params, which;
+} raw_how;
+static int64_t raw_of(const void *arg, int64_t i) {
+  const raw_how *how = arg;
+  return i * how->params + how->which;
+}
 static rh_val raw_at(const plain *p, int64_t which) {
-  int32_t *index = rh_arena_alloc(&p->g->arena, (size_t)p->m * sizeof *index);
-  if (!index) {
-    p->g->status = RH_E_MEMORY;
-    return RH_NONE;
-  }
-  for (int64_t i = 0; i < p->m; i++) index[i] = (int32_t)(i * p->params + which);
-  return rh_gather(p->g, p->raw, p->shape, index);
+  return rh_gather_runs(p->g, p->raw, p->shape, 1, raw_of, &(raw_how){p->params, which});
 }
 
 static rh_val opposite(rh_graph *g, rh_val mask) {

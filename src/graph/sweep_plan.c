@@ -252,7 +252,7 @@ static rh_status make(const rh_node *node, const rh_plan_options *options, int64
   if (status == RH_OK && !rh_sweep_is_solve(node)) {
     rh_plan_options mine = *options;
     mine.max_rows = rows * p->width;
-    status = rh_body_plan(((const rh_sweep_head *)node->attr)->body, &mine, true, &made->element);
+    status = rh_body_plan(((const rh_sweep_head *)node->attr)->body, &mine, &made->element);
   }
   if (status == RH_OK)
     *out = made;

@@ -1,6 +1,5 @@
 #include "net/channel_norm.h"
 
-#include "base/memory.h"
 #include "net/pixels.h"
 
 static const char *const names[] = {[RH_NORM_NONE] = "none", [RH_NORM_LAYER] = "layer", [RH_NORM_GROUP] = "group", NULL};
@@ -35,18 +34,15 @@ static rh_val standardized(rh_graph *g, rh_val x) {
 }
 
 /* [h w, groups, n] <-> [groups, h w, n] of the same numbers: dimensions a and b change places. */
+typedef struct swap_how {
+  int64_t a, b, n;
+} swap_how;
+static int64_t swapped_run(const void *arg, int64_t i) {
+  const swap_how *s = arg;
+  return (i % s->a * s->b + i / s->a) * s->n;
+}
 static rh_val swapped(rh_graph *g, rh_val x, int64_t a, int64_t b, int64_t n, rh_shape shape) {
-  int32_t *index = rh_alloc((size_t)(a * b * n) * sizeof *index);
-  if (!index) {
-    if (g->status == RH_OK) g->status = RH_E_MEMORY;
-    return RH_NONE;
-  }
-  for (int64_t i = 0, at = 0; i < b; i++)
-    for (int64_t j = 0; j < a; j++)
-      for (int64_t k = 0; k < n; k++) index[at++] = (int32_t)((j * b + i) * n + k);
-  const rh_val y = rh_gather(g, x, shape, index);
-  rh_free(index);
-  return y;
+  return rh_gather_runs(g, x, shape, n, swapped_run, &(swap_how){a, b, n});
 }
 
 rh_val rh_channel_norm_apply(const rh_channel_norm *norm, rh_graph *g, rh_val x) {

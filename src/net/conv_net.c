@@ -23,7 +23,7 @@ static rh_status conv_create(rh_net *net, const rh_build *build, rh_spec *spec) 
   n->activation = rh_spec_choice(spec, "activation", 0, rh_activation_names);
   n->skip = rh_spec_bool(spec, "skip", false);
   const int init = rh_spec_choice(spec, "init", 0, rh_last_init_names);
-  RH_TRY(rh_read_conv_how(net, spec, kernel > middle ? kernel : middle, &n->how));
+  RH_TRY(rh_read_conv_how(net->image, spec, kernel > middle ? kernel : middle, &n->how));
   RH_TRY(rh_convolution_create(build, "0", &n->how, kernel, net->image.dim[2], hidden, RH_NET_GAIN, 1, &n->layer[0]));
   RH_TRY(rh_context_map_create(build, hidden, RH_NET_GAIN, &n->context));
   if (n->middle) RH_TRY(rh_convolution_create(build, "1", &n->how, middle, hidden, hidden, RH_NET_GAIN, 1, &n->layer[1]));
@@ -48,7 +48,7 @@ static rh_status linear_create(rh_net *net, const rh_build *build, rh_spec *spec
   conv_net *n = (conv_net *)net;
   const int64_t kernel = rh_read_kernel(spec, "kernel", 3);
   const int init = rh_spec_choice(spec, "init", 0, rh_last_init_names);
-  RH_TRY(rh_read_conv_how(net, spec, kernel, &n->how));
+  RH_TRY(rh_read_conv_how(net->image, spec, kernel, &n->how));
   RH_TRY(rh_convolution_create(build, "", &n->how, kernel, net->image.dim[2], net->channels, rh_last_init_gain(init), 0, &n->layer[0]));
   RH_TRY(rh_context_map_create(build, net->channels, rh_last_init_gain(init), &n->context));
   return rh_log_gain_create(build, spec, net->channels, &n->gain);

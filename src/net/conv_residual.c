@@ -54,7 +54,7 @@ static rh_status conv_residual_create(rh_net *net, const rh_build *build, rh_spe
   r->gated = rh_spec_bool(spec, "gated", false);
   RH_TRY(rh_read_norm(spec, hidden, &kind, &groups));
   const int init = rh_spec_choice(spec, "init", 0, rh_last_init_names);
-  RH_TRY(rh_read_conv_how(net, spec, kernel > last ? (kernel > 3 ? kernel : 3) : (last > 3 ? last : 3), &r->how));
+  RH_TRY(rh_read_conv_how(net->image, spec, kernel > last ? (kernel > 3 ? kernel : 3) : (last > 3 ? last : 3), &r->how));
   RH_TRY(rh_convolution_create(build, "initial", &r->how, kernel, net->image.dim[2], hidden, 1, 1, &r->initial));
   RH_TRY(rh_context_map_create(build, hidden, 1, &r->context));
   for (int i = 0; i < r->blocks; i++) RH_TRY(create_block(r, build, i, hidden, kind, groups, &r->block[i]));

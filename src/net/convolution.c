@@ -27,25 +27,47 @@ static rh_val weight_of(const rh_convolution *conv, rh_graph *g) {
   return rh_mul(g, v, rh_reshape(g, rh_expand_last(g, rh_reshape(g, scale, rh_shape2(conv->out, 1)), n), rh_shape2(conv->out, n)));
 }
 
-rh_val rh_convolution_apply(const rh_convolution *conv, rh_graph *g, rh_val x, const rh_conv_how *how) {
+static rh_val apply(const rh_convolution *conv, rh_graph *g, rh_val x, const rh_conv_how *how, int stride) {
   if (g->status != RH_OK) return RH_NONE;
   const rh_val w = weight_of(conv, g), bias = rh_leaf_val(g, conv->bias);
-  if (conv->kernel == 1) return rh_linear(g, x, w, bias);
+  if (conv->kernel == 1 && stride == 1) return rh_linear(g, x, w, bias);
   const rh_val window = rh_reshape(g, w, rh_shape4(conv->out, conv->kernel, conv->kernel, conv->in));
   const int64_t p = conv->kernel / 2;
-  if (how->padding == RH_PAD_ZERO) return rh_conv2d(g, x, window, bias, 1, (int)p);
-  return rh_conv2d(g, rh_pad(g, x, how->padding, p), window, bias, 1, 0);
+  if (how->padding == RH_PAD_ZERO) return rh_conv2d(g, x, window, bias, stride, (int)p);
+  return rh_conv2d(g, rh_pad(g, x, how->padding, p), window, bias, stride, 0);
 }
 
-rh_status rh_read_conv_how(const rh_net *net, rh_spec *spec, int64_t kernel, rh_conv_how *how) {
+rh_val rh_convolution_apply(const rh_convolution *conv, rh_graph *g, rh_val x, const rh_conv_how *how) {
+  return apply(conv, g, x, how, 1);
+}
+
+rh_val rh_convolution_down(const rh_convolution *conv, rh_graph *g, rh_val x, const rh_conv_how *how) {
+  return apply(conv, g, x, how, 2);
+}
+
+/* [out, k, k, in] -> [in, k, k, out] */
+static int64_t by_input(const void *arg, int64_t i) {
+  const rh_convolution *conv = arg;
+  const int64_t taps = conv->kernel * conv->kernel, out = i % conv->out, tap = i / conv->out % taps, in = i / (conv->out * taps);
+  return (out * taps + tap) * conv->in + in;
+}
+
+rh_val rh_convolution_up(const rh_convolution *conv, rh_graph *g, rh_val x, rh_shape like) {
+  if (g->status != RH_OK) return RH_NONE;
+  const rh_shape turned = rh_shape4(conv->in, conv->kernel, conv->kernel, conv->out);
+  const rh_val window = rh_gather_runs(g, weight_of(conv, g), turned, 1, by_input, conv);
+  return rh_conv2d_transpose(g, x, window, rh_leaf_val(g, conv->bias), 2, (int)(conv->kernel / 2), like.dim[0], like.dim[1]);
+}
+
+rh_status rh_read_conv_how(rh_shape image, rh_spec *spec, int64_t kernel, rh_conv_how *how) {
   how->padding = (rh_padding)rh_spec_choice(spec, "padding", RH_PAD_ZERO, rh_padding_names);
   how->weight_norm = rh_spec_bool(spec, "weight_norm", false);
   RH_TRY(rh_spec_status(spec));
-  const int64_t p = kernel / 2, least = net->image.dim[0] < net->image.dim[1] ? net->image.dim[0] : net->image.dim[1];
+  const int64_t p = kernel / 2, least = image.dim[0] < image.dim[1] ? image.dim[0] : image.dim[1];
   const bool fits = how->padding == RH_PAD_REFLECT ? least > p : how->padding == RH_PAD_CIRCULAR ? least >= p : true;
   return fits ? RH_OK
-              : rh_spec_fail(spec, "padding", "an image of %lld x %lld is too small for it: take \"zero\"", (long long)net->image.dim[0],
-                             (long long)net->image.dim[1]);
+              : rh_spec_fail(spec, "padding", "an image of %lld x %lld is too small for it: take \"zero\"", (long long)image.dim[0],
+                             (long long)image.dim[1]);
 }
 
 int64_t rh_read_kernel(rh_spec *spec, const char *key, int64_t fallback) {

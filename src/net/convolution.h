@@ -1,4 +1,5 @@
-/* One convolution of an image: [h, w, in] -> [h, w, out], stride 1, an odd kernel k x k, padded so that the size stays. */
+/* One convolution of an image: [h, w, in] -> [h, w, out], an odd kernel k x k, padded so that the size stays; or in steps of two pixels
+ * down to half of the size, rounded up, or, transposed, from there up again. */
 #ifndef RH_NET_CONVOLUTION_H
 #define RH_NET_CONVOLUTION_H
 #include "net/net.h"
@@ -20,9 +21,14 @@ typedef struct rh_conv_how { /* what the convolutions of a network share */
 rh_status rh_convolution_create(const rh_build *build, const char *name, const rh_conv_how *how, int64_t kernel, int64_t in, int64_t out,
                                 double gain, double bias, rh_convolution *conv) RH_WARN_UNUSED;
 rh_val rh_convolution_apply(const rh_convolution *conv, rh_graph *g, rh_val x, const rh_conv_how *how);
+rh_val rh_convolution_down(const rh_convolution *conv, rh_graph *g, rh_val x,
+                           const rh_conv_how *how); /* -> [(h + 1) / 2, (w + 1) / 2, out] */
+/* -> [h, w, out], h and w those of `like`, of which x has half. weight[o, a, b, c] is what channel c of pixel (i, j) gives to channel o of
+ * pixel (2 i + a - k / 2, 2 j + b - k / 2). Nothing is padded. */
+rh_val rh_convolution_up(const rh_convolution *conv, rh_graph *g, rh_val x, rh_shape like);
 
-/* Options "padding" and "weight_norm" of a network whose widest kernel is `kernel`. */
-rh_status rh_read_conv_how(const rh_net *net, rh_spec *spec, int64_t kernel, rh_conv_how *how) RH_WARN_UNUSED;
+/* Options "padding" and "weight_norm" of a network whose widest kernel is `kernel`, and whose smallest image is `image`. */
+rh_status rh_read_conv_how(rh_shape image, rh_spec *spec, int64_t kernel, rh_conv_how *how) RH_WARN_UNUSED;
 /* An odd kernel. */
 int64_t rh_read_kernel(rh_spec *spec, const char *key, int64_t fallback);
 

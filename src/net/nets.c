@@ -5,8 +5,8 @@
 #include "net/types.h"
 
 /* The first is the default; of images the first that reads them. */
-static const rh_net_type *const types[] = {&rh_net_mlp,  &rh_net_residual,      &rh_net_linear,     &rh_net_constant,
-                                           &rh_net_conv, &rh_net_conv_residual, &rh_net_conv_linear};
+static const rh_net_type *const types[] = {&rh_net_mlp,  &rh_net_residual,      &rh_net_linear,    &rh_net_constant,
+                                           &rh_net_conv, &rh_net_conv_residual, &rh_net_conv_unet, &rh_net_conv_linear};
 
 const rh_net_type *const *rh_net_types(int *n) {
   *n = (int)RH_COUNT_OF(types);
@@ -46,7 +46,7 @@ static rh_status find_type(const json_t *spec, const char *where, bool image, co
   RH_TRY(o.status);
   if (((*type)->apply_image != NULL) == image) return RH_OK;
   return rh_fail(RH_E_SPEC,
-                 image ? "%s: '%s' reads a vector, here come images: take \"conv\", \"conv_residual\" or \"conv_linear\""
+                 image ? "%s: '%s' reads a vector, here come images: take \"conv\", \"conv_residual\", \"conv_unet\" or \"conv_linear\""
                        : "%s: '%s' reads images, here comes a vector: take \"mlp\", \"residual\" or \"linear\"",
                  where, (*type)->type);
 }

@@ -5,7 +5,8 @@
 
 enum { RH_NET_WIDTH = 1 << 16 }; /* widest hidden layer */
 
-extern const rh_net_type rh_net_mlp, rh_net_residual, rh_net_linear, rh_net_constant, rh_net_conv, rh_net_conv_residual, rh_net_conv_linear;
+extern const rh_net_type rh_net_mlp, rh_net_residual, rh_net_linear, rh_net_constant, rh_net_conv, rh_net_conv_residual, rh_net_conv_unet,
+    rh_net_conv_linear;
 extern const rh_field_type rh_field_time_mlp, rh_field_planar;
 
 /* Option "activation" of a field: one of the smooth ones. */

@@ -58,12 +58,15 @@ static int start(void **state) {
   image[0] = MOST;
   put_idx("x", 3, image, sizeof image);
   put_idx("y", 1, label, sizeof label);
+  unsigned char odd[N];
+  for (int i = 0; i < N; i++) odd[i] = label[i] == 2;
+  put_idx("odd", 1, odd, sizeof odd);
   return 0;
 }
 
 static int stop(void **state) {
   (void)state;
-  static const char *const names[] = {"x", "y", "out.npy", "a.npy", "out.png", "z.npy"};
+  static const char *const names[] = {"x", "y", "out.npy", "a.npy", "out.png", "z.npy", "model.rheo", "odd"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) unlink(at(names[i]));
   return rmdir(folder);
 }
@@ -123,6 +126,61 @@ static void what_it_is(void **state) {
   rh_density_close(d);
   rh_density_close(coarse);
   rh_density_close(table);
+}
+
+static size_t saved(rh_density *d, unsigned char *bytes, size_t most) {
+  OK(rh_density_save(d, at("model.rheo")));
+  return take("model.rheo", bytes, most);
+}
+
+/* Bytes in memory give the model of the files, byte for byte; what does not fit is refused. */
+static void images_in_memory(void **state) {
+  (void)state;
+  enum { MOST_BYTES = 1 << 20 };
+  static unsigned char labelled[N * (D + 1)], of_files[MOST_BYTES], of_blocks[MOST_BYTES], zeros[N * D];
+  for (int i = 0; i < N; i++) {
+    memcpy(labelled + i * (D + 1), image + i * D, D);
+    labelled[i * (D + 1) + D] = label[i];
+  }
+  const rh_block plain = {image, N, D, 1}, with = {labelled, N, D + 1, 1}, few = {image, 10, D, 1}, empty = {zeros, N, D, 1};
+#define FIT(block, val, more) \
+  rh_fit_blocks(block, val, NULL, "{\"dtype\": \"f64\", \"image\": [4, 4, 1], " more TINY "}", NULL, NULL, &d, NULL)
+  for (int labels = 0; labels <= 1; labels++) {
+    rh_density *d = fitted(labels ? with_labels() : "");
+    const size_t n = saved(d, of_files, sizeof of_files);
+    rh_density_close(d);
+    d = NULL;
+    OK(labels ? FIT(&with, NULL, "\"labels\": \"own\", ") : FIT(&plain, NULL, ""));
+    assert_int_equal(saved(d, of_blocks, sizeof of_blocks), n);
+    assert_memory_equal(of_files, of_blocks, n);
+    rh_density_close(d);
+  }
+  rh_density *d = NULL;
+  OK(FIT(&plain, &few, ""));
+  rh_density_close(d);
+  d = NULL;
+  static unsigned char bright[N * D];
+  memset(bright, 200, sizeof bright);
+  const rh_block beyond = {bright, N, D, 1}, wide = {image, N, D, 8}, none = {NULL, N, D, 1};
+  REFUSED(RH_E_SHAPE, FIT(&with, NULL, ""));                       /* a label, but no labels */
+  REFUSED(RH_E_SHAPE, FIT(&plain, NULL, "\"labels\": \"own\", ")); /* the other way round */
+  REFUSED(RH_E_SHAPE, FIT(&plain, &with, ""));
+  REFUSED(RH_E_DATA, FIT(&plain, &beyond, ""));
+  REFUSED(RH_E_DATA, FIT(&empty, NULL, ""));
+  REFUSED(RH_E_ARGUMENT, FIT(&wide, NULL, ""));
+  REFUSED(RH_E_ARGUMENT, FIT(&none, NULL, ""));
+  REFUSED(RH_E_ARGUMENT, FIT(&plain, NULL, "\"labels\": \"labels.idx\", "));
+  REFUSED(RH_E_ARGUMENT, FIT(&plain, NULL, "\"columns\": \"1-4\", "));
+#undef FIT
+  static const char *const shapes[] = {"[4, 4]", "[4, 4, 1, 1]", "[0, 4, 1]", "[-4, -4, 1]", "16", "[4, 2, 2]", "[4000000, 4000000, 3]"};
+  for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+    char options[400];
+    snprintf(options, sizeof options, "{\"image\": %s, " TINY "}", shapes[i]);
+    REFUSED(i < 5 ? RH_E_ARGUMENT : RH_E_SHAPE, rh_fit_blocks(&plain, NULL, NULL, options, NULL, NULL, &d, NULL));
+  }
+  REFUSED(RH_E_ARGUMENT, rh_fit_blocks(&plain, NULL, NULL, "{" TINY "}", NULL, NULL, &d, NULL));
+  REFUSED(RH_E_ARGUMENT, rh_fit_files(at("x"), NULL, NULL, "{\"image\": [4, 4, 1], " TINY "}", NULL, NULL, &d, NULL));
+  assert_null(d);
 }
 
 /* bits/dim = -log2 p / (h w c), and its error; files and arrays agree. */
@@ -261,6 +319,10 @@ static rh_status scarce_fit(void **out) {
   snprintf(options, sizeof options, "{%s" TINY "}", with_labels());
   return rh_fit_files(at("x"), NULL, NULL, options, NULL, NULL, (rh_density **)out, NULL);
 }
+static rh_status scarce_blocks(void **out) {
+  const rh_block block = {image, N, D, 1};
+  return rh_fit_blocks(&block, NULL, NULL, "{\"image\": [4, 4, 1], " TINY "}", NULL, NULL, (rh_density **)out, NULL);
+}
 static rh_status scarce_score(void **out) {
   return rh_score_file(used, at("x"), NULL, NULL, (char **)out);
 }
@@ -277,21 +339,34 @@ static rh_status scarce_interpolate(void **out) {
   return rh_interpolate_file(used, a, b, at("out.npy"), NULL, (char **)out);
 }
 
+static rh_status scarce_detect(void **out) {
+  return rh_detect_files(used, at("x"), at("x"), at("a.npy"), NULL, NULL, NULL, (char **)out);
+}
+static rh_status scarce_detect_fit(void **out) {
+  char options[400];
+  snprintf(options, sizeof options, "{\"labels\": \"%s\", " TINY "}", at("odd"));
+  return rh_detect_files(NULL, at("x"), at("x"), at("a.npy"), options, NULL, NULL, (char **)out);
+}
+
 static void no_memory(void **state) {
   (void)state;
   used = fitted("");
   scarce(scarce_fit, drop_density);
+  scarce(scarce_blocks, drop_density);
   scarce(scarce_score, drop_text);
   scarce(scarce_sample, drop_text);
   scarce(scarce_reconstruct, drop_text);
   scarce(scarce_interpolate, drop_text);
+  scarce(scarce_detect, drop_text);
+  scarce(scarce_detect_fit, drop_text);
   rh_density_close(used);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(what_it_is),  cmocka_unit_test(scores), cmocka_unit_test(samples),
-      cmocka_unit_test(round_trips), cmocka_unit_test(walks),  cmocka_unit_test(no_memory),
+      cmocka_unit_test(what_it_is), cmocka_unit_test(images_in_memory), cmocka_unit_test(scores),
+      cmocka_unit_test(samples),    cmocka_unit_test(round_trips),      cmocka_unit_test(walks),
+      cmocka_unit_test(no_memory),
   };
   return cmocka_run_group_tests(tests, start, stop);
 }

@@ -159,6 +159,10 @@ static void wrong_images_are_named(void **state) {
       {IMAGE("2,3,2", "{\"type\":\"coupling\",\"net\":{\"kernel\":4}}"), "flow.parts[1].net.kernel: 4 is even"},
       {IMAGE("1,6,2", "{\"type\":\"coupling\",\"net\":{\"padding\":\"reflect\"}}"),
        "flow.parts[1].net.padding: an image of 1 x 6 is too small"},
+      {IMAGE("2,3,2", "{\"type\":\"coupling\",\"net\":{\"type\":\"conv_unet\",\"padding\":\"reflect\"}}"),
+       "flow.parts[1].net.padding: an image of 1 x 2 is too small"}, /* which is what the second level halves */
+      {IMAGE("2,3,2", "{\"type\":\"coupling\",\"net\":{\"type\":\"conv_unet\",\"levels\":9}}"),
+       "flow.parts[1].net.levels: 9 is out of range"},
       {IMAGE("2,3,2", "{\"type\":\"coupling\",\"net\":{\"type\":\"conv_residual\",\"hidden\":4,\"norm\":\"group\",\"groups\":3}}"),
        "flow.parts[1].net.groups: 3 groups do not divide 4 channels"},
       {IMAGE("2,3,2", "{\"type\":\"factor_out\",\"part\":{\"type\":\"lu\",\"x\":1}}"), "flow.parts[1].part: unknown key 'x'"},

@@ -24,6 +24,9 @@ static const subject subjects[] = {
      "{\"levels\":2,\"coupling\":\"mixture\",\"logistics\":2,\"mixing\":\"householder\",\"base\":\"diagonal\"," SMALL_GLOW "}",
      {4, 4, 1},
      0},
+    {"glow", "{\"levels\":1,\"coupling\":\"linear-spline\",\"bins\":4,\"box\":3," SMALL_GLOW "}", {2, 4, 3}, 0},
+    {"glow", "{\"levels\":2,\"mixing\":\"dense\"," SMALL_GLOW "}", {4, 4, 1}, 0},
+    {"glow", "{\"levels\":2,\"net\":\"unet\",\"net_levels\":3," SMALL_GLOW "}", {4, 8, 1}, 2},
     {"realnvp-image", "{\"levels\":2,\"blocks\":1," SMALL_GLOW "}", {4, 4, 1}, 0},
     {"realnvp-image",
      "{\"levels\":1,\"blocks\":1,\"prior\":true,\"norm\":\"layer\",\"gated\":true,\"checkerboard\":2," SMALL_GLOW "}",
@@ -170,13 +173,15 @@ static void errors_are_named(void **state) {
                {"glow", "{\"levels\":2}", "glow.levels: an image of 6 x 2 can be squeezed 1 times, not 2", {6, 2, 1}},
                {"glow", "{\"bound\":2}", "unknown key 'bound'", {4, 4, 1}},
                {"glow", "{\"coupling\":\"additive\",\"scale\":\"exp\"}", "unknown key 'scale'", {4, 4, 1}},
+               {"glow", "{\"net_levels\":2}", "unknown key 'net_levels'", {4, 4, 1}},
+               {"glow", "{\"net\":\"unet\",\"blocks\":2}", "unknown key 'blocks'", {4, 4, 1}},
                {"realnvp-image", "{\"step\":2}", "did you mean 'steps'", {4, 4, 1}},
                {"realnvp-image", "{\"mixing\":\"lo\"}", "realnvp-image.mixing", {4, 4, 1}},
                {"auto", "{}", "no pixel may be left out", {4, 4, 3}},
                {"nsf", "{}", "no pixel may be left out", {4, 0, 3}}};
   for (size_t i = 0; i < RH_COUNT_OF(cases); i++) {
     json_t *options = parse(cases[i].options), *spec = NULL;
-    const int64_t columns = i < 6 ? numbers(&cases[i].image) : 47;
+    const int64_t columns = i + 2 < RH_COUNT_OF(cases) ? numbers(&cases[i].image) : 47;
     assert_int_not_equal(rh_arch_spec(cases[i].arch, options, &(rh_arch_size){columns, 0, 0, cases[i].image, 0}, NULL, &spec, NULL), RH_OK);
     if (!strstr(rh_last_error(), cases[i].says)) fail_msg("'%s' does not say '%s'", rh_last_error(), cases[i].says);
     assert_null(spec);

@@ -46,26 +46,59 @@ static double padded(const net_law *n, const picture *x, int64_t i, int64_t j, i
   return x->x[(at[0] * x->w + at[1]) * x->c + k];
 }
 
+/* What a convolution's weight is: with weight normalization of its output's length. */
+static double weight_by_hand(const net_law *n, const char *name, int64_t taps, int64_t o, int64_t t) {
+  double length = 0;
+  if (!has_option(n, "weight_norm")) return leaf_at(n, name, "weight", o * taps + t);
+  for (int64_t k = 0; k < taps; k++) length += pow(leaf_at(n, name, "weight", o * taps + k), 2);
+  return leaf_at(n, name, "norm", o) * leaf_at(n, name, "weight", o * taps + t) / sqrt(length);
+}
+
+/* A picture of biases, with room for the rest: [h, w, out]. */
+static picture begin_picture(const net_law *n, const char *name, int64_t h, int64_t w, int64_t in, int64_t *kernel) {
+  int weight, bias;
+  const rh_leaf *leaf = leaf_of(n, name, "weight", &weight);
+  picture y = {h, w, leaf_of(n, name, "bias", &bias)->count, {0}};
+  *kernel = leaf->shape.dim[1];
+  assert_int_equal(leaf->count, y.c * *kernel * *kernel * in);
+  assert_true(h * w * y.c <= PICTURE);
+  for (int64_t i = 0; i < h * w * y.c; i++) y.x[i] = leaf_at(n, name, "bias", i % y.c);
+  return y;
+}
+
+static picture convolve_by(const net_law *n, const char *name, const picture *x, int64_t stride) {
+  int64_t kernel;
+  picture y = begin_picture(n, name, (x->h + stride - 1) / stride, (x->w + stride - 1) / stride, x->c, &kernel);
+  const int64_t taps = kernel * kernel * x->c;
+  for (int64_t o = 0; o < y.c; o++)
+    for (int64_t t = 0; t < taps; t++) {
+      const double by = weight_by_hand(n, name, taps, o, t);
+      for (int64_t i = 0; i < y.h; i++)
+        for (int64_t j = 0; j < y.w; j++)
+          y.x[(i * y.w + j) * y.c + o] +=
+              by * padded(n, x, i * stride + t / (kernel * x->c) - kernel / 2, j * stride + t / x->c % kernel - kernel / 2, t % x->c);
+    }
+  return y;
+}
+
 static picture convolve(const net_law *n, const char *name, const picture *x) {
-  int w, b;
-  const rh_leaf *weight = leaf_of(n, name, "weight", &w);
-  const int64_t out = leaf_of(n, name, "bias", &b)->count, kernel = weight->shape.dim[1], taps = kernel * kernel * x->c;
-  picture y = {x->h, x->w, out, {0}};
-  assert_int_equal(weight->count, out * taps);
-  assert_true(x->h * x->w * out <= PICTURE);
-  for (int64_t o = 0; o < out; o++) {
-    double length = 0, by = 1;
-    for (int64_t t = 0; t < taps; t++) length += pow(rh_values_get(&n->leaves, &n->values, w, o * taps + t), 2);
-    if (has_option(n, "weight_norm")) by = leaf_at(n, name, "norm", o) / sqrt(length);
-    for (int64_t i = 0; i < x->h; i++)
-      for (int64_t j = 0; j < x->w; j++) {
-        double sum = rh_values_get(&n->leaves, &n->values, b, o);
-        for (int64_t t = 0; t < taps; t++)
-          sum += by * rh_values_get(&n->leaves, &n->values, w, o * taps + t) *
-                 padded(n, x, i + t / (kernel * x->c) - kernel / 2, j + t / x->c % kernel - kernel / 2, t % x->c);
-        y.x[(i * x->w + j) * out + o] = sum;
-      }
-  }
+  return convolve_by(n, name, x, 1);
+}
+
+/* Every pixel of x adds its window to an image as large as `like`. */
+static picture convolve_up(const net_law *n, const char *name, const picture *x, const picture *like) {
+  int64_t kernel;
+  picture y = begin_picture(n, name, like->h, like->w, x->c, &kernel);
+  const int64_t taps = kernel * kernel * x->c;
+  for (int64_t o = 0; o < y.c; o++)
+    for (int64_t t = 0; t < taps; t++) {
+      const double by = weight_by_hand(n, name, taps, o, t);
+      for (int64_t i = 0; i < x->h; i++)
+        for (int64_t j = 0; j < x->w; j++) {
+          const int64_t u = 2 * i + t / (kernel * x->c) - kernel / 2, v = 2 * j + t / x->c % kernel - kernel / 2;
+          if (u >= 0 && u < y.h && v >= 0 && v < y.w) y.x[(u * y.w + v) * y.c + o] += by * x->x[(i * x->w + j) * x->c + t % x->c];
+        }
+    }
   return y;
 }
 
@@ -153,6 +186,42 @@ static void conv_residual_by_hand(const net_law *n, const double *in, double *ou
   }
   normalize(n, "final.norm", &h);
   activate_all(n, &h);
+  h = convolve(n, "final", &h);
+  put_out(n, &h, out);
+}
+
+static void conv_unet_by_hand(const net_law *n, const double *in, double *out) {
+  enum { LEVELS = 8 };
+  const bool sum = !strcmp(text_option(n, "skip"), "sum");
+  const int most = (int)int_option(n, "levels", 0);
+  const picture x = input_picture(n, in);
+  picture level[LEVELS + 1];
+  char name[24];
+  int levels = 0;
+  level[0] = convolve(n, "initial", &x);
+  add_context(n, in, &level[0]);
+  activate_all(n, &level[0]);
+  for (; levels < most && level[levels].h * level[levels].w > 1; levels++) {
+    snprintf(name, sizeof name, "down.%d", levels);
+    level[levels + 1] = convolve_by(n, name, &level[levels], 2);
+    activate_all(n, &level[levels + 1]);
+  }
+  picture h = level[levels];
+  while (levels-- > 0) {
+    const picture *down = &level[levels];
+    snprintf(name, sizeof name, "up.%d", levels);
+    const picture up = convolve_up(n, name, &h, down);
+    picture both = {down->h, down->w, sum ? down->c : down->c + up.c, {0}};
+    assert_true(both.h * both.w * both.c <= PICTURE);
+    for (int64_t i = 0; i < both.h * both.w * both.c; i++) {
+      const int64_t pixel = i / both.c, k = i % both.c;
+      const double a = activate(n->entry->activation, up.x[pixel * up.c + k % up.c]);
+      both.x[i] = sum ? down->x[i] + a : k < down->c ? down->x[pixel * down->c + k] : a;
+    }
+    snprintf(name, sizeof name, "merge.%d", levels);
+    h = convolve(n, name, &both);
+    activate_all(n, &h);
+  }
   h = convolve(n, "final", &h);
   put_out(n, &h, out);
 }

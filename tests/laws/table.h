@@ -11,6 +11,7 @@
 #define IMAGE(shape, parts)                  "{\"type\":\"chain\",\"parts\":[{\"type\":\"image\",\"shape\":[" shape "]}," parts "]}"
 #define CONV                                 "{\"type\":\"conv\",\"hidden\":3,\"activation\":\"tanh\",\"init\":\"scaled\"}"
 #define CONV_RESIDUAL                        "{\"type\":\"conv_residual\",\"hidden\":2,\"blocks\":1,\"activation\":\"silu\",\"init\":\"scaled\"}"
+#define CONV_UNET                            "{\"type\":\"conv_unet\",\"hidden\":2,\"levels\":1,\"activation\":\"tanh\",\"init\":\"scaled\"}"
 #define CONV_LINEAR                          "{\"type\":\"conv_linear\",\"init\":\"scaled\",\"gain\":true}"
 #define IMAGE_COUPLING(mask, transform, net) "{\"type\":\"coupling\",\"mask\":\"" mask "\",\"transform\":" transform ",\"net\":" net "}"
 #define SIGMOID                              "{\"type\":\"affine\",\"scale\":\"sigmoid\"}"
@@ -48,6 +49,10 @@ static const law_entry law_table[] = {
     {"qr of one column", "{\"type\":\"qr\"}", 1, 0, -3, 3, 0, false},
     {"qr, two reflections", "{\"type\":\"qr\",\"reflections\":2,\"bound\":0.7}", 7, 0, -3, 3, 0, false},
     {"inverse of qr", "{\"type\":\"inverse\",\"part\":{\"type\":\"qr\"}}", 4, 0, -3, 3, 0, false},
+    {"dense", "{\"type\":\"dense\"}", 5, 0, -3, 3, 0, false},
+    {"dense of one column", "{\"type\":\"dense\"}", 1, 0, -3, 3, 0, false},
+    {"dense from a rotation", "{\"type\":\"dense\",\"start\":\"rotation\",\"seed\":3,\"bias\":false}", 6, 0, -3, 3, 0, false},
+    {"inverse of dense", "{\"type\":\"inverse\",\"part\":{\"type\":\"dense\"}}", 4, 0, -3, 3, 0, false},
     {"householder", "{\"type\":\"householder\"}", 6, 0, -3, 3, 0, false},
     {"householder of one column", "{\"type\":\"householder\"}", 1, 0, -3, 3, 0, false},
     {"householder of two columns", "{\"type\":\"householder\"}", 2, 0, -3, 3, 0, false},
@@ -231,6 +236,11 @@ static const law_entry law_table[] = {
     {"inverse of image lu from a rotation",
      IMAGE("1,2,5", "{\"type\":\"inverse\",\"part\":{\"type\":\"lu\",\"start\":\"rotation\",\"seed\":4}}"), 10, 0, -3, 3, 0, false},
     {"image qr", IMAGE("2,2,3", "{\"type\":\"qr\"}"), 12, 0, -3, 3, 0, false},
+    {"image dense", IMAGE("2,2,3", "{\"type\":\"dense\"}"), 12, 0, -3, 3, 0, false},
+    {"image dense of one channel", IMAGE("2,2,1", "{\"type\":\"dense\"}"), 4, 0, -3, 3, 0, false},
+    {"image dense from a rotation", IMAGE("1,3,4", "{\"type\":\"dense\",\"start\":\"rotation\",\"seed\":3,\"bias\":true}"), 12, 0, -3, 3, 0,
+     false},
+    {"inverse of image dense", IMAGE("1,2,5", "{\"type\":\"inverse\",\"part\":{\"type\":\"dense\"}}"), 10, 0, -3, 3, 0, false},
     {"image householder", IMAGE("2,1,5", "{\"type\":\"householder\",\"reflections\":4}"), 10, 0, -3, 3, 0, false},
     {"image permutation reverse", IMAGE("1,3,4", "{\"type\":\"permutation\",\"order\":\"reverse\"}"), 12, 0, -3, 3, 0, false},
     {"image permutation swap", IMAGE("1,3,4", "{\"type\":\"permutation\",\"order\":\"swap\"}"), 12, 0, -3, 3, 0, false},
@@ -246,6 +256,9 @@ static const law_entry law_table[] = {
      false},
     {"image coupling of channels, swap, odd, residual, context",
      IMAGE("2,2,3", IMAGE_COUPLING("channels-swap", "\"affine\"", CONV_RESIDUAL)), 12, LAW_CONTEXT, -3, 3, 0, false},
+    {"image coupling of channels, U-Net", IMAGE("3,2,2", IMAGE_COUPLING("channels", "\"affine\"", CONV_UNET)), 12, 0, -3, 3, 0, false},
+    {"image coupling of a checkerboard, U-Net, context", IMAGE("2,3,2", IMAGE_COUPLING("checkerboard", "\"affine\"", CONV_UNET)), 12,
+     LAW_CONTEXT, -3, 3, 0, false},
     {"image coupling of channels, one convolution", IMAGE("1,5,3", IMAGE_COUPLING("channels", "\"affine\"", CONV_LINEAR)), 15, 0, -3, 3, 0,
      false},
     {"image coupling of channels, sigmoid", IMAGE("2,2,3", IMAGE_COUPLING("channels", SIGMOID, CONV)), 12, 0, -3, 3, 0, false},

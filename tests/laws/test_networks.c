@@ -76,6 +76,19 @@ static const net_row rows[] = {
      conv_residual_by_hand, NULL, &(const net_image){3, 3, 1, 2}},
     {"conv_residual", ",\"hidden\":4,\"blocks\":1,\"norm\":\"group\",\"groups\":2,\"gated\":true,\"bottleneck\":true", 12, 12, 2, "silu",
      true, conv_residual_by_hand, NULL, &(const net_image){3, 2, 2, 2}},
+    {"conv_unet", ",\"hidden\":3,\"levels\":1", 18, 36, 0, "every", true, conv_unet_by_hand, NULL, &(const net_image){3, 3, 2, 4}},
+    {"conv_unet", ",\"hidden\":2,\"skip\":\"sum\"", 20, 40, 2, "every", true, conv_unet_by_hand, NULL, &(const net_image){5, 4, 1, 2}},
+    {"conv_unet", ",\"hidden\":3,\"gain\":true,\"weight_norm\":true", 16, 16, 2, "tanh", true, conv_unet_by_hand, NULL,
+     &(const net_image){4, 4, 1, 1}},
+    {"conv_unet", ",\"hidden\":4,\"levels\":8", 12, 24, 0, "silu", true, conv_unet_by_hand, NULL, &(const net_image){2, 3, 2, 4}},
+    {"conv_unet", ",\"hidden\":4,\"levels\":3,\"skip\":\"sum\"", 3, 2, 0, "tanh", true, conv_unet_by_hand, NULL,
+     &(const net_image){1, 1, 3, 2}},
+    {"conv_unet", ",\"hidden\":3,\"levels\":1,\"padding\":\"reflect\",\"skip\":\"sum\"", 12, 24, 0, "tanh", true, conv_unet_by_hand, NULL,
+     &(const net_image){3, 4, 1, 2}},
+    {"conv_unet", ",\"hidden\":2,\"levels\":3,\"padding\":\"circular\"", 14, 28, 2, "tanh", true, conv_unet_by_hand, NULL,
+     &(const net_image){2, 7, 1, 2}},
+    {"conv_unet", ",\"hidden\":3,\"padding\":\"replicate\"", 15, 15, 0, "silu", true, conv_unet_by_hand, NULL,
+     &(const net_image){5, 3, 1, 1}},
 };
 
 static entry table[ENTRIES];

@@ -227,7 +227,7 @@ static void defaults_are_written_out(void **state) {
   (void)state;
   int n;
   const rh_net_type *const *types = rh_net_types(&n);
-  assert_int_equal(n, 7);
+  assert_int_equal(n, 8);
   for (int i = 0; i < n; i++) {
     if (types[i]->apply_image) continue;
     char spec[64];
@@ -254,7 +254,8 @@ static void image_defaults_are_written_out(void **state) {
   (void)state;
   static const char *const specs[] = {"{}", "{\"type\":\"conv\",\"gain\":true,\"skip\":true,\"weight_norm\":true}",
                                       "{\"type\":\"conv_linear\",\"padding\":\"circular\"}",
-                                      "{\"type\":\"conv_residual\",\"hidden\":16,\"norm\":\"group\",\"bottleneck\":true}"};
+                                      "{\"type\":\"conv_residual\",\"hidden\":16,\"norm\":\"group\",\"bottleneck\":true}",
+                                      "{\"type\":\"conv_unet\",\"hidden\":16,\"levels\":5,\"skip\":\"sum\"}"};
   for (size_t i = 0; i < RH_COUNT_OF(specs); i++) {
     rh_leaves leaves[2];
     memset(leaves, 0, sizeof leaves);

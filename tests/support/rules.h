@@ -113,6 +113,13 @@ static rh_val build_trisolve_lead(rh_graph *g, rh_val x, const rh_val *w, int ar
   const rh_val two = rh_reshape(g, rh_concat(g, 2, (rh_val[]){x, rh_square(g, x)}), rh_shape2(2, D));
   return rh_mul(g, rh_trisolve(g, two, w[2], arg & 1, false, (arg & 4) != 0), rh_sum(g, rh_square(g, solved)));
 }
+/* arg: 1 the inverse, 2 the logarithm of the determinant, 3 both */
+static rh_val build_invert(rh_graph *g, rh_val x, const rh_val *w, int arg) {
+  rh_val inverse, log_det;
+  rh_invert(g, w[2], &inverse, &log_det);
+  const rh_val y = arg & 1 ? rh_square(g, rh_linear(g, x, inverse, RH_NONE)) : x;
+  return arg & 2 ? rh_mul(g, y, rh_square(g, log_det)) : y;
+}
 /* By arg: image, window (of w[3]'s 18 numbers), stride, padding; odd ones with a bias. */
 static rh_val build_conv(rh_graph *g, rh_val x, const rh_val *w, int arg) {
   static const struct {
@@ -129,6 +136,22 @@ static rh_val build_conv(rh_graph *g, rh_val x, const rh_val *w, int arg) {
   const rh_val window = rh_reshape(g, rh_slice(g, w[3], 0, rh_shape_count(&cases[arg].window)), cases[arg].window);
   const rh_val bias = arg % 2 ? rh_slice(g, w[0], 1, cases[arg].window.dim[0]) : RH_NONE;
   return rh_square(g, rh_conv2d(g, image, window, bias, cases[arg].stride, cases[arg].pad));
+}
+/* By arg: image, window, stride, padding, the result's sides; odd ones with a bias. */
+static rh_val build_conv_transpose(rh_graph *g, rh_val x, const rh_val *w, int arg) {
+  static const struct {
+    rh_shape image, window;
+    int stride, pad, h, w;
+  } cases[] = {
+      {{3, {2, 2, 2}}, {4, {2, 3, 3, 1}}, 1, 1, 2, 2}, {{3, {2, 2, 1}}, {4, {1, 3, 3, 2}}, 2, 1, 3, 4},
+      {{3, {1, 2, 2}}, {4, {2, 2, 2, 2}}, 2, 0, 2, 5}, {{3, {2, 1, 3}}, {4, {3, 1, 3, 2}}, 2, 0, 4, 3},
+      {{3, {1, 3, 2}}, {4, {2, 3, 2, 1}}, 1, 0, 3, 4}, {{3, {1, 2, 2}}, {4, {2, 3, 3, 1}}, 3, 2, 1, 4},
+  };
+  const rh_val image =
+      rh_reshape(g, rh_slice(g, rh_concat(g, 2, (rh_val[]){x, rh_square(g, x)}), 0, rh_shape_count(&cases[arg].image)), cases[arg].image);
+  const rh_val window = rh_reshape(g, rh_slice(g, w[3], 0, rh_shape_count(&cases[arg].window)), cases[arg].window);
+  const rh_val bias = arg % 2 ? rh_slice(g, w[0], 1, cases[arg].window.dim[3]) : RH_NONE;
+  return rh_square(g, rh_conv2d_transpose(g, image, window, bias, cases[arg].stride, cases[arg].pad, cases[arg].h, cases[arg].w));
 }
 /* Every operand a parameter: nothing a row changes. */
 static rh_val build_conv_shared(rh_graph *g, rh_val x, const rh_val *w, int arg) {
@@ -234,6 +257,9 @@ static const rule_case cases[] = {
     {"trisolve lower unit transposed", build_trisolve, 7, -1, 1},
     {"trisolve over leading dimensions", build_trisolve_lead, 1, -1, 1},
     {"trisolve over leading dimensions, transposed", build_trisolve_lead, 4, -1, 1},
+    {"invert", build_invert, 3, -1, 1},
+    {"invert, the inverse alone", build_invert, 1, -1, 1},
+    {"invert, the determinant alone", build_invert, 2, -1, 1},
     {"conv2d", build_conv, 0, -1, 1},
     {"conv2d padded, with a bias", build_conv, 1, -1, 1},
     {"conv2d by steps", build_conv, 2, -1, 1},
@@ -247,6 +273,12 @@ static const rule_case cases[] = {
     {"conv2d to few channels by steps", build_conv, 10, -1, 1},
     {"conv2d to few channels, padded, with a bias", build_conv, 11, -1, 1},
     {"conv2d of a shared image", build_conv_shared, 1, -1, 1},
+    {"conv2d transposed", build_conv_transpose, 0, -1, 1},
+    {"conv2d transposed by steps, with a bias", build_conv_transpose, 1, -1, 1},
+    {"conv2d transposed by steps, windows apart", build_conv_transpose, 2, -1, 1},
+    {"conv2d transposed by steps, oblong, with a bias", build_conv_transpose, 3, -1, 1},
+    {"conv2d transposed, no padding", build_conv_transpose, 4, -1, 1},
+    {"conv2d transposed by three, wide padding, with a bias", build_conv_transpose, 5, -1, 1},
     {"parameters alone", build_param_only, 0, -1, 1},
     {"rqs", build_rqs, RH_TAILS_LINEAR, -1, 1},
     {"rqs bounded", build_rqs, RH_TAILS_BOUNDED, -0.8, 0.8},

@@ -251,6 +251,24 @@ static void bad_steps_change_nothing(void **state) {
   rig_free(&r);
 }
 
+/* A matrix that cannot be inverted: the density is 0, and nothing changes. */
+static void singular_steps_change_nothing(void **state) {
+  (void)state;
+  rig r = rig_make(SPEC_FLOW("", "{\"type\":\"dense\"}," SPEC_AFFINE("5"), SPEC_NORMAL), 4, 2, (rh_step_options){.clip = 1});
+  const rh_leaves *leaves = &r.model->flow->leaves;
+  const int weight = rh_leaf_find(leaves, "flow.0.weight");
+  assert_true(weight >= 0 && rig_step(&r, 0, 100, 1e-3).applied);
+  const rh_step_state *s = rh_stepper_state(r.stepper);
+  for (int64_t k = 0; k < 9; k++) rh_values_set(leaves, &r.model->values, weight, k, k < 6 ? 1 : 0);
+  char *before = rh_alloc((size_t)s->count * 4);
+  memcpy(before, s->array[RH_STEP_PARAM], (size_t)s->count * 4);
+  const rh_step_result result = rig_step(&r, 1, 100, 1e-3);
+  assert_true(!result.applied && result.loss == INFINITY && s->updates == 1);
+  assert_memory_equal(before, s->array[RH_STEP_PARAM], (size_t)s->count * 4);
+  rh_free(before);
+  rig_free(&r);
+}
+
 static void steps_do_not_allocate(void **state) {
   (void)state;
   if (!COUNTS) skip(); /* a sanitizer owns malloc */
@@ -305,6 +323,7 @@ int main(void) {
       cmocka_unit_test(threads_give_the_same_bits),
       cmocka_unit_test(recompute_gives_the_same_bits),
       cmocka_unit_test(bad_steps_change_nothing),
+      cmocka_unit_test(singular_steps_change_nothing),
       cmocka_unit_test(steps_do_not_allocate),
       cmocka_unit_test(fits_do_not_allocate_between_steps),
   };

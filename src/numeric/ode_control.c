@@ -1,0 +1,82 @@
+/* The size of steps by tolerance, each row's by itself. */
+#include <math.h>
+
+#include "numeric/ode_work.h"
+
+/* x^p, good to 1e-11: plain arithmetic, so that every machine takes the same steps whatever its libm. */
+static double power(double x, double p) {
+  int e;
+  double m = frexp(x, &e);
+  if (m < 0.70710678118654752) m *= 2, e--;
+  const double z = (m - 1) / (m + 1), z2 = z * z;
+  double s = 0;
+  for (int i = 13; i >= 1; i -= 2) s = s * z2 + 1. / i;
+  const double y = p * (e + 2 * 1.4426950408889634 * z * s); /* log2 of the result */
+  if (isnan(y)) return y;
+  if (y > 1000) return 0x1p1000;
+  if (y < -1000) return 0x1p-1000;
+  const double whole = floor(y + 0.5), f = (y - whole) * 0.69314718055994531;
+  double g = 1;
+  for (int i = 13; i >= 1; i--) g = 1 + g * f / i;
+  return ldexp(g, (int)whole);
+}
+
+/* Hairer, Norsett & Wanner, Solving Ordinary Differential Equations I, II.4, "starting step size". k_1 is used as room. */
+void rh_ode_first_steps(const rh_ode_run *s) {
+  static const double one[1] = {1}, difference[2] = {-1, 1};
+  rh_ode_work *w = s->w;
+  const double span = fabs(s->p->t1 - s->p->t0), sign = s->p->t1 > s->p->t0 ? 1 : -1, least = fmin(s->o.min_step, span);
+  for (int64_t r = 0; r < s->rows; r++) {
+    const double d0 = rh_ode_norm(s, r, 1, 1, one, w->y, w->y), d1 = rh_ode_norm(s, r, 1, 1, one, w->k, w->y);
+    const double h = d0 < 1e-5 || d1 < 1e-5 ? 1e-6 : 0.01 * d0 / d1;
+    w->before[r] = d1;
+    w->h[r] = sign * (h < span ? h : span); /* a number that is none stays out: h < span is false */
+    w->at[r] = w->t[r] + w->h[r];
+  }
+  rh_ode_combine(w, 0, s->rows, 1, one, w->y, w->stage);
+  rh_ode_slope(s, w->at, w->stage, 1);
+  for (int64_t r = 0; r < s->rows; r++) {
+    const double d1 = w->before[r], h = fabs(w->h[r]), d2 = rh_ode_norm(s, r, 1 / h, 2, difference, w->k, w->y), d = d1 > d2 ? d1 : d2;
+    const double next = d <= 1e-15 ? fmax(1e-6, h * 1e-3) : power(0.01 / d, 1. / w->method->estimate);
+    const double wish = isfinite(d) && isfinite(next) ? fmin(fmin(100 * h, next), span) : isfinite(d1) ? h * 1e-3 : 0;
+    w->h[r] = sign * fmax(wish, least);
+    w->before[r] = 1e-4;
+  }
+}
+
+/* A step's error as a share of what the tolerances allow. With a second estimate (Hairer, Norsett & Wanner I, II.10): of the order of the
+ * solution, without a pair of that order. */
+static double error_of(const rh_ode_run *s, int64_t r) {
+  const rh_ode_work *w = s->w;
+  const rh_ode_tableau *m = w->method;
+  const double err = rh_ode_norm(s, r, w->h[r], m->stages, m->e, w->k, w->fresh);
+  if (m->e2[0] == 0) return err;
+  const double other = rh_ode_norm(s, r, w->h[r], m->stages, m->e2, w->k, w->fresh), both = err * err + 0.01 * other * other;
+  return both == 0 ? 0 : err * err / sqrt(both);
+}
+
+/* PI control (Gustafsson 1991; Hairer & Wanner II, IV.2): factor = 0.9 err^-alpha before^beta, beta = 0.2 / k and alpha = 1 / k - 0.75 beta
+ * for an error that goes as h^k, which for dp54 are the constants of DOPRI5. After a refused step: without memory. Equal steps are all
+ * taken; those of a fallback end where a state is not finite. */
+void rh_ode_judge(const rh_ode_run *s) {
+  rh_ode_work *w = s->w;
+  const double k = w->method->estimate, beta = 0.2 / k, alpha = 1 / k - 0.75 * beta, safe = 0.9, least = 0.2, most = 10;
+  for (int64_t r = 0; r < s->rows; r++) {
+    if (w->equal[r]) {
+      w->taken[r] = s->o.steps || rh_ode_finite(w, w->fresh, r);
+      w->next[r] = w->h[r];
+      continue;
+    }
+    const double err = error_of(s, r);
+    w->taken[r] = err <= 1;
+    double factor = least;
+    if (err <= 1) {
+      factor = err > 0 ? safe * power(err, -alpha) * power(w->before[r], beta) : most;
+      factor = fmin(fmax(factor, least), w->refused[r] ? 1 : most);
+      w->before[r] = fmax(err, 1e-4);
+    } else if (isfinite(err)) {
+      factor = fmax(least, safe * power(err, -1 / k));
+    }
+    w->next[r] = w->h[r] * factor;
+  }
+}
