@@ -26,17 +26,6 @@
 #define MODEL_DTYPE_OPTION \
   { .name = "dtype", .kind = ARG_CHOICE, .value = "TYPE", .choices = "f32|f64", .help = "The arithmetic; default: that of the fit." }
 
-#define DRAWS_OPTION(DEFAULT)                                                                                     \
-  {                                                                                                               \
-    .name = "draws", .kind = ARG_COUNT, .value = "N", .least = 1, .most = 100000,                                 \
-    .help = "Draws of the noise that discrete columns need, averaged as importance weights. Default " DEFAULT "." \
-  }
-#define CONTEXT_VALUES_OPTION(WHAT)                                          \
-  {                                                                          \
-    .name = "context-values", .kind = ARG_TEXT, .value = "A=1,B=red",        \
-    .help = WHAT ": a value for every context column, by name or by number." \
-  }
-
 /* Of models with differential equations. */
 #define SOLVER_OPTIONS                                                                                                          \
   {.name = "solver",                                                                                                            \
@@ -61,6 +50,16 @@
   {                                                                                                                             \
     .name = "trace", .kind = ARG_TEXT, .value = "HOW",                                                                          \
     .help = "Continuous flows: log-determinants by exact traces (exact), or by estimates from K random probes (hutchinson:K)."  \
+  }
+#define DRAWS_OPTION(DEFAULT)                                                                                     \
+  {                                                                                                               \
+    .name = "draws", .kind = ARG_COUNT, .value = "N", .least = 1, .most = 100000,                                 \
+    .help = "Draws of the noise that discrete columns need, averaged as importance weights. Default " DEFAULT "." \
+  }
+#define CONTEXT_VALUES_OPTION(WHAT)                                          \
+  {                                                                          \
+    .name = "context-values", .kind = ARG_TEXT, .value = "A=1,B=red",        \
+    .help = WHAT ": a value for every context column, by name or by number." \
   }
 
 #define LABELS_OPTION(USE)                                                                                                                 \

@@ -179,7 +179,7 @@ static void compare(const rows_in *in, bool exact, findings *f) {
 }
 
 /* float32: rounding of a chain of layers; float64: eight digits. In standard deviations, and in nats a column. What is solved for by a
- * tolerance cannot be nearer than some of that: on tables of 2 to 10 columns 4 of it, and 20 nats a column. */
+ * tolerance cannot be nearer than some of that: on tables of 2 to 10 columns 4 of it, and 10 of it in nats a column. */
 static bool all_well(const findings *f, int real_bytes, int64_t columns, double tolerance) {
   const double inverse = fmax(real_bytes == 4 ? 1e-2 : 1e-8, 1e3 * tolerance), det = fmax(real_bytes == 4 ? 1e-3 : 1e-8, 1e2 * tolerance);
   return f->non_finite == 0 && f->unfinished == 0 && f->inverse_relative <= inverse &&

@@ -54,6 +54,12 @@ static json_t *notes_of(const char *path, const rh_read_options *read, const rh_
   return notes;
 }
 
+/* A bijection that reads noise in scoring estimates its log-determinant. */
+static void note_estimate(json_t *notes) {
+  json_array_append_new(notes, json_string("log-densities hold log-determinants that are estimated by random probes (hutchinson): scores "
+                                           "under several seeds tell how far they scatter"));
+}
+
 /* notes: taken */
 static json_t *score_report(const rh_flow *flow, const tally *t, json_t *notes) {
   const double n = (double)t->n;
@@ -61,6 +67,7 @@ static json_t *score_report(const rh_flow *flow, const tally *t, json_t *notes) 
   json_t *report = json_object();
   json_object_set_new(report, "notes", notes);
   if (t->unknown) rh_warn_unfinished(t->unknown, report);
+  if (flow->exact && flow->scoring_noise > 0) note_estimate(notes);
   json_object_set_new(report, "unfinished", json_integer(t->unknown));
   json_object_set_new(report, "n", json_integer(t->n + bad));
   json_object_set_new(report, "mean", bad || !t->n ? json_null() : json_real(t->mean));

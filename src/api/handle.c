@@ -226,7 +226,7 @@ rh_status rh_density_scorer(rh_density *d, uint64_t seed, double temperature, rh
 }
 
 void rh_warn_unfinished(int64_t rows, json_t *report) {
-  char text[256];
+  char text[400];
   json_t *list = json_object_get(report, "warnings");
   snprintf(text, sizeof text, "%lld row%s no log-density: it %s", (long long)rows, rows == 1 ? " has" : "s have", RH_NOT_FOUND);
   if (!list && json_object_set_new(report, "warnings", list = json_array())) return;

@@ -14,7 +14,6 @@
 
 enum { PREFIX_BYTES = 256 };
 enum { FEW = 3 }; /* columns up to which "auto" takes the exact trace whatever it costs */
-static const char *const gradient_names[] = {[RH_ODE_ADJOINT] = "adjoint", [RH_ODE_REPLAY] = "replay", [RH_ODE_STORE] = "store", NULL};
 
 typedef struct cnf {
   rh_bijection b;
@@ -52,7 +51,7 @@ static rh_status read_solver(cnf *c, rh_spec *spec) {
                             .rtol = rh_spec_real(spec, "rtol", 1e-5, 0, 0.1),
                             .atol = rh_spec_real(spec, "atol", 1e-5, 1e-300, 0.1),
                             .max_steps = rh_spec_int(spec, "max_steps", 1000, 1, 1 << 30),
-                            .gradient = (rh_ode_gradient)rh_spec_choice(spec, "gradient", RH_ODE_REPLAY, gradient_names)};
+                            .gradient = (rh_ode_gradient)rh_spec_choice(spec, "gradient", RH_ODE_REPLAY, rh_ode_gradient_names)};
   c->training.gradient = c->ode.gradient;
   RH_TRY(rh_spec_status(spec));
   if (!c->ode.steps && !rh_ode_tableau_of(c->ode.method)->estimate)

@@ -70,6 +70,9 @@ class Continuous(CommandTest):
         one = self.scores("exact.rheo", "--trace", "hutchinson:4", "--seed", 1)
         np.testing.assert_array_equal(one, self.scores("exact.rheo", "--trace", "hutchinson:4", "--seed", 1, "--threads", 1))
         self.assertGreater(abs(one - exact).max(), 1e-3)
+        notes = [self.report("score", "exact.rheo", "x.npy", *more)["notes"] for more in ([], ["--trace", "hutchinson"])]
+        self.assertFalse(notes[0])
+        self.assertIn("estimated by random probes", notes[1][0])
         self.assertLess((mean - exact).std(), 2 * (one - exact).std() / many**0.5)
         self.assertLess(abs((mean - exact).mean()), 5 * (one - exact).std() / (many * len(exact)) ** 0.5)
 
