@@ -22,7 +22,7 @@ bool rh_jacobian_possible(const rh_model *model) {
   const rh_flow *flow = model->flow;
   if (model->image.h) /* the map is that of what lies behind the front */
     return rh_flow_splits(flow) && rh_front_width(flow) == flow->columns && flow->latent == flow->columns;
-  return flow->noise == 0 && flow->latent == flow->columns && flow->columns <= RH_JACOBIAN_COLUMNS;
+  return flow->scoring_noise == 0 && flow->latent == flow->columns && flow->columns <= RH_JACOBIAN_COLUMNS;
 }
 
 static void columns_free(columns_run *r) {

@@ -35,7 +35,8 @@ struct rh_bijection { /* first member of every bijection's own struct */
   const rh_bijection_type *type;
   rh_shape in, out;
   int64_t context; /* width read, 0 = none */
-  int64_t noise;   /* noise numbers a row, uniform in (0, 1); 0 for a bijection */
+  int64_t noise;   /* noise numbers a row, uniform in (0, 1); 0 for a bijection, but for */
+  int64_t probes;  /* those of them that training alone reads (rh_graph.training); without them it is scored */
   bool exact;      /* no information lost or added: a bijection */
   json_t *spec;    /* owned: every default written out; NULL for a chain made by rh_chain_of */
 };

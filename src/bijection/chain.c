@@ -20,6 +20,7 @@ static void settle(chain *c) {
     const rh_bijection *p = c->part[i];
     c->b.exact = c->b.exact && p->exact;
     c->b.noise += p->noise;
+    c->b.probes += p->probes;
     if (p->context) c->b.context = p->context;
     c->b.out = p->out;
   }
@@ -58,7 +59,7 @@ static rh_status chain_create(rh_bijection *b, const rh_build *build, rh_spec *s
 }
 
 static rh_val noise_of(rh_graph *g, rh_val noise, const rh_bijection *part, int64_t *first) {
-  if (!part->noise) return RH_NONE;
+  if (!part->noise || rh_is_none(noise)) return RH_NONE;
   *first += part->noise;
   return rh_slice(g, noise, *first - part->noise, part->noise);
 }

@@ -4,8 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static const rh_arch *const archs[] = {&rh_arch_nsf,  &rh_arch_nsf_coupling, &rh_arch_maf,  &rh_arch_iaf,          &rh_arch_realnvp,
-                                       &rh_arch_nice, &rh_arch_nsf_image,    &rh_arch_glow, &rh_arch_realnvp_image};
+static const rh_arch *const archs[] = {&rh_arch_nsf,     &rh_arch_nsf_coupling, &rh_arch_maf,  &rh_arch_iaf,
+                                       &rh_arch_realnvp, &rh_arch_nice,         &rh_arch_cnf,  &rh_arch_ffjord,
+                                       &rh_arch_rnode,   &rh_arch_nsf_image,    &rh_arch_glow, &rh_arch_realnvp_image};
 
 const rh_arch *const *rh_archs(int *n) {
   *n = (int)RH_COUNT_OF(archs);
@@ -26,7 +27,7 @@ static rh_status find_arch(const char *name, const rh_arch **arch, const char **
     return RH_OK;
   }
   const char *near = rh_nearest(name, names);
-  char list[160] = "auto";
+  char list[200] = "auto";
   for (size_t i = 0, used = 4; i < RH_COUNT_OF(archs) && used < sizeof list; i++)
     used += (size_t)snprintf(list + used, sizeof list - used, ", %s", archs[i]->name);
   return rh_fail(RH_E_ARGUMENT, "unknown architecture '%.64s'%s%s%s; there are: %s", name, near ? ", did you mean '" : "", near ? near : "",

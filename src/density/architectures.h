@@ -4,7 +4,7 @@
 #include "density/flow.h"
 
 extern const rh_arch rh_arch_realnvp, rh_arch_nice, rh_arch_maf, rh_arch_iaf, rh_arch_nsf, rh_arch_nsf_coupling, rh_arch_glow,
-    rh_arch_realnvp_image, rh_arch_nsf_image;
+    rh_arch_realnvp_image, rh_arch_nsf_image, rh_arch_cnf, rh_arch_ffjord, rh_arch_rnode;
 
 enum {
   RH_ARCH_WIDE = 128,   /* columns from which matrices between the couplings cost more than the couplings */

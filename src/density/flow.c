@@ -74,6 +74,7 @@ static rh_status create_one(rh_flow *f, rh_spec *spec) {
   RH_TRY(create_body(f, spec, "", rh_shape1(f->columns), &f->body));
   RH_TRY(create_base(f, spec, "", rh_shape1(rh_shape_count(&f->body->out)), &f->base));
   f->noise = f->body->noise;
+  f->scoring_noise = f->noise - f->body->probes;
   f->base_noise = f->base->noise;
   f->latent = rh_shape_count(&f->body->out);
   f->exact = f->body->exact;
@@ -125,15 +126,17 @@ static rh_status create_weights(rh_flow *f, rh_spec *spec) {
 
 /* What sampling draws: which component, what the bases make of it, and scoring's noise for the components' own surjections. */
 static void measure_mixture(rh_flow *f) {
-  int64_t inside = 0;
+  int64_t inside = 0, scoring = 0;
   f->exact = f->shared->exact;
   for (int64_t k = 0; k < f->components; k++) {
     const rh_component *c = &f->component[k];
     f->exact = f->exact && c->body->exact;
     if (c->body->noise > inside) inside = c->body->noise;
+    if (c->body->noise - c->body->probes > scoring) scoring = c->body->noise - c->body->probes;
     if (c->base->noise > f->base_noise) f->base_noise = c->base->noise;
   }
   f->noise = f->shared->noise + inside;
+  f->scoring_noise = f->shared->noise - f->shared->probes + scoring;
   f->base_noise += 1 + inside;
 }
 

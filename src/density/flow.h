@@ -56,7 +56,8 @@ typedef struct rh_flow {
   json_t *spec;                /* owned: the whole specification, every default written out */
   int64_t columns;             /* of the raw row */
   int64_t context;             /* raw context columns */
-  int64_t noise;               /* uniforms a row that scoring needs (dequantization); 0 = the log-density is exact */
+  int64_t noise;               /* uniforms a row that graphs of a density are given */
+  int64_t scoring_noise;       /* those that scoring needs (dequantization), training's probes left out; 0 = the log-density is exact */
   int64_t base_noise;          /* uniforms a row that sampling needs */
   int64_t latent;              /* numbers of the latent */
   int64_t features;            /* what parts read of the context */

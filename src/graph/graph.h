@@ -39,6 +39,7 @@ typedef struct rh_graph {
   rh_val *leaf_node; /* by leaf: its node, RH_NONE before its first use */
   int32_t scope, scopes;
   struct rh_body *bodies; /* owned: graphs that nodes of this one run (body.h) */
+  bool training;          /* gradients of parameters will be taken: parts may estimate, or penalize, what scoring has exact */
   rh_status status;
 } rh_graph;
 

@@ -74,6 +74,7 @@ static rh_status make_plan(rh_stepper *s) {
   const rh_leaves *leaves = &s->flow->leaves;
   rh_graph g;
   RH_TRY(rh_graph_init(&g, leaves));
+  g.training = true;
   rh_val *outs = rh_alloc((size_t)(leaves->n + 1) * sizeof *outs);
   int *owner = rh_alloc((size_t)(leaves->n + 1) * sizeof *owner);
   int n = 0;

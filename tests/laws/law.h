@@ -101,6 +101,22 @@ static inline rh_status law_graphs(law *s, rh_memory memory) {
   return rh_vjp(g, 1, &loss, NULL, n, s->inverse_wrt, s->inverse_first, memory);
 }
 
+/* A solver's tolerances stand in the specification for float64; float32 cannot keep them: there they are at least LAW_FLOAT32_SOLVER, at
+ * any depth. Equal steps stay as they are. */
+#define LAW_FLOAT32_SOLVER 1e-6
+static inline void law_for_float32(json_t *spec) {
+  static const char *const keys[] = {"rtol", "atol"};
+  for (int k = 0; k < 2 && json_is_object(spec); k++) {
+    json_t *value = json_object_get(spec, keys[k]);
+    if (json_is_real(value) && json_real_value(value) < LAW_FLOAT32_SOLVER) json_real_set(value, LAW_FLOAT32_SOLVER);
+  }
+  const char *key;
+  json_t *value;
+  size_t i;
+  json_object_foreach(spec, key, value) law_for_float32(value);
+  json_array_foreach(spec, i, value) law_for_float32(value);
+}
+
 /* mutate: given the instance's own copy of its type, before any graph is built; NULL: none. */
 static inline void law_begin(law *s, const law_entry *entry, int real_bytes, rh_memory memory, void (*mutate)(rh_bijection_type *type)) {
   memset(s, 0, sizeof *s);
@@ -108,6 +124,7 @@ static inline void law_begin(law *s, const law_entry *entry, int real_bytes, rh_
   s->d = entry->columns;
   json_t *spec;
   PROBE_OK(rh_json_parse(entry->spec, strlen(entry->spec), entry->name, &spec));
+  if (real_bytes == 4) law_for_float32(spec);
   const rh_build build = {.leaves = &s->leaves, .prefix = "law", .context = entry->context};
   PROBE_OK(rh_bijection_create(&build, spec, entry->name, rh_shape1(s->d), &s->b));
   json_decref(spec);

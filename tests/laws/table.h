@@ -16,6 +16,12 @@
 #define IMAGE_COUPLING(mask, transform, net) "{\"type\":\"coupling\",\"mask\":\"" mask "\",\"transform\":" transform ",\"net\":" net "}"
 #define SIGMOID                              "{\"type\":\"affine\",\"scale\":\"sigmoid\"}"
 
+/* Continuous flows, over a short time: equal steps, many enough that solutions are good to rounding; then gradients and the adjoint agree,
+ * too. */
+#define CNF(steps, more) "{\"type\":\"cnf\",\"time\":0.25,\"steps\":" #steps "," more "}"
+#define CNF_CONTROLLED   "{\"type\":\"cnf\",\"time\":0.25,\"rtol\":1e-12,\"atol\":1e-12,"
+#define TIME_MLP(more)   "\"field\":{\"type\":\"time_mlp\"," more "}"
+
 /* name, spec, columns, context, low, high, round-trip tolerance (0: 1e-10), no second order (with the reason) */
 static const law_entry law_table[] = {
     {"standardize", "{\"type\":\"standardize\",\"mean\":[1,-2,30],\"scale\":[0.5,2,10]}", 3, 0, -3, 3, 0, false},
@@ -206,6 +212,18 @@ static const law_entry law_table[] = {
     {"coupling affine, sigmoid, with a context",
      "{\"type\":\"coupling\",\"mask\":\"half\",\"transform\":{\"type\":\"affine\",\"scale\":\"sigmoid\"},\"net\":" MLP "}", 5, LAW_CONTEXT,
      -3, 3, 0, false},
+    {"cnf", CNF(6, TIME_MLP("\"hidden\":[6,5]")), 3, 0, -3, 3, 0, false},
+    {"cnf of a context", CNF(6, TIME_MLP("\"hidden\":[5,4]")), 2, LAW_CONTEXT, -3, 3, 0, false},
+    {"cnf by tolerance", CNF_CONTROLLED TIME_MLP("\"hidden\":[6]") "}", 2, 0, -3, 3, 0, false},
+    {"cnf by tolerance, squash, a context", CNF_CONTROLLED TIME_MLP("\"time\":\"squash\",\"hidden\":[4],\"activation\":\"softplus\"") "}",
+     2, LAW_CONTEXT, -3, 3, 0, false},
+    {"cnf of three layers, residual", CNF(6, TIME_MLP("\"hidden\":[4,4,4],\"residual\":true,\"activation\":\"silu\"")), 2, 0, -3, 3, 0,
+     false},
+    {"cnf, planar, a context", CNF(6, "\"field\":{\"type\":\"planar\",\"units\":4}"), 2, LAW_CONTEXT, -3, 3, 0, false},
+    {"cnf of a network, rk4", CNF(24, "\"solver\":\"rk4\",\"field\":{\"type\":\"mlp\",\"hidden\":[4],\"activation\":\"tanh\"}"), 2, 0, -3,
+     3, 0, false},
+    {"cnf of an affine field, one column", CNF(6, TIME_MLP("\"hidden\":[]")), 1, 0, -3, 3, 0, false},
+    {"inverse of a cnf", "{\"type\":\"inverse\",\"part\":" CNF(6, TIME_MLP("\"hidden\":[5]")) "}", 2, 0, -3, 3, 0, false},
     {"image", "{\"type\":\"image\",\"shape\":[2,2,3]}", 12, 0, -3, 3, 0, false},
     {"image squeeze", IMAGE("2,4,1", "{\"type\":\"squeeze\"}"), 8, 0, -3, 3, 0, false},
     {"image squeeze of channels", IMAGE("2,2,3", "{\"type\":\"squeeze\"}"), 12, 0, -3, 3, 0, false},

@@ -1,0 +1,175 @@
+/* Continuous normalizing flow (Chen et al. 2018, Neural Ordinary Differential Equations, theorem 1): x(0) is the data, x(T) the latent,
+ *   dx/dt = f(x, t, context)      d log|det dx(t)/dx(0)| / dt = tr(df/dx)
+ * both in one state, whose error norm counts the log-determinant; the inverse solves from T back to 0. {"type": "cnf", "field": {...},
+ * "time": T, "solver": ..., "rtol": ..., "atol": ..., "trace": ..., ...}: docs/continuous-flows.md.
+ *
+ * Training may estimate the trace by probes e that stay the same during a solve (Grathwohl et al. 2019, FFJORD, section 3.1), and penalize
+ * fields that are hard to solve (Finlay et al. 2020, RNODE, eq. 11): of log|det| the integral of kinetic |f|^2 + jacobian |e'J|^2 is taken
+ * off, inside the same state. Everything else, scoring above all, has the exact trace and no penalty, up to "exact_columns" tangent
+ * columns; beyond, the estimate serves there, too (not in the inverse, which is given no noise). */
+#include <stdio.h>
+
+#include "bijection/parts.h"
+#include "net/field.h"
+
+enum { PREFIX_BYTES = 256, PROBES = 64 };
+enum { AUTO, EXACT, HUTCHINSON };
+enum { FEW = 3 }; /* columns up to which "auto" takes the exact trace whatever it costs */
+static const char *const trace_names[] = {"auto", "exact", "hutchinson", NULL};
+
+typedef struct cnf {
+  rh_bijection b;
+  rh_field *field;
+  rh_ode_options ode, training; /* training.steps 0: as ode */
+  double time, kinetic, jacobian;
+  bool estimate; /* the trace, in training */
+  bool beyond;   /* and in scoring */
+  rh_probe_kind probe;
+  int64_t probes;
+} cnf;
+
+/* ---- making one ---- */
+
+static rh_status read_field(cnf *c, const rh_build *build, rh_spec *spec) {
+  char where[RH_WHERE_BYTES], prefix[PREFIX_BYTES];
+  rh_spec_where(spec, "field", -1, where);
+  snprintf(prefix, sizeof prefix, "%s.field", build->prefix);
+  const rh_build inner = {build->leaves, prefix, build->context};
+  RH_TRY(rh_field_create(&inner, rh_spec_json(spec, "field"), where, rh_columns_of(&c->b), &c->field));
+  rh_spec_set(spec, "field", json_incref(c->field->spec));
+  c->b.context = build->context;
+  return rh_spec_status(spec);
+}
+
+/* Training may go in few equal steps, cheap and never stuck, while scoring keeps its tolerances (Finlay et al. 2020, section 4). */
+static rh_status read_solver(cnf *c, rh_spec *spec) {
+  const char *names[RH_ODE_METHODS + 1] = {NULL};
+  for (int m = 0; m < RH_ODE_METHODS; m++) names[m] = rh_ode_tableau_of((rh_ode_method)m)->name;
+  c->training = (rh_ode_options){.method = (rh_ode_method)rh_spec_choice(spec, "training_solver", RH_ODE_RK4, names),
+                                 .steps = rh_spec_int(spec, "training_steps", 0, 0, 1 << 20)};
+  c->time = rh_spec_real(spec, "time", 1, 1e-3, 1e3);
+  c->ode = (rh_ode_options){.method = (rh_ode_method)rh_spec_choice(spec, "solver", RH_ODE_DP54, names),
+                            .steps = rh_spec_int(spec, "steps", 0, 0, 1 << 20),
+                            .rtol = rh_spec_real(spec, "rtol", 1e-5, 0, 0.1),
+                            .atol = rh_spec_real(spec, "atol", 1e-5, 1e-300, 0.1),
+                            .max_steps = rh_spec_int(spec, "max_steps", 1000, 1, 1 << 30)};
+  RH_TRY(rh_spec_status(spec));
+  if (!c->ode.steps && !rh_ode_tableau_of(c->ode.method)->estimate)
+    return rh_spec_fail(spec, "solver", "%s has no error estimate: give a number of steps (\"steps\"), or take dp54 or bs32",
+                        rh_ode_tableau_of(c->ode.method)->name);
+  if (rh_ode_check(&c->ode) != RH_OK) return rh_spec_fail(spec, "solver", "%s", rh_last_error());
+  return RH_OK;
+}
+
+static rh_status read_trace(cnf *c, rh_spec *spec) {
+  const int trace = rh_spec_choice(spec, "trace", AUTO, trace_names);
+  const int64_t most = rh_spec_int(spec, "exact_columns", 1024, 0, 1 << 20), columns = c->field->columns;
+  c->probes = rh_spec_int(spec, "probes", 1, 1, PROBES);
+  c->probe = (rh_probe_kind)rh_spec_choice(spec, "probe", RH_PROBE_RADEMACHER, rh_probe_names);
+  c->kinetic = rh_spec_real(spec, "kinetic", 0, 0, 1e3);
+  c->jacobian = rh_spec_real(spec, "jacobian", 0, 0, 1e3);
+  c->beyond = trace != EXACT && columns > most;
+  c->estimate = c->beyond || trace == HUTCHINSON || (trace == AUTO && columns > FEW);
+  if (c->estimate || c->jacobian > 0) c->b.noise = c->probes * rh_columns_of(&c->b);
+  if (!c->beyond) c->b.probes = c->b.noise;
+  return rh_spec_status(spec);
+}
+
+static rh_status cnf_create(rh_bijection *b, const rh_build *build, rh_spec *spec) {
+  cnf *c = (cnf *)b;
+  RH_TRY(rh_need_vector(b, spec));
+  RH_TRY(read_field(c, build, spec));
+  RH_TRY(read_solver(c, spec));
+  return read_trace(c, spec);
+}
+
+/* ---- the equation ---- */
+
+/* What one solve integrates. Captures: context, then the probes' uniforms: signs made within have no derivative, so that no adjoint carries
+ * one. */
+typedef struct task {
+  const cnf *c;
+  bool ladj;   /* beside x */
+  bool probed; /* there are uniforms */
+  bool estimate, penalize;
+} task;
+
+static void add_penalty(rh_graph *g, double weight, rh_val v, rh_val *rate) {
+  if (weight > 0) *rate = rh_sub(g, *rate, rh_mulc(g, v, weight));
+}
+
+/* x: [d] -> *dx [d], *rate [1]: d log|det| / dt, less the penalties. */
+static void rates(const task *k, rh_graph *g, rh_val x, rh_val t, rh_val context, rh_val uniforms, rh_val *dx, rh_val *rate) {
+  const cnf *c = k->c;
+  rh_val estimate = RH_NONE, squares = RH_NONE;
+  if (k->estimate) {
+    *dx = rh_field_apply(c->field, g, x, t, context);
+  } else {
+    rh_trace_exact(c->field, g, x, t, context, dx, rate);
+  }
+  const bool frobenius = k->penalize && c->jacobian > 0 && k->probed;
+  if (k->estimate || frobenius)
+    rh_trace_probes(g, x, *dx, c->probes, rh_trace_probe(g, c->probe, uniforms), &estimate, frobenius ? &squares : NULL);
+  if (k->estimate) *rate = estimate;
+  if (k->penalize && c->kinetic > 0) add_penalty(g, c->kinetic, rh_sum(g, rh_square(g, *dx)), rate);
+  if (frobenius) add_penalty(g, c->jacobian, squares, rate);
+}
+
+/* y: [d], or [d + 1] with log|det| behind. */
+static rh_val equation(rh_graph *g, void *arg, rh_val y, rh_val t, rh_val captures) {
+  const task *k = arg;
+  const int64_t d = rh_columns_of(&k->c->b), width = k->c->b.context;
+  const rh_val context = width ? rh_slice(g, captures, 0, width) : RH_NONE;
+  if (!k->ladj) return rh_field_apply(k->c->field, g, y, t, context);
+  const rh_val x = rh_slice(g, y, 0, d), u = k->probed ? rh_slice(g, captures, width, k->c->b.noise) : RH_NONE;
+  rh_val out[2] = {RH_NONE, RH_NONE};
+  rates(k, g, x, t, context, u, &out[0], &out[1]);
+  return g->status == RH_OK ? rh_concat(g, 2, out) : RH_NONE;
+}
+
+static rh_val solve(const task *k, rh_graph *g, rh_val y, rh_val context, rh_val uniforms, bool back) {
+  rh_val captures[2] = {RH_NONE, RH_NONE};
+  int n = 0;
+  if (k->c->b.context) captures[n++] = context;
+  if (k->probed) captures[n++] = uniforms;
+  const rh_val all = n == 2 ? rh_concat(g, 2, captures) : captures[0];
+  const rh_ode_options *options = g->training && k->c->training.steps ? &k->c->training : &k->c->ode;
+  return rh_ode(g, y, all, back ? k->c->time : 0, back ? 0 : k->c->time, options, equation, (void *)(uintptr_t)k);
+}
+
+/* The state with log|det| beside x, from 0. */
+static rh_val with_ladj(const task *k, rh_graph *g, rh_val x, rh_val context, rh_val uniforms, bool back) {
+  const rh_val start[2] = {x, rh_fill(g, rh_shape1(1), 0)};
+  return solve(k, g, rh_concat(g, 2, start), context, uniforms, back);
+}
+
+static void cnf_forward(const rh_bijection *b, rh_graph *g, rh_val x, rh_val context, rh_val noise, rh_val *y, rh_val *ladj) {
+  const cnf *c = (const cnf *)b;
+  const int64_t d = rh_columns_of(b);
+  const bool training = g->training && !rh_is_none(noise);
+  const bool estimate = !rh_is_none(noise) && (c->beyond || (training && c->estimate));
+  const task k = {.c = c, .ladj = true, .probed = training || estimate, .estimate = estimate, .penalize = g->training};
+  const rh_val end = with_ladj(&k, g, x, context, noise, false);
+  *y = rh_slice(g, end, 0, d);
+  *ladj = rh_slice(g, end, d, 1);
+}
+
+/* x by itself, so that who asks for x alone pays for no trace and gets the same bits. */
+static void cnf_inverse(const rh_bijection *b, rh_graph *g, rh_val y, rh_val context, rh_val *x, rh_val *ladj) {
+  const cnf *c = (const cnf *)b;
+  const task alone = {.c = c}, both = {.c = c, .ladj = true};
+  *x = solve(&alone, g, y, context, RH_NONE, true);
+  *ladj = rh_slice(g, with_ladj(&both, g, y, context, RH_NONE, true), rh_columns_of(b), 1);
+}
+
+static void cnf_destroy(rh_bijection *b) {
+  rh_field_destroy(((cnf *)b)->field);
+}
+
+const rh_bijection_type rh_bijection_cnf = {.type = "cnf",
+                                            .bytes = sizeof(cnf),
+                                            .conditioned = true,
+                                            .create = cnf_create,
+                                            .forward = cnf_forward,
+                                            .inverse = cnf_inverse,
+                                            .destroy = cnf_destroy};

@@ -1,0 +1,86 @@
+/* The trace of a field's Jacobian: exact, by columns where no closed form is known; and Hutchinson's estimate (1990), as FFJORD has it
+ * (Grathwohl et al. 2019, eq. 7), whose vector-Jacobian product also serves the Jacobian penalty of Finlay et al. 2020, section 3.2. */
+#include "net/types.h"
+
+static rh_val unit(rh_graph *g, int64_t d, int64_t i) {
+  double *e = rh_arena_alloc(&g->arena, (size_t)d * sizeof *e);
+  if (!e) {
+    if (g->status == RH_OK) g->status = RH_E_MEMORY;
+    return RH_NONE;
+  }
+  for (int64_t j = 0; j < d; j++) e[j] = j == i;
+  return rh_const_values(g, rh_shape1(d), e);
+}
+
+rh_val rh_trace_columns(rh_graph *g, rh_val x, rh_val dx) {
+  const int64_t d = rh_count(g, x);
+  rh_val sum = RH_NONE;
+  for (int64_t i = 0; i < d && g->status == RH_OK; i++) {
+    rh_val column = RH_NONE;
+    const rh_val e = unit(g, d, i);
+    if (g->status != RH_OK) return RH_NONE;
+    const rh_status status = rh_jvp(g, 1, &x, &e, 1, &dx, &column);
+    if (g->status == RH_OK) g->status = status;
+    if (g->status == RH_OK && !rh_is_none(column)) sum = rh_add_maybe(g, sum, rh_slice(g, column, i, 1));
+  }
+  return rh_is_none(sum) && g->status == RH_OK ? rh_fill(g, rh_shape1(1), 0) : sum;
+}
+
+void rh_trace_exact(const rh_field *field, rh_graph *g, rh_val x, rh_val t, rh_val context, rh_val *dx, rh_val *trace) {
+  *dx = *trace = RH_NONE;
+  if (g->status != RH_OK) return;
+  field->type->apply(field, g, x, t, context, dx, field->traced ? trace : NULL);
+  if (!field->traced && g->status == RH_OK) *trace = rh_trace_columns(g, x, *dx);
+}
+
+void rh_trace_probes(rh_graph *g, rh_val x, rh_val dx, int64_t n, rh_val e, rh_val *trace, rh_val *squares) {
+  const int64_t d = rh_count(g, x);
+  rh_val sum = RH_NONE, square = RH_NONE;
+  for (int64_t k = 0; k < n && g->status == RH_OK; k++) {
+    rh_val product = RH_NONE; /* e'J */
+    const rh_val probe = rh_slice(g, e, k * d, d);
+    const rh_status status = rh_vjp(g, 1, &dx, &probe, 1, &x, &product, RH_KEEP);
+    if (g->status == RH_OK) g->status = status;
+    if (g->status != RH_OK || rh_is_none(product)) continue;
+    sum = rh_add_maybe(g, sum, rh_sum(g, rh_mul(g, product, probe)));
+    if (squares) square = rh_add_maybe(g, square, rh_sum(g, rh_square(g, product)));
+  }
+  const rh_val none = g->status == RH_OK ? rh_fill(g, rh_shape1(1), 0) : RH_NONE;
+  *trace = rh_is_none(sum) ? none : rh_mulc(g, sum, 1 / (double)n);
+  if (squares) *squares = rh_is_none(square) ? none : rh_mulc(g, square, 1 / (double)n);
+}
+
+const char *const rh_probe_names[] = {[RH_PROBE_RADEMACHER] = "rademacher", [RH_PROBE_GAUSSIAN] = "gaussian", NULL};
+
+rh_val rh_trace_probe(rh_graph *g, rh_probe_kind kind, rh_val u) {
+  if (kind == RH_PROBE_GAUSSIAN) return rh_normicdf(g, u);
+  return rh_addc(g, rh_mulc(g, rh_step(g, rh_addc(g, u, -0.5)), 2), -1);
+}
+
+/* ---- moves of parameters, for closed forms ---- */
+
+static int32_t *blank(rh_graph *g, int64_t n) {
+  if (g->status != RH_OK) return NULL;
+  int32_t *index = rh_arena_alloc(&g->arena, (size_t)n * sizeof *index);
+  if (!index) g->status = RH_E_MEMORY;
+  return index;
+}
+
+rh_val rh_transposed(rh_graph *g, rh_val x) {
+  if (g->status != RH_OK) return RH_NONE;
+  const rh_shape s = rh_at(g, x)->shape;
+  const int64_t m = s.dim[0], n = s.dim[1];
+  int32_t *index = blank(g, m * n);
+  if (!index) return RH_NONE;
+  for (int64_t i = 0; i < m * n; i++) index[i] = (int32_t)(i % m * n + i / m);
+  return rh_gather(g, x, rh_shape2(n, m), index);
+}
+
+rh_val rh_diagonal(rh_graph *g, rh_val x) {
+  if (g->status != RH_OK) return RH_NONE;
+  const int64_t n = rh_at(g, x)->shape.dim[0];
+  int32_t *index = blank(g, n);
+  if (!index) return RH_NONE;
+  for (int64_t i = 0; i < n; i++) index[i] = (int32_t)(i * (n + 1));
+  return rh_gather(g, x, rh_shape1(n), index);
+}

@@ -1,0 +1,363 @@
+/* Vector fields: their values against plain loops, the trace in closed form against columns and against differences, Hutchinson's estimate
+ * against the trace, sizes, starts, errors. */
+#define _XOPEN_SOURCE 700
+#include "base/memory.h"
+#include "net/field.h"
+#include "support/probe.h"
+
+enum { ROWS = 6, WIDE = 64, MANY = 4000 };
+
+typedef struct rig {
+  rh_leaves leaves;
+  rh_values values;
+  rh_field *field;
+} rig;
+
+static rh_status try(rig *r, const char *spec, int64_t d, int64_t context) {
+  *r = (rig){0};
+  json_t *json = NULL;
+  const rh_build build = {&r->leaves, "p", context};
+  PROBE_OK(rh_json_parse(spec, strlen(spec), "test", &json));
+  const rh_status status = rh_field_create(&build, json, "field", d, &r->field);
+  json_decref(json);
+  return status;
+}
+
+static void drop(rig *r) {
+  rh_field_destroy(r->field);
+  rh_values_free(&r->values);
+  rh_leaves_free(&r->leaves);
+}
+
+static rig make(const char *spec, int64_t d, int64_t context, int real_bytes, bool shaken) {
+  rig r;
+  PROBE_OK(try(&r, spec, d, context));
+  PROBE_OK(rh_values_create(&r.leaves, real_bytes, &r.values));
+  rh_values_init(&r.leaves, 3, &r.values);
+  for (int l = 0; l < r.leaves.n && shaken; l++) {
+    double *x = probe_random(r.leaves.leaf[l].count, 50 + (uint64_t)l, -0.8, 0.8);
+    for (int64_t i = 0; i < r.leaves.leaf[l].count; i++) rh_values_set(&r.leaves, &r.values, l, i, x[i]);
+    free(x);
+  }
+  return r;
+}
+
+typedef struct inputs {
+  double *x, *t, *context;
+} inputs;
+
+static inputs draw(const rig *r, int64_t rows) {
+  return (inputs){probe_random(rows * r->field->d, 1, -2, 2), probe_random(rows, 2, 0, 1),
+                  probe_random(rows * (r->field->context + 1), 3, -1, 1)};
+}
+
+static void undraw(inputs *in) {
+  free(in->x), free(in->t), free(in->context);
+}
+
+/* dx [rows, d], trace [rows] as the field has it, columns [rows]; each may be NULL. */
+static void run(const rig *r, const inputs *in, int64_t rows, double *dx, double *trace, double *columns) {
+  rh_graph g;
+  rh_val v = RH_NONE, exact = RH_NONE;
+  PROBE_OK(rh_graph_init(&g, &r->leaves));
+  const rh_val x = rh_input(&g, rh_shape1(r->field->d)), t = rh_input(&g, rh_shape1(1));
+  const rh_val c = r->field->context ? rh_input(&g, rh_shape1(r->field->context)) : RH_NONE;
+  if (trace) {
+    rh_trace_exact(r->field, &g, x, t, c, &v, &exact);
+  } else {
+    v = rh_field_apply(r->field, &g, x, t, c);
+  }
+  const rh_val zero = rh_fill(&g, rh_shape1(1), 0);
+  probe p = {.g = &g, .values = &r->values, .real_bytes = r->values.real_bytes, .rows = rows, .input = {in->x, in->t, in->context}};
+  if (dx) p.row_val[p.n_row] = v, p.row_out[p.n_row++] = dx;
+  if (trace) p.row_val[p.n_row] = rh_add(&g, zero, exact), p.row_out[p.n_row++] = trace;
+  if (columns) p.row_val[p.n_row] = rh_add(&g, zero, rh_trace_columns(&g, x, v)), p.row_out[p.n_row++] = columns;
+  PROBE_OK(rh_graph_status(&g));
+  probe_run(&p);
+  rh_graph_free(&g);
+}
+
+/* ---- the same in loops ---- */
+
+static const double *leaf(const rig *r, const char *name) {
+  char full[64];
+  snprintf(full, sizeof full, "p.%s", name);
+  const int l = rh_leaf_find(&r->leaves, full);
+  return l < 0 ? NULL : rh_values_at(&r->leaves, &r->values, l);
+}
+
+static double activate(const char *name, double z) {
+  if (!strcmp(name, "softplus")) return log1p(exp(z));
+  if (!strcmp(name, "silu")) return z / (1 + exp(-z));
+  if (!strcmp(name, "gelu")) return 0.5 * z * erfc(-z * sqrt(0.5));
+  assert_string_equal(name, "tanh");
+  return tanh(z);
+}
+
+static void time_mlp_by_hand(const rig *r, const double *x, double t, const double *c, double *dx) {
+  const json_t *spec = r->field->spec, *hidden = json_object_get(spec, "hidden");
+  const int layers = (int)json_array_size(hidden);
+  const bool squash = !strcmp(json_string_value(json_object_get(spec, "time")), "squash"),
+             residual = json_is_true(json_object_get(spec, "residual"));
+  double h[WIDE], z[WIDE];
+  int64_t in = r->field->d;
+  memcpy(h, x, (size_t)in * 8);
+  for (int l = 0; l <= layers; l++) {
+    const int64_t out = l < layers ? json_integer_value(json_array_get(hidden, (size_t)l)) : r->field->d;
+    char name[5][32];
+    static const char *const part[5] = {"weight", "bias", "time", "gate", "shift"};
+    for (int k = 0; k < 5; k++) snprintf(name[k], sizeof name[k], "%d.%s", l, part[k]);
+    for (int64_t i = 0; i < out; i++) {
+      z[i] = leaf(r, name[1])[i];
+      for (int64_t j = 0; j < in; j++) z[i] += leaf(r, name[0])[i * in + j] * h[j];
+      const double a = leaf(r, name[2])[i] * t;
+      z[i] = squash ? z[i] / (1 + exp(-(a + leaf(r, name[3])[i]))) + leaf(r, name[4])[i] * t : z[i] + a;
+      for (int64_t j = 0; j < r->field->context && l == 0; j++) z[i] += leaf(r, "0.context")[i * r->field->context + j] * c[j];
+    }
+    for (int64_t i = 0; i < out; i++) {
+      if (l < layers) z[i] = activate(json_string_value(json_object_get(spec, "activation")), z[i]);
+      h[i] = residual && l && l < layers ? h[i] + z[i] : z[i];
+    }
+    in = out;
+  }
+  memcpy(dx, h, (size_t)in * 8);
+}
+
+static void planar_by_hand(const rig *r, const double *x, double t, const double *c, double *dx) {
+  const int64_t d = r->field->d, units = json_integer_value(json_object_get(r->field->spec, "units")), n = r->field->context;
+  for (int64_t i = 0; i < d; i++) dx[i] = 0;
+  for (int64_t m = 0; m < units; m++) {
+    double z = leaf(r, "bias")[m] + leaf(r, "time")[m] * t;
+    for (int64_t j = 0; j < d; j++) z += leaf(r, "weight")[m * d + j] * x[j];
+    for (int64_t j = 0; j < n; j++) z += leaf(r, "context")[m * n + j] * c[j];
+    for (int64_t i = 0; i < d; i++) dx[i] += leaf(r, "out")[i * units + m] * tanh(z);
+  }
+}
+
+typedef void by_hand(const rig *r, const double *x, double t, const double *c, double *dx);
+
+static const struct {
+  const char *spec;
+  int d, context;
+  bool closed;
+  by_hand *by_hand;
+} rows[] = {
+    {"{\"hidden\":[]}", 4, 0, true, time_mlp_by_hand},
+    {"{\"hidden\":[],\"time\":\"squash\"}", 3, 2, true, time_mlp_by_hand},
+    {"{\"hidden\":[7]}", 4, 0, true, time_mlp_by_hand},
+    {"{\"hidden\":[6],\"activation\":\"softplus\"}", 1, 2, true, time_mlp_by_hand},
+    {"{\"hidden\":[6],\"time\":\"squash\",\"activation\":\"silu\"}", 3, 2, true, time_mlp_by_hand},
+    {"{\"hidden\":[7,5]}", 4, 0, true, time_mlp_by_hand},
+    {"{\"hidden\":[5,8],\"activation\":\"gelu\"}", 3, 2, true, time_mlp_by_hand},
+    {"{\"hidden\":[5,6],\"time\":\"squash\"}", 3, 0, false, time_mlp_by_hand},
+    {"{\"hidden\":[7,5,6],\"activation\":\"softplus\"}", 4, 0, false, time_mlp_by_hand},
+    {"{\"hidden\":[6,6,6],\"time\":\"squash\",\"activation\":\"silu\"}", 3, 2, false, time_mlp_by_hand},
+    {"{\"hidden\":[6,6],\"residual\":true}", 3, 0, false, time_mlp_by_hand},
+    {"{\"hidden\":[5,5,5],\"residual\":true,\"time\":\"squash\"}", 1, 2, false, time_mlp_by_hand},
+    {"{\"type\":\"planar\",\"units\":5}", 3, 0, true, planar_by_hand},
+    {"{\"type\":\"planar\",\"units\":1}", 2, 2, true, planar_by_hand},
+    {"{\"type\":\"linear\"}", 4, 0, false, NULL},
+    {"{\"type\":\"mlp\",\"hidden\":[7,5],\"activation\":\"tanh\"}", 3, 2, false, NULL},
+    {"{\"type\":\"residual\",\"hidden\":6,\"blocks\":2,\"activation\":\"silu\"}", 3, 0, false, NULL},
+};
+
+static void values_by_hand(void **state) {
+  (void)state;
+  for (size_t k = 0; k < RH_COUNT_OF(rows); k++) {
+    if (!rows[k].by_hand) continue;
+    rig r = make(rows[k].spec, rows[k].d, rows[k].context, 8, true);
+    inputs in = draw(&r, ROWS);
+    double got[ROWS * 8], want[WIDE];
+    run(&r, &in, ROWS, got, NULL, NULL);
+    for (int64_t i = 0; i < ROWS; i++) {
+      rows[k].by_hand(&r, in.x + i * r.field->d, in.t[i], in.context + i * r.field->context, want);
+      for (int64_t j = 0; j < r.field->d; j++)
+        if (!(fabs(got[i * r.field->d + j] - want[j]) <= 1e-13 * fmax(1, fabs(want[j]))))
+          fail_msg("%s: %.17g, by hand %.17g", rows[k].spec, got[i * r.field->d + j], want[j]);
+    }
+    undraw(&in);
+    drop(&r);
+  }
+}
+
+/* The Jacobian's diagonal from differences of the value (fourth order). */
+static double trace_by_differences(const rig *r, const inputs *in, int64_t row) {
+  const int64_t d = r->field->d;
+  const double h = 1e-3;
+  static const double side[4] = {1, -1, 2, -2};
+  double sum = 0, f[4], *dx = malloc((size_t)(ROWS * d) * 8);
+  for (int64_t j = 0; j < d; j++) {
+    double *at = in->x + row * d + j;
+    const double kept = *at;
+    for (int i = 0; i < 4; i++) {
+      *at = kept + side[i] * h;
+      run(r, in, ROWS, dx, NULL, NULL);
+      f[i] = dx[row * d + j];
+    }
+    *at = kept;
+    sum += (8 * (f[0] - f[1]) - (f[2] - f[3])) / (12 * h);
+  }
+  free(dx);
+  return sum;
+}
+
+static void traces(void **state) {
+  (void)state;
+  for (size_t k = 0; k < RH_COUNT_OF(rows); k++) {
+    rig r = make(rows[k].spec, rows[k].d, rows[k].context, 8, true);
+    inputs in = draw(&r, ROWS);
+    double exact[ROWS], columns[ROWS], dx[ROWS * 8], same[ROWS * 8];
+    run(&r, &in, ROWS, dx, exact, columns);
+    run(&r, &in, ROWS, same, NULL, NULL);
+    assert_int_equal(r.field->columns == 0, rows[k].closed);
+    assert_memory_equal(dx, same, (size_t)(ROWS * r.field->d) * 8); /* the value does not depend on who asks for the trace */
+    for (int i = 0; i < ROWS; i++) {
+      if (!(fabs(exact[i] - columns[i]) <= 1e-12)) fail_msg("%s: trace %.17g, by columns %.17g", rows[k].spec, exact[i], columns[i]);
+      const double want = trace_by_differences(&r, &in, i);
+      if (!(fabs(exact[i] - want) <= 1e-8)) fail_msg("%s: trace %.17g, by differences %.17g", rows[k].spec, exact[i], want);
+    }
+    assert_true(fabs(exact[0]) > 1e-3); /* there is something to see */
+    undraw(&in);
+    drop(&r);
+  }
+}
+
+/* Of an affine field the trace is A's, whatever x and t. */
+static void affine(void **state) {
+  (void)state;
+  static const char *const specs[] = {"{\"hidden\":[]}", "{\"type\":\"linear\"}"};
+  for (int k = 0; k < 2; k++) {
+    rig r = make(specs[k], 4, 0, 8, true);
+    inputs in = draw(&r, ROWS);
+    double exact[ROWS], want = 0;
+    const double *a = leaf(&r, k ? "weight" : "0.weight");
+    for (int j = 0; j < 4; j++) want += a[j * (k ? 5 : 4) + j]; /* the network's last column is the time's */
+    run(&r, &in, ROWS, NULL, exact, NULL);
+    for (int i = 0; i < ROWS; i++) assert_true(fabs(exact[i] - want) <= 4e-16 * 4);
+    undraw(&in);
+    drop(&r);
+  }
+}
+
+/* ---- Hutchinson ---- */
+
+/* Estimates of one point's trace and squared Frobenius norm, `n` probes a row. */
+static void estimates(const rig *r, rh_probe_kind kind, int64_t n, const double *x, double *trace, double *squares) {
+  const int64_t d = r->field->d;
+  rh_graph g;
+  rh_val each, square;
+  PROBE_OK(rh_graph_init(&g, &r->leaves));
+  const rh_val in = rh_input(&g, rh_shape1(d)), u = rh_input(&g, rh_shape1(n * d));
+  const rh_val dx = rh_field_apply(r->field, &g, in, rh_fill(&g, rh_shape1(1), 0.3), RH_NONE);
+  rh_trace_probes(&g, in, dx, n, rh_trace_probe(&g, kind, u), &each, &square);
+  PROBE_OK(rh_graph_status(&g));
+  double *all = malloc((size_t)(MANY * d) * 8), *noise = probe_random(MANY * n * d, 7, 1e-9, 1 - 1e-9);
+  for (int64_t i = 0; i < MANY * d; i++) all[i] = x[i % d];
+  probe p = {.g = &g, .values = &r->values, .real_bytes = 8, .rows = MANY, .input = {all, noise}, .n_row = 2};
+  p.row_val[0] = each, p.row_out[0] = trace, p.row_val[1] = square, p.row_out[1] = squares;
+  probe_run(&p);
+  free(all), free(noise);
+  rh_graph_free(&g);
+}
+
+static void moments(const double *v, double *mean, double *error) {
+  double sum = 0, square = 0;
+  for (int i = 0; i < MANY; i++) sum += v[i] / MANY;
+  for (int i = 0; i < MANY; i++) square += (v[i] - sum) * (v[i] - sum) / (MANY - 1);
+  *mean = sum, *error = sqrt(square / MANY);
+}
+
+/* E[e'Je] = tr J and E|e'J|^2 = |J|_F^2, within 4 standard errors; signs' variance is 2 |off-diagonal of the symmetric part|^2, of normal
+ * probes 2 |symmetric part|^2 (Hutchinson 1990). */
+static void hutchinson_is_unbiased(void **state) {
+  (void)state;
+  enum { D = 5 };
+  rig r = make("{\"hidden\":[9,7],\"activation\":\"softplus\"}", D, 0, 8, true);
+  double *x = probe_random(D, 1, -2, 2), at[D * D], jacobian[D][D], trace = 0, frobenius = 0, sym = 0, off = 0;
+  rh_graph g;
+  PROBE_OK(rh_graph_init(&g, &r.leaves));
+  const rh_val in = rh_input(&g, rh_shape1(D)), e = rh_input(&g, rh_shape1(D));
+  const rh_val dx = rh_field_apply(r.field, &g, in, rh_fill(&g, rh_shape1(1), 0.3), RH_NONE);
+  rh_val column;
+  PROBE_OK(rh_jvp(&g, 1, &in, &e, 1, &dx, &column));
+  double units[D * D] = {0};
+  for (int i = 0; i < D; i++) units[i * D + i] = 1;
+  for (int i = 0; i < D * D; i++) at[i] = x[i % D];
+  probe p = {.g = &g, .values = &r.values, .real_bytes = 8, .rows = D, .input = {at, units}, .n_row = 1};
+  p.row_val[0] = column, p.row_out[0] = &jacobian[0][0]; /* row i: J e_i */
+  probe_run(&p);
+  rh_graph_free(&g);
+  for (int i = 0; i < D; i++)
+    for (int j = 0; j < D; j++) {
+      const double s = (jacobian[i][j] + jacobian[j][i]) / 2;
+      trace += i == j ? s : 0, frobenius += jacobian[i][j] * jacobian[i][j], sym += s * s, off += i == j ? 0 : s * s;
+    }
+  double *each = malloc(MANY * 8), *squares = malloc(MANY * 8), mean, error;
+  for (int kind = 0; kind < 2; kind++)
+    for (int n = 1; n <= 3; n += 2) {
+      estimates(&r, (rh_probe_kind)kind, n, x, each, squares);
+      moments(each, &mean, &error);
+      assert_true(fabs(mean - trace) <= 4 * error);
+      const double variance = error * error * MANY, want = 2 * (kind == RH_PROBE_RADEMACHER ? off : sym) / n;
+      assert_true(fabs(variance / want - 1) < 0.15);
+      moments(squares, &mean, &error);
+      assert_true(fabs(mean - frobenius) <= 4 * error);
+    }
+  free(each), free(squares), free(x);
+  drop(&r);
+}
+
+/* ---- sizes, starts, errors ---- */
+
+static void sizes_and_starts(void **state) {
+  (void)state;
+  rig r = make("{\"hidden\":[64,64,64],\"activation\":\"tanh\"}", 2, 0, 4, false);
+  assert_int_equal(r.leaves.params, 8836); /* t is an input of every layer */
+  drop(&r);
+  r = make("{\"hidden\":[256,256],\"activation\":\"softplus\"}", 43, 0, 4, false);
+  assert_int_equal(r.leaves.params, 88662);
+  drop(&r);
+  for (size_t k = 0; k < RH_COUNT_OF(rows); k++) { /* the flow starts as the identity */
+    r = make(rows[k].spec, rows[k].d, rows[k].context, 8, false);
+    inputs in = draw(&r, ROWS);
+    double dx[ROWS * 8], trace[ROWS];
+    run(&r, &in, ROWS, dx, trace, NULL);
+    for (int i = 0; i < ROWS * rows[k].d; i++) assert_true(dx[i] == 0);
+    for (int i = 0; i < ROWS; i++) assert_true(trace[i] == 0);
+    undraw(&in);
+    drop(&r);
+  }
+}
+
+static void errors_are_named(void **state) {
+  (void)state;
+  static const struct {
+    const char *spec, *says;
+  } cases[] = {
+      {"{\"activation\":\"relu\"}", "field.activation: relu has no second derivative"},
+      {"{\"type\":\"mlp\"}", "field.activation: relu has no second derivative"},
+      {"{\"type\":\"residual\",\"activation\":\"elu\"}", "take tanh, softplus, silu or gelu"},
+      {"{\"activation\":\"tan\"}", "did you mean 'tanh'"},
+      {"{\"time\":\"hyper\"}", "field.time"},
+      {"{\"hidden\":[3,4],\"residual\":true}", "field.residual: layers that add"},
+      {"{\"type\":\"time\"}", "field.type"},
+      {"{\"type\":\"conv\"}", "field.type"},
+      {"{\"type\":\"planar\",\"units\":0}", "field.units"},
+      {"{\"hiden\":[3]}", "did you mean 'hidden'"},
+      {"[]", "expected an object"},
+  };
+  for (size_t k = 0; k < RH_COUNT_OF(cases); k++) {
+    rig r;
+    assert_int_not_equal(try(&r, cases[k].spec, 3, 0), RH_OK);
+    if (!strstr(rh_last_error(), cases[k].says)) fail_msg("'%s' does not say '%s'", rh_last_error(), cases[k].says);
+    drop(&r);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(values_by_hand),         cmocka_unit_test(traces),           cmocka_unit_test(affine),
+      cmocka_unit_test(hutchinson_is_unbiased), cmocka_unit_test(sizes_and_starts), cmocka_unit_test(errors_are_named),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
