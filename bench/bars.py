@@ -108,7 +108,11 @@ def image_memory(options, threads):
         for who in dict.fromkeys([options.candidate] + (options.peer or ["torch"])):
             for policy, layers, batch in grid:
                 problem = problems.complete(dict(problems.TABLE[GLOW_BASE], layers=layers, batch=batch, memory=policy), "memory")
-                peak = trained_images(options, who, problem, threads, rows)
+                try:
+                    peak = trained_images(options, who, problem, threads, rows)
+                except peers.Absent as absent:
+                    peers.say("left out: %s" % absent)
+                    break
                 fixed = (16 * problems.parameters(problem) + (8 if who == "rheo" else 4) * GLOW_ROWS * d) / 2 ** 20
                 seen[who, policy, layers, batch] = peak - fixed
                 print("| %s | %d | %s | %d | %.1f | %.1f |" % (who, layers, policy, batch, peak, peak - fixed), flush=True)

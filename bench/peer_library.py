@@ -35,7 +35,7 @@ def zuko_flow(problem):
     if problem["arch"] == "nsf":
         return zuko.flows.NSF(d, bins=bins, transforms=layers, hidden_features=hidden)
     if problem["arch"] != "nsf-coupling":
-        raise ValueError("zuko takes part in maf, nsf and nsf-coupling")
+        raise protocol.Absent("takes part in maf, nsf and nsf-coupling")
     masks = [torch.tensor([i in problems.stripes(problem, layer)[0] for i in range(d)]) for layer in range(layers)]
     parts = [GeneralCouplingTransform(d, mask=mask, univariate=MonotonicRQSTransform, shapes=[(bins,), (bins,), (bins - 1,)], hidden_features=hidden) for mask in masks]
     return Flow(parts, UnconditionalDistribution(zuko.distributions.DiagNormal, torch.zeros(d), torch.ones(d), buffer=True))
@@ -51,7 +51,7 @@ def nflows_flow(problem):
     from nflows.flows.base import Flow
     d, hidden, spline = problem["d"], problem["hidden"], {"num_bins": problem["bins"], "tails": "linear", "tail_bound": problem["box"]}
     if len(set(hidden)) > 1:
-        raise ValueError("nflows has hidden layers of one width")
+        raise protocol.Absent("has hidden layers of one width")
     made = {"num_blocks": len(hidden) - 1, "use_residual_blocks": False}
 
     def mlp(kept, numbers):
@@ -75,7 +75,7 @@ def nflows_flow(problem):
         elif problem["arch"] == "nsf":
             parts.append(t.MaskedPiecewiseRationalQuadraticAutoregressiveTransform(d, hidden[0], **made, **spline))
         else:
-            raise ValueError("nflows takes part in maf, nsf and nsf-coupling")
+            raise protocol.Absent("takes part in maf, nsf and nsf-coupling")
     return Flow(t.CompositeTransform(parts), StandardNormal([d]))
 
 
@@ -103,7 +103,7 @@ class Library(protocol.Model):
     def build(self, problem):
         """The flow; the parameters that it must have."""
         if self.library not in FLOWS:
-            raise ValueError("%s takes no part in flows of couplings and of autoregressive transforms" % self.library)
+            raise protocol.Absent("takes no part in flows of couplings and of autoregressive transforms")
         self.flow = FLOWS[self.library](problem)
         return sum(np.prod(shape) for shape in problems.shapes(problem))
 
@@ -164,7 +164,7 @@ class ImageLibrary(Library):
     def build(self, problem):
         import peer_library_image
         if self.library not in peer_library_image.LIBRARIES:
-            raise ValueError("%s takes no part in image flows" % self.library)
+            raise protocol.Absent("takes no part in image flows")
         self.whole = peer_library_image.LIBRARIES[self.library](problem)
         self.flow = self.whole.model
         return self.whole.parameters
@@ -194,9 +194,9 @@ class ContinuousLibrary(Library):
     def build(self, problem):
         import peer_library_flow
         if self.library not in peer_library_flow.LIBRARIES:
-            raise ValueError("%s takes no part in continuous flows" % self.library)
+            raise protocol.Absent("takes no part in continuous flows")
         if problem["trace"] == "exact":
-            raise ValueError("the libraries have no trace in closed form")
+            raise protocol.Absent("has no trace in closed form")
         self.whole = peer_library_flow.LIBRARIES[self.library](problem)
         self.flow = self.whole.model
         return problems.parameters(problem)

@@ -6,6 +6,7 @@ import types
 import torch
 
 import images
+import protocol
 
 
 class Normflows:
@@ -48,7 +49,7 @@ class Freia:
 
     def __init__(self, problem):
         if not images.glow(problem):
-            raise ValueError("FrEIA takes part in glow")
+            raise protocol.Absent("takes part in glow alone")
         import FrEIA.framework as ff
         import FrEIA.modules as fm
         h, w, c = problem["image"]

@@ -17,6 +17,10 @@ class Failure(Exception):
     pass
 
 
+class Absent(Failure):
+    """The peer has no such problem."""
+
+
 def cpu_flags():
     try:
         with open("/proc/cpuinfo") as file:
@@ -92,6 +96,8 @@ class Worker:
         except BrokenPipeError:
             reply = ""
         head, _, value = reply.partition(" ")
+        if head == "absent":
+            raise Absent("%s: %s" % (self.name, value))
         if head != "ok":
             raise Failure("%s: '%s': %s" % (self.name, line[:60], value or "the process ended (its own words are above)"))
         return value

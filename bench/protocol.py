@@ -1,4 +1,5 @@
-"""A worker: a process that reads commands, one a line, and answers each with one line, "ok VALUE" or "error WHY".
+"""A worker: a process that reads commands, one a line, and answers each with one line, "ok VALUE" or "error WHY"; setup also "absent WHY", where
+a library has no such problem.
 
   ready              "ok" as soon as the process runs
   setup JSON         build the problem with "threads" threads; "ok PARAMETERS"
@@ -19,6 +20,10 @@ bench/worker.c speaks the same protocol for rheo, and also answers memory: the t
 import json
 import sys
 import time
+
+
+class Absent(Exception):
+    """The library has no such problem."""
 
 
 def timed(call, times):
@@ -102,5 +107,7 @@ def serve(make):
                 model = make(json.loads(rest))
             value = answer(model, command, rest)
             print("ok", "" if value is None else value, flush=True)
+        except Absent as problem:
+            print("absent", problem, flush=True)
         except Exception as problem:  # the driver prints it and stops
             print("error", " ".join(("%s: %s" % (type(problem).__name__, problem)).split()), flush=True)

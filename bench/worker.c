@@ -246,7 +246,7 @@ static rh_status make_engines(worker *w) {
   const rh_step_options step = {
       .pool = w->pool, .isa = w->isa, .memory = w->memory, .batch = w->batch, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
   RH_TRY(rh_stepper_create(w->model->flow, &w->model->values, &step, &w->stepper));
-  const rh_scorer_options score = {.pool = w->pool, .isa = w->isa};
+  const rh_scorer_options score = {.pool = w->pool, .isa = w->isa, .lean = w->memory == RH_RECOMPUTE};
   return rh_scorer_create(w->model->flow, &w->model->values, &score, &w->scorer);
 }
 

@@ -45,6 +45,7 @@ typedef struct cli_args {
   const char *operand[CLI_OPERANDS];
   int operands;
   bool quiet, json;
+  char **line; /* the whole line as the program got it */
 } cli_args;
 
 extern const cli_command *const commands[]; /* NULL-ended */
@@ -78,8 +79,13 @@ bool to_stdout(const char *output);                        /* is it "-"? */
 int refuse_json(const cli_args *args, const char *output); /* EXIT_DONE, or the error printed: rows and --json on one stream */
 /* The report of a command: text parsed, printed as --json asks, after its notes and what `human` prints (not with -q). Frees text. */
 int finish(const cli_args *args, char *text, void (*human)(json_t *report));
+/* The same of a report that the command made itself. */
+int finish_own(const cli_args *args, const json_t *report, void (*human)(json_t *report));
 /* Opens the model named by operand 0 with --threads, --isa and the like; NULL with the error printed and *code set. */
 rh_density *open_model(const cli_args *args, int *code);
+
+/* rheo plot: drawn in a program of its own, which the others start. */
+int plot_run(const cli_args *args);
 
 /* Numbers of a report; NaN or 0 where there is none. */
 double real_of(const json_t *object, const char *key);

@@ -19,6 +19,7 @@ static const arg_option options[] = {
     HEADER_OPTION,
     MODEL_DTYPE_OPTION,
     MODEL_LABELS_OPTION,
+    SOLVER_OPTIONS,
 };
 
 static long long number_at(const json_t *list, size_t i) {

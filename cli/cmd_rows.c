@@ -21,20 +21,18 @@ static const arg_option score_options[] = {
      .value = "OUT",
      .help = "Write log p of every row, one a line (or an array, if OUT ends in .npy)."},
     SEED_OPTION("Of the noise that discrete columns need."),
-    {.name = "draws",
-     .kind = ARG_COUNT,
-     .value = "N",
-     .least = 1,
-     .most = 100000,
-     .help = "Draws of that noise a row, averaged as importance weights. Default 1."},
+    DRAWS_OPTION("1"),
     MODEL_COLUMNS_OPTION,
     MODEL_DTYPE_OPTION,
     HEADER_OPTION,
     MODEL_LABELS_OPTION,
+    SOLVER_OPTIONS,
 };
 static const arg_option code_options[] = {
-    ROWS_OUTPUT_OPTION,  SEED_OPTION("Of the noise that discrete columns need."), MODEL_COLUMNS_OPTION, MODEL_DTYPE_OPTION, HEADER_OPTION,
-    MODEL_LABELS_OPTION,
+    ROWS_OUTPUT_OPTION,   SEED_OPTION("Of the noise that discrete columns need."),
+    MODEL_COLUMNS_OPTION, MODEL_DTYPE_OPTION,
+    HEADER_OPTION,        MODEL_LABELS_OPTION,
+    SOLVER_OPTIONS,
 };
 static const arg_option sample_options[] = {
     {.name = "count", .letter = 'n', .kind = ARG_COUNT, .value = "N", .most = 1e12, .help = "How many rows. Required."},
@@ -59,13 +57,11 @@ static const arg_option sample_options[] = {
      .value = "FILE",
      .help = "For a conditional model: draw N rows for every row of this table of the context columns. A whole table is fine too: they are "
              "found by name, or stand where they stood in the fit's table."},
-    {.name = "context-values",
-     .kind = ARG_TEXT,
-     .value = "A=1,B=red",
-     .help = "One context instead of a file of them: a value for every context column, by name or by number."},
+    CONTEXT_VALUES_OPTION("One context instead of a file of them"),
     {.name = "no-context", .kind = ARG_FLAG, .help = "Leave the context columns out of OUT."},
     HEADER_OPTION,
     MODEL_DTYPE_OPTION,
+    SOLVER_OPTIONS,
 };
 
 typedef rh_status file_call(rh_density *density, const char *data, const char *output, const char *options, char **report);

@@ -8,10 +8,10 @@
 #include "cli.h"
 
 extern const cli_command command_fit, command_score, command_sample, command_encode, command_decode, command_info, command_check,
-    command_compare, command_detect, command_ensemble, command_interpolate, command_attribute, command_reconstruct;
-const cli_command *const commands[] = {
-    &command_fit,     &command_score,  &command_sample,   &command_encode,      &command_decode,    &command_info,        &command_check,
-    &command_compare, &command_detect, &command_ensemble, &command_interpolate, &command_attribute, &command_reconstruct, NULL};
+    command_compare, command_detect, command_ensemble, command_interpolate, command_attribute, command_reconstruct, command_plot;
+const cli_command *const commands[] = {&command_fit,         &command_score,     &command_sample,      &command_encode, &command_decode,
+                                       &command_info,        &command_check,     &command_compare,     &command_detect, &command_ensemble,
+                                       &command_interpolate, &command_attribute, &command_reconstruct, &command_plot,   NULL};
 
 const arg_option common_options[] = {
     {.name = "threads",
@@ -103,7 +103,7 @@ static void print_list(const json_t *list, const char *before) {
   json_array_foreach(list, i, item) printf("%s%s\n", before, json_string_value(item));
 }
 
-int finish(const cli_args *args, char *text, void (*human)(json_t *report)) {
+static void tell(const cli_args *args, const char *text, void (*human)(json_t *report)) {
   json_t *report = text ? json_loads(text, JSON_ALLOW_NUL, NULL) : NULL;
   if (human && !args->quiet) {
     print_list(json_object_get(report, "notes"), "");
@@ -111,14 +111,38 @@ int finish(const cli_args *args, char *text, void (*human)(json_t *report)) {
     human(report);
   }
   if (args->json && text) printf("%s\n", text);
-  rh_text_free(text);
   json_decref(report);
+}
+
+int finish(const cli_args *args, char *text, void (*human)(json_t *report)) {
+  tell(args, text, human);
+  rh_text_free(text);
+  return EXIT_DONE;
+}
+
+int finish_own(const cli_args *args, const json_t *report, void (*human)(json_t *report)) {
+  char *text = json_dumps(report, JSON_COMPACT);
+  tell(args, text, human);
+  free(text);
   return EXIT_DONE;
 }
 
 rh_density *open_model(const cli_args *args, int *code) {
-  static const char *const keys[] = {"threads", "isa", "dtype", "seed", "draws", NULL};
-  char *options = arg_pick(args, keys);
+  static const struct {
+    const char *option, *key;
+  } keys[] = {{"threads", "threads"}, {"isa", "isa"},
+              {"dtype", "dtype"},     {"seed", "seed"},
+              {"draws", "draws"},     {"solver", "solver"},
+              {"rtol", "rtol"},       {"solver-steps", "solver_steps"},
+              {"atol", "atol"},       {"max-steps", "max_steps"},
+              {"trace", "trace"}};
+  json_t *picked = json_object();
+  for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+    json_t *value = json_object_get(args->given, keys[i].option);
+    if (value) json_object_set(picked, keys[i].key, value);
+  }
+  char *options = json_dumps(picked, JSON_COMPACT);
+  json_decref(picked);
   rh_density *density = NULL;
   const rh_status status = rh_density_open(args->operand[0], options, &density);
   free(options);
@@ -135,7 +159,8 @@ static const cli_command *find(const char *name) {
 
 static int run(const cli_command *command, int argc, char **argv) {
   cli_args args;
-  int code = arguments_parse(command, argc, argv, &args);
+  int code = arguments_parse(command, argc - 2, argv + 2, &args);
+  args.line = argv;
   if (code == EXIT_DONE) code = arg_flag(&args, "help") ? print_help(command) : command->run(&args);
   arguments_free(&args);
   return code;
@@ -152,7 +177,7 @@ static int dispatch(int argc, char **argv) {
   }
   const cli_command *command = find(word);
   if (!command) return complain(EXIT_USAGE, "unknown command %.60s; rheo --help lists them", word);
-  return run(command, argc - 2, argv + 2);
+  return run(command, argc, argv);
 }
 
 int main(int argc, char **argv) {

@@ -26,6 +26,42 @@
 #define MODEL_DTYPE_OPTION \
   { .name = "dtype", .kind = ARG_CHOICE, .value = "TYPE", .choices = "f32|f64", .help = "The arithmetic; default: that of the fit." }
 
+/* Of models with differential equations. */
+#define SOLVER_OPTIONS                                                                                                          \
+  {.name = "solver",                                                                                                            \
+   .kind = ARG_TEXT,                                                                                                            \
+   .value = "NAME",                                                                                                             \
+   .help =                                                                                                                      \
+       "Continuous flows: solve by this method instead of the model's, such as "                                                \
+       "dp54, bs32, or rk4 with --solver-steps."},                                                                              \
+      {.name = "solver-steps",                                                                                                  \
+       .kind = ARG_COUNT,                                                                                                       \
+       .value = "N",                                                                                                            \
+       .most = 1e6,                                                                                                             \
+       .help = "Continuous flows: N equal steps; 0: steps by tolerance."},                                                      \
+      {.name = "rtol", .kind = ARG_REAL, .value = "R", .most = 0.1, .help = "Continuous flows: relative tolerance of a step."}, \
+      {.name = "atol", .kind = ARG_REAL, .value = "A", .most = 0.1, .help = "Continuous flows: absolute tolerance of a step."}, \
+      {.name = "max-steps",                                                                                                     \
+       .kind = ARG_COUNT,                                                                                                       \
+       .value = "N",                                                                                                            \
+       .least = 1,                                                                                                              \
+       .most = 1e9,                                                                                                             \
+       .help = "Continuous flows: steps that a row may try; beyond, it has no log-density."},                                   \
+  {                                                                                                                             \
+    .name = "trace", .kind = ARG_TEXT, .value = "HOW",                                                                          \
+    .help = "Continuous flows: log-determinants by exact traces (exact), or by estimates from K random probes (hutchinson:K)."  \
+  }
+#define DRAWS_OPTION(DEFAULT)                                                                                     \
+  {                                                                                                               \
+    .name = "draws", .kind = ARG_COUNT, .value = "N", .least = 1, .most = 100000,                                 \
+    .help = "Draws of the noise that discrete columns need, averaged as importance weights. Default " DEFAULT "." \
+  }
+#define CONTEXT_VALUES_OPTION(WHAT)                                          \
+  {                                                                          \
+    .name = "context-values", .kind = ARG_TEXT, .value = "A=1,B=red",        \
+    .help = WHAT ": a value for every context column, by name or by number." \
+  }
+
 #define LABELS_OPTION(USE)                                                                                                                 \
   {                                                                                                                                        \
     .name = "labels", .kind = ARG_TEXT, .value = "WHERE",                                                                                  \
@@ -44,13 +80,14 @@
     .name = "test", .kind = ARG_TEXT, .value = "FILE",                                                       \
     .help = "Rows for the test figure; " USE ". Without it, and without --val, a part of TRAIN is held out." \
   }
-#define ARCH_OPTION                                                                                                                   \
-  {                                                                                                                                   \
-    .name = "arch", .kind = ARG_TEXT, .value = "NAME",                                                                                \
-    .help =                                                                                                                           \
-        "The architecture: nsf, nsf-coupling, maf, iaf, realnvp, nice; of images nsf-image, glow, realnvp-image; or auto (default), " \
-        "which goes by "                                                                                                              \
-        "the data's shape and size."                                                                                                  \
+#define ARCH_OPTION                                                                                                                       \
+  {                                                                                                                                       \
+    .name = "arch", .kind = ARG_TEXT, .value = "NAME",                                                                                    \
+    .help =                                                                                                                               \
+        "The architecture: nsf, nsf-coupling, maf, iaf, realnvp, nice, cnf, ffjord, rnode; of images nsf-image, glow, realnvp-image; or " \
+        "auto (default), "                                                                                                                \
+        "which goes by "                                                                                                                  \
+        "the data's shape and size."                                                                                                      \
   }
 #define SET_OPTION(OF)                                                                                   \
   {                                                                                                      \

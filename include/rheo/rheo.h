@@ -46,7 +46,9 @@ typedef struct rh_density rh_density;
  *   isa      an instruction-set level; default: the best of this machine
  *   dtype    "f32" or "f64", the precision of the arithmetic; default: that of the fit
  *   seed     of the noise that a discrete column's score needs; default 0
- *   draws    draws of that noise a row, averaged; default 1 */
+ *   draws    draws of that noise a row, averaged; default 1
+ *   solver, solver_steps, rtol, atol, max_steps, trace  of a model with differential equations, in place of what it says itself: the
+ *            method by name, equal steps or tolerances, steps at most; trace "exact", or "hutchinson:K" for estimates by K probes */
 RH_API rh_status rh_density_open(const char *path, const char *options, rh_density **density);
 /* The same from the file's bytes; `name` stands in errors. The bytes may go afterwards. */
 RH_API rh_status rh_density_read(const void *bytes, size_t size, const char *name, const char *options, rh_density **density);
@@ -66,6 +68,8 @@ RH_API int64_t rh_density_latent(const rh_density *density);  /* numbers of a co
 /* The number that stands for a category in context column `column` (from 0 to c - 1), where the categories are texts: its place in the
  * fit's list, from 0. Categories that are whole numbers stand for themselves. */
 RH_API rh_status rh_density_category(const rh_density *density, int64_t column, const char *category, double *value);
+/* context [c] of rh_sample_file's context_values, "a=1.5,b=red". */
+RH_API rh_status rh_density_given(rh_density *density, const char *values, double *context);
 /* What it is, as a JSON object: architecture, columns, parameters, precision, handling of the data, how it was fitted.
  * plan != 0: also what scoring takes: bytes and operations a row, rows of a block. */
 RH_API rh_status rh_density_info(rh_density *density, int plan, char **json);
@@ -114,6 +118,14 @@ RH_API rh_status rh_decode_file(rh_density *density, const char *codes, const ch
  *   class           of a conditional density: the class's name or number, or "all": count images of each, a row of the picture a class
  *   temperatures    a list: count images at each, a row of the picture a temperature; the same noise stands in the same column */
 RH_API rh_status rh_sample_file(rh_density *density, const char *output, const char *options, char **report);
+
+/* The rows of a file as rh_score_file reads them, with its options: *x [*rows, d + c], to be freed by rh_rows_free. report: rows, columns,
+ * notes. */
+RH_API rh_status rh_density_rows(rh_density *density, const char *data, const char *options, int64_t *rows, double **x, char **report);
+RH_API void rh_rows_free(double *x); /* NULL is fine */
+/* Writes what is no table, such as a picture, in the way of these calls: whole or not at all. inputs (NULL-ended, may be NULL): files that
+ * it is made of, which it must not replace. */
+RH_API rh_status rh_write_file(const char *output, const void *bytes, size_t size, const char *const *inputs);
 
 /* ---- images ----
  * A density of images has h, w and c (1 or 3); its raw row is an image, row-major, channels last, h w c whole numbers of 0 to 2^bits - 1

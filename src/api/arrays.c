@@ -1,5 +1,6 @@
 /* The face's calls over arrays. */
 #include "api/conditional.h"
+#include "api/row_job.h"
 #include "base/memory.h"
 
 /* The widths of a call's rows, by the model. */
@@ -166,6 +167,13 @@ rh_status rh_density_decode(rh_density *density, int64_t rows, const double *z, 
   RH_TRY(check("rh_density_decode", density, rows, z, x));
   const widths w = widths_of(density);
   return code("rh_density_decode", rh_decode, density, rows, w.latent + w.context, z, x, ladj);
+}
+
+rh_status rh_density_given(rh_density *density, const char *values, double *context) {
+  if (!density || !context) return rh_fail(RH_E_ARGUMENT, "rh_density_given: density and context must not be NULL");
+  if (!density->model->flow->context) return rh_fail(RH_E_ARGUMENT, "the model is not conditional: it takes no context; leave it out");
+  if (!values) return rh_fail_no_context(density->model);
+  return rh_context_values(density->model, values, rh_density_cell(density) == RH_CELL_F4, context);
 }
 
 rh_status rh_density_category(const rh_density *density, int64_t column, const char *category, double *value) {

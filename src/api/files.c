@@ -1,8 +1,9 @@
-/* The face's calls over whole files: scores, codes and rows of codes. */
+/* The face's calls over whole files: scores, codes and rows of codes; rows as an array, and bytes as a file. */
 #include <math.h>
 #include <string.h>
 
 #include "api/row_job.h"
+#include "base/file.h"
 #include "base/memory.h"
 
 /* ---- score ---- */
@@ -53,6 +54,12 @@ static json_t *notes_of(const char *path, const rh_read_options *read, const rh_
   return notes;
 }
 
+/* A bijection that reads noise in scoring estimates its log-determinant. */
+static void note_estimate(json_t *notes) {
+  json_array_append_new(notes, json_string("log-densities hold log-determinants that are estimated by random probes (hutchinson): scores "
+                                           "under several seeds tell how far they scatter"));
+}
+
 /* notes: taken */
 static json_t *score_report(const rh_flow *flow, const tally *t, json_t *notes) {
   const double n = (double)t->n;
@@ -60,6 +67,7 @@ static json_t *score_report(const rh_flow *flow, const tally *t, json_t *notes) 
   json_t *report = json_object();
   json_object_set_new(report, "notes", notes);
   if (t->unknown) rh_warn_unfinished(t->unknown, report);
+  if (flow->exact && flow->scoring_noise > 0) note_estimate(notes);
   json_object_set_new(report, "unfinished", json_integer(t->unknown));
   json_object_set_new(report, "n", json_integer(t->n + bad));
   json_object_set_new(report, "mean", bad || !t->n ? json_null() : json_real(t->mean));
@@ -201,4 +209,55 @@ rh_status rh_decode_file(rh_density *density, const char *codes, const char *out
   rh_table_free(table);
   json_decref(json);
   return status;
+}
+
+/* ---- rows as an array, bytes as a file ---- */
+
+static rh_status rows_array(const rh_table *table, int64_t *rows, double **x) {
+  const rh_part part = {.table = table};
+  const rh_rows r = rh_rows_of(&part);
+  double *made = rh_alloc_zero((size_t)r.rows + 1, (size_t)r.columns * sizeof *made);
+  if (!made) return RH_E_MEMORY;
+  r.get(r.arg, 0, r.rows, NULL, 0, r.columns, made);
+  *rows = r.rows;
+  *x = made;
+  return RH_OK;
+}
+
+rh_status rh_density_rows(rh_density *density, const char *data, const char *options, int64_t *rows, double **x, char **report) {
+  RH_TRY(rh_file_call_check("rh_density_rows", density, data, "-"));
+  if (!rows || !x) return rh_fail(RH_E_ARGUMENT, "rh_density_rows: rows and x must not be NULL");
+  json_t *json;
+  rh_read_options read;
+  RH_TRY(table_options(options, &json, &read));
+  rh_table *table = NULL;
+  double *made = NULL;
+  int64_t n = 0;
+  rh_density_lock(density);
+  rh_status status = rh_read_rows(data, &read, density->model, &table);
+  rh_density_unlock(density);
+  if (status == RH_OK) status = rows_array(table, &n, &made);
+  if (status == RH_OK) status = rh_rows_report(n, rh_table_columns(table), notes_of(data, &read, density->model, table), report);
+  rh_table_free(table);
+  json_decref(json);
+  if (status != RH_OK) {
+    rh_free(made);
+    return status;
+  }
+  *rows = n;
+  *x = made;
+  return RH_OK;
+}
+
+void rh_rows_free(double *x) {
+  rh_free(x);
+}
+
+rh_status rh_write_file(const char *output, const void *bytes, size_t size, const char *const *inputs) {
+  if (!output || (!bytes && size)) return rh_fail(RH_E_ARGUMENT, "rh_write_file: output and bytes must not be NULL");
+  for (; inputs && *inputs; inputs++) RH_TRY(rh_refuse_same(output, *inputs));
+  rh_writer *writer;
+  RH_TRY(rh_writer_open(output, &writer));
+  rh_writer_put(writer, bytes, size);
+  return rh_writer_commit(writer);
 }

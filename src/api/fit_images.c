@@ -23,7 +23,10 @@ static rh_status labels_of(const char *labels, int i, char **copy) {
   if (list && at) at[strcspn(at, ",")] = '\0';
   rh_status status = RH_OK;
   if (!at)
-    status = rh_fail(RH_E_ARGUMENT, "labels: '%s' names no labels for all of the training, validation and test images", labels);
+    status = rh_fail(
+        RH_E_ARGUMENT,
+        "labels: '%s' names no labels of the %s images; give TRAIN,VAL,TEST, with nothing between the commas where there is no file",
+        labels, i == RH_PART_VAL ? "validation" : "test");
   else if (!(*copy = rh_strdup(at)))
     status = RH_E_MEMORY;
   rh_free(all);

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "api/solver.h"
 #include "base/file.h"
 #include "base/memory.h"
 
@@ -122,14 +123,27 @@ rh_status rh_density_make(rh_model *model, const rh_compute *compute, rh_density
   return RH_OK;
 }
 
-static rh_status open_with(const char *options, rh_compute *compute) {
+/* *changes: rh_solver_read's. */
+static rh_status open_with(const char *options, rh_compute *compute, json_t **changes) {
   json_t *json;
   RH_TRY(rh_options_parse(options, &json));
   rh_options o = rh_options_begin(json, "options");
   rh_compute_read(&o, compute);
+  rh_solver_read(&o, changes);
   const rh_status status = rh_options_done(&o);
   json_decref(json);
-  return status == RH_OK ? RH_OK : RH_E_ARGUMENT;
+  if (status == RH_OK) return RH_OK;
+  json_decref(*changes);
+  return RH_E_ARGUMENT;
+}
+
+/* Takes both. */
+static rh_status make_changed(rh_model *model, json_t *changes, const rh_compute *compute, rh_density **density) {
+  const rh_status status = rh_solver_change(model, changes);
+  json_decref(changes);
+  if (status == RH_OK) return rh_density_make(model, compute, density);
+  rh_model_destroy(model);
+  return status;
 }
 
 /* Standard input has a name in errors. */
@@ -145,15 +159,17 @@ static rh_status load(const char *path, rh_model **model) {
 rh_status rh_density_open(const char *path, const char *options, rh_density **density) {
   if (!path || !density) return rh_fail(RH_E_ARGUMENT, "rh_density_open: path and density must not be NULL");
   rh_compute compute;
-  RH_TRY(open_with(options, &compute));
+  json_t *changes;
   rh_model *model;
-  RH_TRY(load(path, &model));
+  RH_TRY(open_with(options, &compute, &changes));
   char *own = rh_strdup(path);
-  if (!own) {
-    rh_model_destroy(model);
-    return RH_E_MEMORY;
+  rh_status status = own ? load(path, &model) : RH_E_MEMORY;
+  if (status != RH_OK) {
+    json_decref(changes);
+    rh_free(own);
+    return status;
   }
-  const rh_status status = rh_density_make(model, &compute, density);
+  status = make_changed(model, changes, &compute, density);
   if (status == RH_OK)
     (*density)->path = own;
   else
@@ -164,10 +180,13 @@ rh_status rh_density_open(const char *path, const char *options, rh_density **de
 rh_status rh_density_read(const void *bytes, size_t size, const char *name, const char *options, rh_density **density) {
   if (!bytes || !name || !density) return rh_fail(RH_E_ARGUMENT, "rh_density_read: bytes, name and density must not be NULL");
   rh_compute compute;
-  RH_TRY(open_with(options, &compute));
+  json_t *changes;
   rh_model *model;
-  RH_TRY(rh_model_read(bytes, size, name, &model));
-  return rh_density_make(model, &compute, density);
+  RH_TRY(open_with(options, &compute, &changes));
+  const rh_status status = rh_model_read(bytes, size, name, &model);
+  if (status == RH_OK) return make_changed(model, changes, &compute, density);
+  json_decref(changes);
+  return status;
 }
 
 void rh_density_close(rh_density *density) {
@@ -207,7 +226,7 @@ rh_status rh_density_scorer(rh_density *d, uint64_t seed, double temperature, rh
 }
 
 void rh_warn_unfinished(int64_t rows, json_t *report) {
-  char text[256];
+  char text[400];
   json_t *list = json_object_get(report, "warnings");
   snprintf(text, sizeof text, "%lld row%s no log-density: it %s", (long long)rows, rows == 1 ? " has" : "s have", RH_NOT_FOUND);
   if (!list && json_object_set_new(report, "warnings", list = json_array())) return;

@@ -44,7 +44,7 @@ rh_status rh_options_divide(const json_t *options, const char *const *names, jso
 rh_status rh_report_give(json_t *report, char **text) RH_WARN_UNUSED;
 #define RH_NOT_FOUND                                                                                                                 \
   "was not found: a numerical inverse or differential equation of the model met what is no finite number, or ran out of steps; try " \
-  "dtype f64, and look at the row"
+  "dtype f64, of a continuous flow also more max_steps or looser tolerances, and look at the row"
 /* So many rows were not found: a sentence into the report's "warnings". */
 void rh_warn_unfinished(int64_t rows, json_t *report);
 /* NaN and infinity have no JSON: they become null. */

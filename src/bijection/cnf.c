@@ -12,10 +12,8 @@
 #include "bijection/parts.h"
 #include "net/field.h"
 
-enum { PREFIX_BYTES = 256, PROBES = 64 };
-enum { AUTO, EXACT, HUTCHINSON };
+enum { PREFIX_BYTES = 256 };
 enum { FEW = 3 }; /* columns up to which "auto" takes the exact trace whatever it costs */
-static const char *const trace_names[] = {"auto", "exact", "hutchinson", NULL};
 
 typedef struct cnf {
   rh_bijection b;
@@ -62,14 +60,14 @@ static rh_status read_solver(cnf *c, rh_spec *spec) {
 }
 
 static rh_status read_trace(cnf *c, rh_spec *spec) {
-  const int trace = rh_spec_choice(spec, "trace", AUTO, trace_names);
-  const int64_t most = rh_spec_int(spec, "exact_columns", 1024, 0, 1 << 20), columns = c->field->columns;
-  c->probes = rh_spec_int(spec, "probes", 1, 1, PROBES);
+  const int trace = rh_spec_choice(spec, "trace", RH_TRACE_AUTO, rh_trace_names);
+  const int64_t most = rh_spec_int(spec, "exact_columns", 1024, -1, 1 << 20), columns = c->field->columns;
+  c->probes = rh_spec_int(spec, "probes", 1, 1, RH_TRACE_PROBES);
   c->probe = (rh_probe_kind)rh_spec_choice(spec, "probe", RH_PROBE_RADEMACHER, rh_probe_names);
   c->kinetic = rh_spec_real(spec, "kinetic", 0, 0, 1e3);
   c->jacobian = rh_spec_real(spec, "jacobian", 0, 0, 1e3);
-  c->beyond = trace != EXACT && columns > most;
-  c->estimate = c->beyond || trace == HUTCHINSON || (trace == AUTO && columns > FEW);
+  c->beyond = trace != RH_TRACE_EXACT && columns > most;
+  c->estimate = c->beyond || trace == RH_TRACE_HUTCHINSON || (trace == RH_TRACE_AUTO && columns > FEW);
   if (c->estimate || c->jacobian > 0) c->b.noise = c->probes * rh_columns_of(&c->b);
   if (!c->beyond) c->b.probes = c->b.noise;
   return rh_spec_status(spec);

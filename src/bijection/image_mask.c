@@ -42,9 +42,10 @@ rh_status rh_image_mask_read(rh_image_mask *m, rh_spec *spec, rh_shape image) {
   if (!m->pixels && c < 2)
     return rh_spec_fail(spec, "mask", "one channel cannot be split: take \"checkerboard\", or put {\"type\": \"squeeze\"} before it");
   if (!m->pixels) m->channels = kind == CHANNELS ? c - half : half, m->seen.dim[2] = c - m->channels;
-  m->seen_at = rh_alloc(3 * (size_t)n * sizeof *m->seen_at);
+  const int64_t seen = rh_shape_count(&m->seen), most = m->pixels ? n : n - seen; /* a checkerboard sees all, half of it as zeros */
+  m->seen_at = rh_alloc((size_t)(seen + most + n) * sizeof *m->seen_at);
   if (!m->seen_at) return RH_E_MEMORY;
-  m->changed_at = m->seen_at + n, m->back = m->changed_at + n;
+  m->changed_at = m->seen_at + seen, m->back = m->changed_at + most;
   (m->pixels ? index_pixels : index_channels)(m, kind == CHANNELS_SWAP || kind == CHECKERBOARD_SWAP);
   return RH_OK;
 }

@@ -1,14 +1,11 @@
 /* Continuous flows: blocks of d x/dt = f(x, t), one after another. "cnf" (Chen et al. 2018) has perceptrons whose trace is exact in closed
  * form; "ffjord" (Grathwohl et al. 2019) layers gated by the time and an estimated trace; "rnode" (Finlay et al. 2020) is ffjord with
  * penalties on the field's energy and Jacobian, trained in a few equal steps. Options: docs/continuous-flows.md. */
-#include <stdlib.h>
-#include <string.h>
-
 #include "density/architectures.h"
 #include "net/field.h"
 #include "numeric/ode.h"
 
-enum { HIDDEN = 16, PROBES = 64 };
+enum { HIDDEN = 16 };
 enum { CONCAT, SQUASH, PLANAR };
 static const char *const field_names[] = {"concat", "squash", "planar", NULL},
                          *const activation_names[] = {"tanh", "softplus", "silu", "gelu", NULL},
@@ -27,24 +24,8 @@ typedef struct plan {
   int hidden_n, field, activation, base, probe, solver, training_solver;
   bool residual, actnorm;
   double time, rtol, atol, kinetic, jacobian, gain;
-  char trace[16];
+  rh_trace_kind trace;
 } plan;
-
-/* "auto", "exact", "hutchinson" or "hutchinson:K", K probes. */
-static rh_status read_trace(plan *p, const char *text, const char *where) {
-  static const char *const names[] = {"auto", "exact", "hutchinson", NULL};
-  const size_t n = strcspn(text, ":");
-  for (int i = 0; names[i]; i++) {
-    if (strlen(names[i]) != n || strncmp(text, names[i], n) != 0) continue;
-    char *end = NULL;
-    strcpy(p->trace, names[i]);
-    if (!text[n]) return RH_OK;
-    p->probes = strtol(text + n + 1, &end, 10);
-    if (i == 2 && end != text + n + 1 && !*end && p->probes >= 1 && p->probes <= PROBES) return RH_OK;
-    return rh_fail(RH_E_SPEC, "%s.trace: '%.40s': only hutchinson has probes: hutchinson:K, K of 1 to %d", where, text, PROBES);
-  }
-  return rh_fail(RH_E_SPEC, "%s.trace: '%.40s' is none of auto, exact, hutchinson, hutchinson:K", where, text);
-}
 
 static void read_field(plan *p, rh_options *o, const rh_arch_size *size) {
   p->field = rh_options_choice(o, "field", p->kind.field, field_names);
@@ -85,7 +66,7 @@ static rh_status read_options(plan *p, const json_t *options, const rh_arch_size
   RH_TRY(rh_options_done(&o));
   if (p->field == PLANAR && p->hidden_n != 1)
     return rh_fail(RH_E_SPEC, "%s.hidden: a planar field has one hidden layer: give one number", where);
-  return read_trace(p, trace, where);
+  return rh_trace_read(trace, where, &p->trace, &p->probes);
 }
 
 static json_t *field_spec(const plan *p) {
@@ -106,8 +87,8 @@ static json_t *block_spec(const plan *p) {
       json_pack("{s:s, s:s, s:I, s:f, s:f, s:I, s:s, s:I, s:f}", "type", "cnf", "solver", solver_name(p->solver), "steps",
                 (json_int_t)p->steps, "rtol", p->rtol, "atol", p->atol, "max_steps", (json_int_t)p->max_steps, "training_solver",
                 solver_name(p->training_solver), "training_steps", (json_int_t)p->training_steps, "time", p->time);
-  json_t *rest = json_pack("{s:o, s:s, s:I, s:s, s:f, s:f}", "field", field_spec(p), "trace", p->trace, "probes", (json_int_t)p->probes,
-                           "probe", rh_probe_names[p->probe], "kinetic", p->kinetic, "jacobian", p->jacobian);
+  json_t *rest = json_pack("{s:o, s:s, s:I, s:s, s:f, s:f}", "field", field_spec(p), "trace", rh_trace_names[p->trace], "probes",
+                           (json_int_t)p->probes, "probe", rh_probe_names[p->probe], "kinetic", p->kinetic, "jacobian", p->jacobian);
   const bool failed = !solver || !rest || json_object_update(solver, rest) != 0;
   json_decref(rest);
   if (!failed) return solver;

@@ -91,6 +91,22 @@ static bool place(rh_graph *g, rh_op_id op, rh_node *node) {
   return true;
 }
 
+struct rh_kept {
+  struct rh_kept *next;
+  size_t bytes;
+}; /* the attribute behind it */
+
+const void *rh_keep_attr(rh_arena *arena, struct rh_kept **kept, const void *attr, size_t bytes) {
+  enum { LONG = 256 };
+  for (const struct rh_kept *k = *kept; k && bytes >= LONG; k = k->next)
+    if (k->bytes == bytes && !memcmp(k + 1, attr, bytes)) return k + 1;
+  struct rh_kept *fresh = rh_arena_alloc(arena, sizeof *fresh + bytes);
+  if (!fresh) return NULL;
+  *fresh = (struct rh_kept){*kept, bytes};
+  if (bytes >= LONG) *kept = fresh;
+  return memcpy(fresh + 1, attr, bytes);
+}
+
 rh_val rh_emit(rh_graph *g, rh_op_id op, int arity, const rh_val *in, rh_shape shape, const void *attr, size_t attr_bytes) {
   if (g->status != RH_OK) return RH_NONE;
   for (int i = 0; i < arity; i++)
@@ -103,14 +119,14 @@ rh_val rh_emit(rh_graph *g, rh_op_id op, int arity, const rh_val *in, rh_shape s
   rh_node node = {.op = (int32_t)op, .scope = g->scope, .arity = arity, .shape = shape};
   rh_val *operands = rh_arena_alloc(&g->arena, (size_t)(arity + 1) * sizeof *operands);
   rh_node *fresh = rh_arena_alloc(&g->arena, sizeof *fresh);
-  void *constants = attr ? rh_arena_alloc(&g->arena, attr_bytes) : NULL;
+  const void *constants = attr ? rh_keep_attr(&g->arena, &g->kept, attr, attr_bytes) : NULL;
   if (!fresh || !operands || (attr && !constants) || rh_grow((void **)&g->node, &g->capacity, g->n + 1, sizeof *g->node) != RH_OK) {
     g->status = RH_E_MEMORY;
     return RH_NONE;
   }
   for (int i = 0; i < arity; i++) operands[i] = in[i];
   node.in = operands;
-  if (attr) node.attr = memcpy(constants, attr, attr_bytes), node.attr_bytes = attr_bytes;
+  if (attr) node.attr = constants, node.attr_bytes = attr_bytes;
   if (!place(g, op, &node)) return RH_NONE;
   g->node[g->n] = memcpy(fresh, &node, sizeof node);
   return (rh_val){(int32_t)g->n++};

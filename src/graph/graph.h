@@ -40,6 +40,7 @@ typedef struct rh_graph {
   int32_t scope, scopes;
   struct rh_body *bodies; /* owned: graphs that nodes of this one run (body.h) */
   bool training;          /* gradients of parameters will be taken: parts may estimate, or penalize, what scoring has exact */
+  struct rh_kept *kept;   /* long attributes */
   rh_status status;
 } rh_graph;
 

@@ -1,6 +1,7 @@
 /* Convolution of images, channels last, as a trilinear form in (x, weight, dy): the operations are each other's derivatives. The image that
  * `conv2d` reads has its zero padding in it (a gather makes it), a halo that is known to be zero and has no derivative. Its adjoint in x is
  * the same operation with the window turned round, over the cotangent with a halo of its own. */
+#include "graph/body.h"
 #include "graph/ops.h"
 
 typedef struct conv_attr {
@@ -30,11 +31,6 @@ static rh_val with_halo(rh_graph *g, rh_val x, int64_t halo_h, int64_t halo_w) {
   return rh_gather_runs(g, x, rh_shape3(s.dim[0] + 2 * halo_h, s.dim[1] + 2 * halo_w, s.dim[2]), s.dim[2], pixel_in_halo, &how);
 }
 
-/* A parameter's row value, for the rare graph that convolves what no row changes. */
-static rh_val as_row(rh_graph *g, rh_val x) {
-  return rh_is_row(g, x) ? x : rh_add(g, rh_fill(g, rh_at(g, x)->shape, 0), x);
-}
-
 static rh_conv_shape shape_of(const rh_shape *x, const rh_shape *weight, int64_t stride, int64_t pad, bool turned) {
   rh_conv_shape s = {.h = x->dim[0], .w = x->dim[1], .c = x->dim[2], .kh = weight->dim[1], .kw = weight->dim[2], .stride = stride};
   s.o = weight->dim[turned ? 3 : 0];
@@ -46,7 +42,7 @@ static rh_conv_shape shape_of(const rh_shape *x, const rh_shape *weight, int64_t
 static rh_val emit(rh_graph *g, rh_val padded, rh_val weight, rh_val bias, int64_t halo_h, int64_t halo_w, bool turned) {
   if (g->status != RH_OK) return RH_NONE;
   const conv_attr a = {shape_of(&rh_at(g, padded)->shape, &rh_at(g, weight)->shape, 1, 0, turned), halo_h, halo_w, turned};
-  const rh_val in[3] = {as_row(g, padded), weight, bias};
+  const rh_val in[3] = {rh_as_row(g, padded), weight, bias};
   return rh_emit(g, RH_OP_conv2d, 3, in, rh_shape3(a.s.oh, a.s.ow, a.s.o), &a, sizeof a);
 }
 
@@ -85,16 +81,6 @@ static int64_t window_pixel(const void *arg, int64_t at) {
 }
 static rh_val as_windows(rh_graph *g, rh_val weight, const rh_conv_shape *s) {
   return rh_reshape(g, weight, rh_shape2(s->o, s->kh * s->kw * s->c));
-}
-
-/* weight [o, kh, kw, c] -> [kh kw o, c], the last tap of a line first: what a pixel gives then lies together in the result. */
-static int64_t tap_of(const void *arg, int64_t at) {
-  const rh_conv_shape *s = arg;
-  const int64_t o = at % s->o, tap = at / s->o, i = tap / s->kw, j = s->kw - 1 - tap % s->kw;
-  return ((o * s->kh + i) * s->kw + j) * s->c;
-}
-static rh_val taps_of(rh_graph *g, rh_val weight, const rh_conv_shape *s) {
-  return rh_gather_runs(g, weight, rh_shape2(s->kh * s->kw * s->o, s->c), s->c, tap_of, s);
 }
 
 /* [h, w, kh kw o], what each pixel gives by tap: the pixel of [oh, ow, o] that it goes to. Of stride 1. */
@@ -141,8 +127,7 @@ rh_val rh_conv2d(rh_graph *g, rh_val x, rh_val weight, rh_val bias, int stride, 
   if (way == IN_PLACE) return emit(g, with_halo(g, x, pad, pad), weight, bias, pad, pad, false);
   if (way == WINDOWS)
     return rh_linear(g, rh_gather_runs(g, x, rh_shape3(s.oh, s.ow, taps * s.c), s.c, window_pixel, &how), as_windows(g, weight, &s), bias);
-  const rh_val by_tap = rh_linear(g, x, taps_of(g, weight, &s), RH_NONE),
-               y = rh_scatter_runs(g, by_tap, rh_shape3(s.oh, s.ow, s.o), s.o, pixel_of_tap, &how);
+  const rh_val by_tap = rh_taps(g, x, weight), y = rh_scatter_runs(g, by_tap, rh_shape3(s.oh, s.ow, s.o), s.o, pixel_of_tap, &how);
   return plus_bias(g, y, bias);
 }
 
@@ -167,7 +152,7 @@ rh_val rh_conv2d_transpose(rh_graph *g, rh_val x, rh_val weight, rh_val bias, in
   if (way == WINDOWS)
     return plus_bias(g, rh_scatter_runs(g, rh_linear_t(g, x, as_windows(g, weight, &s)), large, s.c, window_pixel, &how), bias);
   const rh_shape by_tap = rh_shape3(h, w, s.kh * s.kw * s.o);
-  return plus_bias(g, rh_linear_t(g, rh_gather_runs(g, x, by_tap, s.o, pixel_of_tap, &how), taps_of(g, weight, &s)), bias);
+  return plus_bias(g, rh_taps_t(g, rh_gather_runs(g, x, by_tap, s.o, pixel_of_tap, &how), weight), bias);
 }
 
 /* [o, i, j, c] -> [c, kh - 1 - i, kw - 1 - j, o] */
@@ -182,7 +167,7 @@ static rh_val turn_round(rh_graph *g, rh_val v, const rh_conv_shape *s) {
 
 /* The sum over rows and windows: x: the padded operand; ct: of the result -> weight's shape. */
 static rh_val emit_sum(rh_graph *g, rh_val x, rh_val ct, const rh_conv_shape *s) {
-  const rh_val in[2] = {as_row(g, x), as_row(g, ct)};
+  const rh_val in[2] = {rh_as_row(g, x), rh_as_row(g, ct)};
   return rh_emit(g, RH_OP_conv2d_w, 2, in, rh_shape4(s->o, s->kh, s->kw, s->c), s, sizeof *s);
 }
 static rh_val weight_sum(rh_graph *g, rh_val x, rh_val ct, const conv_attr *a) {
@@ -198,7 +183,7 @@ static void conv2d_vjp(rh_graph *g, rh_val node, rh_val ct, rh_val *out) {
   out[0] = with_halo(g, inside, a.halo_h, a.halo_w);
   out[1] = weight_sum(g, n.in[0], dense, &a);
   if (rh_is_none(n.in[2])) return;
-  out[2] = rh_reshape(g, rh_sum_rows_last(g, as_row(g, dense)), rh_at(g, n.in[2])->shape);
+  out[2] = rh_reshape(g, rh_sum_rows_last(g, rh_as_row(g, dense)), rh_at(g, n.in[2])->shape);
 }
 static rh_val conv2d_jvp(rh_graph *g, rh_val node, const rh_val *t) {
   const rh_node n = *rh_at(g, node);

@@ -65,17 +65,20 @@ static rh_val emit_move(rh_graph *g, rh_op_id op, rh_val x, rh_shape shape, cons
   const int64_t runs = find_runs(index, count, NULL, &moved);
   const bool by_run = runs > 0 && moved >= LEAST_RUN * runs;
   const size_t bytes = sizeof(move_attr) + (by_run ? (size_t)runs * sizeof(move_run) : (size_t)count * sizeof *index);
-  move_attr *attr = rh_arena_alloc(&g->arena, bytes);
+  move_attr *attr = rh_alloc(bytes);
   if (!attr) {
     g->status = RH_E_MEMORY;
     return RH_NONE;
   }
-  *attr = (move_attr){.count = count, .runs = by_run ? runs : 0, .all = moved == count};
+  memset(attr, 0, sizeof *attr); /* padding too: equal moves are told by their bytes */
+  attr->count = count, attr->runs = by_run ? runs : 0, attr->all = moved == count;
   if (by_run)
     find_runs(index, count, (move_run *)(void *)(attr + 1), &moved);
   else
     memcpy(attr + 1, index, (size_t)count * sizeof *index);
-  return rh_emit(g, op, 1, &x, shape, attr, bytes);
+  const rh_val v = rh_emit(g, op, 1, &x, shape, attr, bytes);
+  rh_free(attr);
+  return v;
 }
 
 static bool is_identity(const int32_t *index, int64_t count, int64_t limit) {

@@ -217,18 +217,18 @@ static int64_t sum_rows_tasks(const rh_graph *g, const rh_node *node) {
   const int64_t n = rh_shape_count(&node->shape), tile = plain_tile(rh_count(g, node->in[0]) / n);
   return (n + tile - 1) / tile;
 }
-static int64_t outer_tile(int64_t lead) {
-  return lead >= LONG ? LONG_TILE : SUM_TILE;
+static int64_t outer_tile(int64_t lead, int64_t m) {
+  return lead >= LONG ? rh_even_piece(m, LONG_TILE) : SUM_TILE;
 }
 static void outer_sum_run(const rh_run_args *a) {
   const int64_t m = a->node->shape.dim[0], n = a->node->shape.dim[1], size = a->k->real_bytes;
-  const int64_t lead = rh_shape_count(&a->in_node[0]->shape) / m, rows = a->rows * lead, tile = outer_tile(lead);
+  const int64_t lead = rh_shape_count(&a->in_node[0]->shape) / m, rows = a->rows * lead, tile = outer_tile(lead, m);
   const int64_t first = a->task * tile, last = first + tile < m ? first + tile : m;
   a->k->gemm_tn(last - first, n, rows, (const char *)a->in[0] + first * size, m, a->in[1], n, (char *)a->out + first * n * size, n,
                 a->accumulate);
 }
 static int64_t outer_sum_tasks(const rh_graph *g, const rh_node *node) {
-  const int64_t m = node->shape.dim[0], tile = outer_tile(rh_count(g, node->in[0]) / m);
+  const int64_t m = node->shape.dim[0], tile = outer_tile(rh_count(g, node->in[0]) / m, m);
   return (m + tile - 1) / tile;
 }
 static int64_t outer_sum_flops(const rh_graph *g, const rh_node *node) {

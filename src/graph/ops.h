@@ -61,6 +61,13 @@ static inline const void *rh_gate_of(const rh_run_args *a) {
   return a->epilogue == RH_EPI_GATE ? a->in[a->node->arity - 1] : NULL;
 }
 
+/* Lines of one piece of a long sum over rows that has so many: at most `most`, in an even number of pieces, for threads wait for the last.
+ */
+static inline int64_t rh_even_piece(int64_t lines, int64_t most) {
+  const int64_t pieces = 2 * ((lines + 2 * most - 1) / (2 * most));
+  return lines <= most ? lines : (lines + pieces - 1) / pieces;
+}
+
 typedef struct rh_op {
   const char *name;
   int order; /* how often it may be differentiated; -1: any */
@@ -114,5 +121,13 @@ bool rh_is_tuple(const rh_graph *g, rh_val v);
 int64_t rh_parts_total(const rh_parts *parts);
 int64_t rh_parts_before(const rh_parts *parts, int which); /* elements of the parts before it */
 int rh_part_which(const rh_node *part);                    /* which part a `part` node is */
+/* The part of a convolution to few channels (op_taps.c): x [h, w, c], weight [o, kh, kw, c] -> [h, w, kh kw o], what a pixel gives by tap.
+ */
+rh_val rh_taps(rh_graph *g, rh_val x, rh_val weight);
+rh_val rh_taps_t(rh_graph *g, rh_val all, rh_val weight); /* its adjoint in x: [h, w, kh kw o] -> [h, w, c] */
+/* A copy of an attribute in the arena; of a long one the same copy as before: lists of indices are as long as rows, and alike in every
+ * layer. *kept lists them, NULL at first. NULL: out of memory. */
+struct rh_kept;
+const void *rh_keep_attr(rh_arena *arena, struct rh_kept **kept, const void *attr, size_t bytes);
 void rh_shape_text(const rh_shape *shape, char text[64]);
 #endif

@@ -1,4 +1,5 @@
-/* Packed forms: each parameter operand that an operation reads in a form of its own gets that form once a plan, made once a run. */
+/* Packed forms: each parameter operand that an operation reads in a form of its own gets that form once a plan, made once a run; or, where
+ * memory counts and forms are many, once for each segment that reads it, made when the segment comes, in memory that all segments share. */
 #include <string.h>
 
 #include "graph/plan_parts.h"
@@ -8,9 +9,15 @@ typedef struct list {
   int64_t n, room;
 } list;
 
+/* Rows read it; the others are packed when their reader runs. */
+static bool row_form(const rh_plan *p, const rh_packed *form) {
+  return p->item[form->reader].node.klass == RH_ROW;
+}
+
 static bool same(const rh_plan *p, const rh_packed *form, const rh_item *it, int operand) {
   const rh_item *other = &p->item[form->reader];
   const rh_item *matrix = &p->item[it->node.in[operand].at], *known = &p->item[form->matrix];
+  if (p->packs_in_turn && form->segment != it->segment) return false;
   if (known->root != matrix->root || known->first != matrix->first || form->operand != operand) return false;
   if (other->node.op != it->node.op || other->node.klass != RH_ROW || it->node.klass != RH_ROW) return false;
   return other->node.attr_bytes == it->node.attr_bytes && memcmp(other->node.attr, it->node.attr, it->node.attr_bytes) == 0;
@@ -24,6 +31,7 @@ static rh_status add(rh_plan *p, list *l, int32_t v, int operand) {
   rh_packed *q = &l->form[l->n++];
   *q = (rh_packed){.matrix = it->node.in[operand].at,
                    .reader = v,
+                   .segment = it->segment,
                    .operand = operand,
                    .offset = p->packed_count,
                    .count = how->count(p->k, &it->node, matrix, operand),
@@ -31,7 +39,7 @@ static rh_status add(rh_plan *p, list *l, int32_t v, int operand) {
   p->packed_count += (q->count + 15) / 16 * 16;
   const int64_t scratch = how->scratch ? how->scratch(p->k, &it->node, matrix, operand) : 0;
   if (scratch > p->pack_scratch) p->pack_scratch = scratch;
-  if (it->node.klass == RH_ROW) p->pack_tasks += q->pieces; /* others are packed when they run */
+  if (row_form(p, q)) p->pack_tasks += q->pieces;
   return RH_OK;
 }
 
@@ -65,9 +73,10 @@ static rh_status keep(rh_plan *p, const list *l) {
   if (!p->packed || !p->pack_task) return RH_E_MEMORY;
   if (l->n) memcpy(p->packed, l->form, (size_t)l->n * sizeof *p->packed);
   p->n_packed = l->n;
+  p->first_packs = p->pack_tasks;
   int64_t task = 0;
   for (int64_t i = 0; i < l->n; i++)
-    for (int64_t piece = 0; p->item[l->form[i].reader].node.klass == RH_ROW && piece < l->form[i].pieces; piece++)
+    for (int64_t piece = 0; row_form(p, &l->form[i]) && piece < l->form[i].pieces; piece++)
       p->pack_task[task++] = (rh_task){(int32_t)i, (int32_t)piece};
   return RH_OK;
 }
@@ -85,4 +94,35 @@ rh_status rh_plan_packs(rh_plan *p) {
   rh_free(latest);
   rh_free(before);
   return status;
+}
+
+/* Each segment's forms from the beginning of the same memory on; those of other stages, which are packed when they run, too. */
+static void place_in_turn(rh_plan *p) {
+  int64_t used = 0, most = 0, task = 0;
+  for (int64_t i = 0; i < p->n_packed; i++)
+    if (!row_form(p, &p->packed[i])) {
+      p->packed[i].offset = 0;
+      if (p->packed[i].count > most) most = p->packed[i].count;
+    }
+  for (int64_t s = 0; s < p->segments; s++, used = 0) {
+    p->segment[s].first_pack = task;
+    for (int64_t i = 0; i < p->n_packed; i++) {
+      rh_packed *q = &p->packed[i];
+      if (!row_form(p, q) || q->segment != s) continue;
+      q->offset = used;
+      used += (q->count + 15) / 16 * 16;
+      for (int64_t piece = 0; piece < q->pieces; piece++) p->pack_task[task++] = (rh_task){(int32_t)i, (int32_t)piece};
+    }
+    p->segment[s].last_pack = task;
+    if (used > most) most = used;
+  }
+  p->packed_count = most;
+  p->first_packs = p->segment[0].last_pack;
+}
+
+rh_status rh_plan_packs_in_turn(rh_plan *p) {
+  p->packed_count = p->pack_tasks = 0;
+  RH_TRY(rh_plan_packs(p));
+  place_in_turn(p);
+  return RH_OK;
 }

@@ -41,21 +41,38 @@ static span *owner_at(pool *q, int64_t offset) {
 
 /* ---- segments ---- */
 
-/* Cut after a sum over rows once `limit` elements a row wait for their sums; limit 0 never cuts. Fills segment of row and reduce items. */
+/* Elements of the packed forms that an item is the first to read in its segment. */
+static int64_t forms_begun(rh_plan *p, const rh_item *it, int64_t segment) {
+  int64_t sum = 0;
+  for (int i = 0; it->packed && i < it->node.arity; i++) {
+    rh_packed *form = it->packed[i] < 0 ? NULL : &p->packed[it->packed[i]];
+    if (!form || form->segment == segment) continue;
+    form->segment = (int32_t)segment;
+    sum += form->count;
+  }
+  return sum;
+}
+
+/* Cut after a sum over rows once `limit` elements a row wait for their sums; limit 0 never cuts. Where packed forms take turns, a segment
+ * of many of them ends with its region, too. Fills segment of row and reduce items. */
 static int64_t cut(rh_plan *p, int64_t limit, bool *counted) {
-  int64_t segment = 0, waiting = 0;
+  int64_t segment = 0, waiting = 0, forms = 0;
+  int32_t scope = 0;
   memset(counted, 0, (size_t)p->n);
+  for (int64_t i = 0; i < p->n_packed; i++) p->packed[i].segment = -1;
   bool due = false;
   for (int64_t v = 0; v < p->n; v++) {
     rh_item *it = &p->item[v];
     if (!it->live) continue;
     if (it->node.stage == RH_EACH_ROW) {
-      if (due && it->op->run) {
+      if (it->op->run && (due || (p->turn_count && forms >= p->turn_count && it->node.scope != scope))) {
         segment++;
-        waiting = 0;
+        waiting = forms = 0;
         due = false;
       }
+      if (it->op->run) scope = it->node.scope;
       it->segment = (int32_t)segment;
+      forms += forms_begun(p, it, segment);
     } else if (it->node.stage == RH_REDUCE) {
       it->segment = (int32_t)segment;
       for (int i = 0; i < it->node.arity; i++) {
@@ -233,8 +250,8 @@ static double overhead(const rh_plan *p, int64_t segments, int64_t wide, int64_t
 
 static int64_t super_rows(const rh_plan *p, int64_t wide, const rh_plan_options *o) {
   if (!wide) return 0;
-  const bool images = rows_in_row(p) > 1; /* wide rows: larger, or gradients would pass too often */
-  const int64_t megabytes = o->lean ? (images ? 16 : 4) : images ? 64 : 24, budget = o->wide_bytes ? o->wide_bytes : megabytes << 20;
+  const bool images = rows_in_row(p) > 1 && reduce_bytes(p); /* wide rows: larger, or gradients would pass too often */
+  const int64_t megabytes = o->lean ? (images ? 12 : 4) : images ? 64 : 24, budget = o->wide_bytes ? o->wide_bytes : megabytes << 20;
   int64_t rows = clamp(budget / (wide * p->k->real_bytes), least_super(p, o), MAX_SUPER);
   if (o->max_rows && rows > o->max_rows) rows = o->max_rows;
   return rows;
@@ -286,6 +303,13 @@ static void choose_rows(rh_plan *p, const rh_plan_options *o) {
   if (o->max_rows) rows = clamp(rows, least_rows, round_up(o->max_rows, least_rows));
   p->block_rows = rows;
   p->super_rows = super; /* not rounded to blocks, which know the threads: its last block may be short */
+}
+
+/* Packed forms that are more than memory for them take turns; a segment's are to be an eighth of it, so that little is made at a time. */
+static void choose_turns(rh_plan *p, const rh_plan_options *o) {
+  enum { LEAN = 8 << 20, TURNS = 8 };
+  const int64_t room = (o->packed_bytes ? o->packed_bytes : o->lean ? LEAN : INT64_MAX) / p->k->real_bytes;
+  p->turn_count = p->packed_count > room ? room / TURNS + 1 : 0;
 }
 
 /* ---- lists to run ---- */
@@ -379,12 +403,15 @@ rh_status rh_plan_place(rh_plan *p, const rh_plan_options *options) {
     for (int64_t v = 0; v < p->n; v++) nodes[v] = &p->item[v].node;
     g.node = nodes;
     g.n = p->n;
+    choose_turns(p, options);
     choose_cut(p, options, &q, counted);
+    p->packs_in_turn = p->turn_count && p->segments > 1;
     hold_outputs(p);
     place_local(p, &q, &g);
     choose_rows(p, options);
     place_bytes(p);
     status = list_work(p, &g);
+    if (status == RH_OK && p->packs_in_turn) status = rh_plan_packs_in_turn(p);
     describe(p);
   }
   rh_free(nodes);

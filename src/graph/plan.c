@@ -4,6 +4,7 @@
 #include "graph/plan_parts.h"
 
 static rh_status copy_nodes(rh_plan *p, const rh_graph *g) {
+  struct rh_kept *kept = NULL;
   p->n = g->n;
   p->item = rh_arena_alloc(&p->arena, ((size_t)g->n + 1) * sizeof *p->item);
   if (!p->item) return RH_E_MEMORY;
@@ -21,7 +22,7 @@ static rh_status copy_nodes(rh_plan *p, const rh_graph *g) {
     const int arity = it->node.arity;
     if (arity > p->max_arity) p->max_arity = arity;
     rh_val *in = rh_arena_alloc(&p->arena, ((size_t)arity + 1) * sizeof *in);
-    void *attr = it->node.attr_bytes ? rh_arena_alloc(&p->arena, it->node.attr_bytes) : NULL;
+    const void *attr = it->node.attr_bytes ? rh_keep_attr(&p->arena, &kept, it->node.attr, it->node.attr_bytes) : NULL;
     it->in_node = rh_arena_alloc(&p->arena, ((size_t)arity + 1) * sizeof *it->in_node);
     it->in_row = rh_arena_alloc(&p->arena, (size_t)arity + 1);
     if (!in || !it->in_node || !it->in_row || (it->node.attr_bytes && !attr)) return RH_E_MEMORY;
@@ -31,7 +32,7 @@ static rh_status copy_nodes(rh_plan *p, const rh_graph *g) {
       it->in_row[i] = it->in_node[i] && it->in_node[i]->klass == RH_ROW;
     }
     it->node.in = in;
-    if (attr) it->node.attr = memcpy(attr, g->node[v]->attr, it->node.attr_bytes);
+    if (attr) it->node.attr = attr;
     if (it->node.op == RH_OP_reshape || it->node.op == RH_OP_part) {
       const rh_item *of = &p->item[in[0].at];
       it->root = of->root;
@@ -176,16 +177,12 @@ static rh_status place_params(rh_plan *p, const rh_graph *g) {
       const rh_leaf *leaf = &g->leaves->leaf[*(const int *)it->node.attr];
       it->place = leaf->klass == RH_PARAM ? RH_AT_PARAM : RH_AT_STATE;
       it->offset = leaf->offset;
-    } else if (it->place == RH_AT_NONE && it->root == v) {
-      it->place = RH_AT_SHARED;
-      it->offset = p->shared_count;
-      p->shared_count += (it->count + 15) / 16 * 16;
     }
     if (!it->op->run) continue;
     if (it->node.stage == RH_BEFORE) p->before[p->n_before++] = (int32_t)v;
     if (it->node.stage == RH_AFTER) p->after[p->n_after++] = (int32_t)v;
   }
-  return RH_OK;
+  return rh_plan_shared(p);
 }
 
 static void count_work(rh_plan *p, const rh_graph *g) {

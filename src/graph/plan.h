@@ -6,15 +6,16 @@
 #include "graph/graph.h"
 
 typedef struct rh_plan_options {
-  int real_bytes;     /* 4 or 8 */
-  const char *isa;    /* NULL: the best there is */
-  int64_t block_rows; /* rows a thread takes at a time; 0: chosen */
-  int64_t max_rows;   /* rows a run will have at most, 0: unknown; only shrinks buffers */
-  int64_t wide_bytes; /* memory for activations kept for the parameter gradients; 0: chosen */
-  int threads;        /* that will share the rows, 0: a few; sizes blocks, never shows in a bit */
-  bool lean;          /* cut into segments for the least memory rather than the least time */
-  bool strict;        /* what an ode or a root has not found is NaN, for who delivers rows; else the last that it had, for who learns */
-  int64_t max_steps;  /* that each of them may take at most; 0: as it says itself */
+  int real_bytes;       /* 4 or 8 */
+  const char *isa;      /* NULL: the best there is */
+  int64_t block_rows;   /* rows a thread takes at a time; 0: chosen */
+  int64_t max_rows;     /* rows a run will have at most, 0: unknown; only shrinks buffers */
+  int64_t wide_bytes;   /* memory for activations kept for the parameter gradients; 0: chosen */
+  int64_t packed_bytes; /* memory for packed forms, more take turns; 0: chosen */
+  int threads;          /* that will share the rows, 0: a few; sizes blocks, never shows in a bit */
+  bool lean;            /* cut into segments for the least memory rather than the least time */
+  bool strict;          /* what an ode or a root has not found is NaN, for who delivers rows; else the last that it had, for who learns */
+  int64_t max_steps;    /* that each of them may take at most; 0: as it says itself */
 } rh_plan_options;
 
 typedef struct rh_plan rh_plan;

@@ -1,4 +1,4 @@
-/* Inside of a plan: shared by its making (plan.c), its memory (place.c), its running (run.c) and its printing (print.c). */
+/* Inside of a plan: shared by its making (plan.c), its memory (place.c, shared.c), its running (run.c) and its printing (print.c). */
 #ifndef RH_GRAPH_PLAN_PARTS_H
 #define RH_GRAPH_PLAN_PARTS_H
 #include "graph/ops.h"
@@ -43,6 +43,7 @@ typedef struct rh_item {
 
 typedef struct rh_packed {
   int32_t matrix, reader; /* items; whose operation packs */
+  int32_t segment;        /* that it is made for, where forms take turns */
   int operand;
   int64_t offset, count, pieces; /* elements */
 } rh_packed;
@@ -55,6 +56,7 @@ typedef struct rh_task {
 typedef struct rh_segment {
   int64_t first, last;           /* row_order[first, last) */
   int64_t first_task, last_task; /* task[first, last): sums over rows after it */
+  int64_t first_pack, last_pack; /* pack_task[first, last): forms made for it alone */
 } rh_segment;
 
 struct rh_plan {
@@ -70,8 +72,10 @@ struct rh_plan {
   int64_t tasks;
   rh_packed *packed;
   int64_t n_packed, packed_count, pack_scratch;
-  rh_task *pack_task; /* item: number of a packed form that rows read */
-  int64_t pack_tasks;
+  rh_task *pack_task;              /* item: number of a packed form that rows read */
+  int64_t pack_tasks, first_packs; /* first_packs: what is made before any row */
+  int64_t turn_count;              /* elements of packed forms from which on a segment may end; 0: they all stay */
+  bool packs_in_turn;              /* a segment's forms are made when it comes, where those of the one before stood */
   int n_row_out, n_param_out;
   int32_t *row_out, *param_out;
   int32_t *copy_out;              /* param outs that no item writes in place: copied at the end; -1 elsewhere */
@@ -87,6 +91,9 @@ struct rh_plan {
 
 /* packs.c */
 rh_status rh_plan_packs(struct rh_plan *p) RH_WARN_UNUSED;
+rh_status rh_plan_packs_in_turn(struct rh_plan *p) RH_WARN_UNUSED; /* again, once segments are known */
+/* shared.c */
+rh_status rh_plan_shared(struct rh_plan *p) RH_WARN_UNUSED;
 /* place.c */
 rh_status rh_plan_place(struct rh_plan *p, const rh_plan_options *options) RH_WARN_UNUSED;
 #endif

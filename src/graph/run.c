@@ -1,5 +1,6 @@
-/* Running a plan: before the rows, superblock by superblock (rows of each segment in blocks, then the sums it fed), after the rows. Nothing
- * here depends on which thread does what: every block, piece and packed panel has its own place to write. */
+/* Running a plan: before the rows, superblock by superblock (rows of each segment in blocks, then the sums it fed, and the packed forms of
+ * the next one, where each has its own), after the rows. Nothing here depends on which thread does what: every block, piece and packed
+ * panel has its own place to write. */
 #include <string.h>
 
 #include "graph/plan_parts.h"
@@ -198,13 +199,17 @@ static void run_super(view *v, rh_pool *pool) {
       run_block(v, segment, row, v->rows - row < p->block_rows ? v->rows - row : p->block_rows);
     }
     rh_pool_barrier(pool);
-    if (segment->first_task == segment->last_task) continue;
+    const rh_segment *next = s + 1 < p->segments ? segment + 1 : v->first + v->rows < v->io->rows ? p->segment : NULL;
+    const int64_t sums = segment->last_task - segment->first_task, packs = next ? next->last_pack - next->first_pack : 0;
     int64_t t;
-    while ((t = segment->first_task + rh_pool_next(pool)) < segment->last_task) {
-      const rh_task task = p->task[t];
-      run_item(v, task.item, 0, v->rows, task.piece, 0, v->first > 0);
+    while (sums + packs > 0 && (t = rh_pool_next(pool)) < sums + packs) {
+      const rh_task task = t < sums ? p->task[segment->first_task + t] : p->pack_task[next->first_pack + t - sums];
+      if (t < sums)
+        run_item(v, task.item, 0, v->rows, task.piece, 0, v->first > 0);
+      else
+        pack(v, task.item, task.piece);
     }
-    rh_pool_barrier(pool);
+    if (sums + packs > 0) rh_pool_barrier(pool);
   }
 }
 
@@ -237,7 +242,8 @@ void rh_run_inside(const rh_plan *plan, rh_work *work, rh_pool *pool, int thread
   }
   rh_pool_barrier(pool);
   int64_t t;
-  while (!io->ready && (t = rh_pool_next(pool)) < plan->pack_tasks) pack(&v, plan->pack_task[t].item, plan->pack_task[t].piece);
+  while ((!io->ready || plan->packs_in_turn) && (t = rh_pool_next(pool)) < plan->first_packs)
+    pack(&v, plan->pack_task[t].item, plan->pack_task[t].piece);
   rh_pool_barrier(pool);
   const int64_t step = plan->super_rows ? plan->super_rows : io->rows;
   for (v.first = 0; v.first < io->rows; v.first += step) {

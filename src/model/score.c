@@ -179,6 +179,7 @@ static rh_status plan_graph(rh_scorer *s, const rh_graph *g, const task_graph *t
                                    .isa = s->options.isa,
                                    .threads = rh_pool_threads(s->pool),
                                    .max_rows = r->chunk,
+                                   .lean = s->options.lean,
                                    .strict = true,
                                    .max_steps = s->options.max_steps};
   RH_TRY(rh_plan_create(g, n_rows, rows, n_shared, shared, &options, &r->plan));

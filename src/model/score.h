@@ -29,6 +29,7 @@ typedef struct rh_scorer_options {
   int64_t draws;      /* noise draws a row, averaged as importance weights (Burda et al. 2016, eq. 8); 0 = 1; exact models need one */
   double temperature; /* of samples; 0 = 1 */
   int64_t max_steps;  /* that a numerical inverse may take at most; 0: as many as it needs */
+  bool lean;          /* plans for the least memory rather than the least time */
 } rh_scorer_options;
 
 typedef struct rh_scorer rh_scorer;

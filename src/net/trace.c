@@ -1,5 +1,8 @@
 /* The trace of a field's Jacobian: exact, by columns where no closed form is known; and Hutchinson's estimate (1990), as FFJORD has it
  * (Grathwohl et al. 2019, eq. 7), whose vector-Jacobian product also serves the Jacobian penalty of Finlay et al. 2020, section 3.2. */
+#include <stdlib.h>
+#include <string.h>
+
 #include "net/types.h"
 
 static rh_val unit(rh_graph *g, int64_t d, int64_t i) {
@@ -48,6 +51,23 @@ void rh_trace_probes(rh_graph *g, rh_val x, rh_val dx, int64_t n, rh_val e, rh_v
   const rh_val none = g->status == RH_OK ? rh_fill(g, rh_shape1(1), 0) : RH_NONE;
   *trace = rh_is_none(sum) ? none : rh_mulc(g, sum, 1 / (double)n);
   if (squares) *squares = rh_is_none(square) ? none : rh_mulc(g, square, 1 / (double)n);
+}
+
+const char *const rh_trace_names[] = {[RH_TRACE_AUTO] = "auto", [RH_TRACE_EXACT] = "exact", [RH_TRACE_HUTCHINSON] = "hutchinson", NULL};
+
+rh_status rh_trace_read(const char *text, const char *where, rh_trace_kind *kind, int64_t *probes) {
+  const size_t n = strcspn(text, ":");
+  for (int i = 0; rh_trace_names[i]; i++) {
+    if (strlen(rh_trace_names[i]) != n || strncmp(text, rh_trace_names[i], n) != 0) continue;
+    char *end = NULL;
+    const long given = text[n] ? strtol(text + n + 1, &end, 10) : *probes;
+    if (text[n] && (i != RH_TRACE_HUTCHINSON || end == text + n + 1 || *end || given < 1 || given > RH_TRACE_PROBES))
+      return rh_fail(RH_E_SPEC, "%s.trace: '%.40s': only hutchinson has probes: hutchinson:K, K of 1 to %d", where, text, RH_TRACE_PROBES);
+    *kind = (rh_trace_kind)i;
+    *probes = given;
+    return RH_OK;
+  }
+  return rh_fail(RH_E_SPEC, "%s.trace: '%.40s' is none of auto, exact, hutchinson, hutchinson:K", where, text);
 }
 
 const char *const rh_probe_names[] = {[RH_PROBE_RADEMACHER] = "rademacher", [RH_PROBE_GAUSSIAN] = "gaussian", NULL};

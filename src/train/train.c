@@ -291,7 +291,7 @@ static rh_status make_engines(rh_fit_run *run) {
   for (int i = 0; i < RH_STEP_ARRAYS; i++)
     if (s->array[i] && !(run->good[i] = rh_alloc(run->param_bytes))) return RH_E_MEMORY;
   if (run->val && !(run->best = rh_alloc_zero(1, run->param_bytes))) return RH_E_MEMORY;
-  const rh_scorer_options score = {.pool = run->pool, .isa = o->isa, .seed = r->seed};
+  const rh_scorer_options score = {.pool = run->pool, .isa = o->isa, .seed = r->seed, .lean = o->memory == RH_RECOMPUTE};
   return rh_scorer_create(run->model->flow, &run->eval, &score, &run->scorer);
 }
 

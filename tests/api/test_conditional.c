@@ -63,7 +63,15 @@ static void conditional(void **state) {
   }
   OK(rh_density_log_prob(d, ROWS, both, scored));
   for (int i = 0; i < ROWS; i++) assert_true(fabs(scored[i] - sampled[i]) < 1e-9 * (1 + fabs(scored[i])));
-  double one[2], p;
+  double one[2] = {0, 0}, p;
+  OK(rh_density_given(d, "3=7,2=-1.5", one));
+  assert_true(one[0] == -1.5 && one[1] == 7);
+  REFUSED(RH_E_ARGUMENT, rh_density_given(d, "2=1,3=6", one));
+  REFUSED(RH_E_ARGUMENT, rh_density_given(d, "3=7", one));
+  REFUSED(RH_E_ARGUMENT, rh_density_given(d, NULL, one));
+  REFUSED(RH_E_ARGUMENT, rh_density_given(d, "2=1,3=5", NULL));
+  REFUSED(RH_E_ARGUMENT, rh_density_given(NULL, "2=1,3=5", one));
+  assert_true(one[0] == -1.5 && one[1] == 7);
   OK(rh_density_sample(d, 3, 1, 77, 1, context + 77 * 2, one, &p)); /* alone, the same bits */
   assert_memory_equal(one, s + 77 * 2, sizeof one);
   OK(rh_density_sample(d, 3, 1, INT64_MAX - 1, 1, context, one, &p)); /* the context of the last sample there is */

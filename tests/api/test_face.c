@@ -149,6 +149,7 @@ static void arguments_are_checked(void **state) {
   REFUSED(RH_E_ARGUMENT, rh_density_sample(shared, 0, 1, -1, 1, NULL, row, NULL));
   REFUSED(RH_E_ARGUMENT, rh_density_sample(shared, 0, 1, 0, 1, row, row, NULL));
   REFUSED(RH_E_ARGUMENT, rh_density_info(shared, 0, NULL));
+  REFUSED(RH_E_ARGUMENT, rh_density_given(shared, "a=1", row));
   REFUSED(RH_E_DATA, rh_fit_blocks(&one, NULL, NULL, "{" SMALL "}", NULL, NULL, &d, &text));
   REFUSED(RH_E_ARGUMENT, rh_fit_blocks(&odd, NULL, NULL, "{" SMALL "}", NULL, NULL, &d, &text));
   REFUSED(RH_E_SHAPE, rh_fit_blocks(&fine, &(rh_block){x, 10, 2, 8}, NULL, "{" SMALL "}", NULL, NULL, &d, &text));
@@ -272,6 +273,64 @@ static void stopped_calls_over_files(void **state) {
   unlink(path);
 }
 
+/* ---- rows out of a file, bytes into one ---- */
+
+static void rows_of_a_file(void **state) {
+  (void)state;
+  char path[128], *report = NULL;
+  double *rows = NULL, s[10 * COLUMNS];
+  int64_t n = 0;
+  snprintf(path, sizeof path, "%s/rows.csv", folder);
+  OK(rh_density_sample(shared, 3, 1, 0, 10, NULL, s, NULL));
+  FILE *file = fopen(path, "w"); /* the columns turned round, and one more */
+  fprintf(file, "d,c,b,a\n");
+  for (int i = 0; i < 10; i++) fprintf(file, "0,%.17g,%.17g,%.17g\n", s[i * COLUMNS + 2], s[i * COLUMNS + 1], s[i * COLUMNS]);
+  fclose(file);
+  OK(rh_density_rows(shared, path, "{\"columns\": \"a,b,c\"}", &n, &rows, &report));
+  assert_int_equal(n, 10);
+  assert_memory_equal(rows, s, sizeof s);
+  assert_non_null(strstr(report, "\"rows\":10"));
+  rh_text_free(report);
+  rh_rows_free(rows);
+  rh_rows_free(NULL);
+  rows = NULL;
+  n = 5;
+  REFUSED(RH_E_SHAPE, rh_density_rows(shared, path, NULL, &n, &rows, NULL));
+  REFUSED(RH_E_ARGUMENT, rh_density_rows(shared, path, "{\"column\": 1}", &n, &rows, NULL));
+  REFUSED(RH_E_ARGUMENT, rh_density_rows(shared, path, NULL, &n, NULL, NULL));
+  REFUSED(RH_E_ARGUMENT, rh_density_rows(shared, NULL, NULL, &n, &rows, NULL));
+  REFUSED(RH_E_ARGUMENT, rh_density_rows(NULL, path, NULL, &n, &rows, NULL));
+  REFUSED(RH_E_IO, rh_density_rows(shared, "/nowhere", NULL, &n, &rows, NULL));
+  assert_true(n == 5 && !rows);
+  unlink(path);
+}
+
+static void bytes_become_a_file(void **state) {
+  (void)state;
+  static char bytes[1 << 20], back[sizeof bytes + 1];
+  char path[128], archive[140];
+  snprintf(path, sizeof path, "%s/bytes", folder);
+  snprintf(archive, sizeof archive, "%s:x", path);
+  for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (char)(i * 7 + i / 251);
+  const size_t sizes[] = {0, 1, sizeof bytes};
+  for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+    OK(rh_write_file(path, bytes, sizes[k], NULL));
+    FILE *file = fopen(path, "rb");
+    assert_int_equal(fread(back, 1, sizeof back, file), sizes[k]);
+    fclose(file);
+    assert_memory_equal(bytes, back, sizes[k]);
+  }
+  REFUSED(RH_E_ARGUMENT, rh_write_file(path, bytes, 1, (const char *const[]){"/nowhere", path, NULL}));
+  REFUSED(RH_E_ARGUMENT, rh_write_file(path, bytes, 1, (const char *const[]){archive, NULL}));
+  REFUSED(RH_E_ARGUMENT, rh_write_file(NULL, bytes, 1, NULL));
+  REFUSED(RH_E_ARGUMENT, rh_write_file(path, NULL, 1, NULL));
+  REFUSED(RH_E_IO, rh_write_file("/nowhere/bytes", bytes, 1, NULL));
+  FILE *file = fopen(path, "rb");
+  assert_int_equal(fread(back, 1, sizeof back, file), sizeof bytes);
+  fclose(file);
+  unlink(path);
+}
+
 /* ---- threads ---- */
 
 static void *score_again_and_again(void *arg) {
@@ -348,6 +407,27 @@ static rh_status call_check(void **out) {
   return status;
 }
 
+static rh_status call_rows(void **out) {
+  char path[128];
+  double *rows = NULL;
+  int64_t n;
+  snprintf(path, sizeof path, "%s/samples.npy", folder);
+  const rh_status status = rh_density_rows(shared, path, NULL, &n, &rows, NULL);
+  *out = rows;
+  return status;
+}
+
+static void drop_rows(void *out) {
+  rh_rows_free(out);
+}
+
+static rh_status call_write(void **out) {
+  char path[128];
+  (void)out;
+  snprintf(path, sizeof path, "%s/samples.npy", folder);
+  return rh_write_file(path, "12345678", 8, (const char *const[]){"a", "b", "c", NULL});
+}
+
 static void no_failed_allocation_is_lost(void **state) {
   (void)state;
   OK(rh_density_save(shared, model));
@@ -356,6 +436,12 @@ static void no_failed_allocation_is_lost(void **state) {
   scarce(call_check, drop_text);
   scarce(call_fit, drop_density);
   scarce(call_fit_spec, drop_density);
+  char path[128];
+  snprintf(path, sizeof path, "%s/samples.npy", folder);
+  OK(rh_sample_file(shared, path, "{\"count\": 10}", NULL));
+  scarce(call_rows, drop_rows);
+  scarce(call_write, drop_text);
+  unlink(path);
 }
 
 int main(void) {
@@ -370,6 +456,8 @@ int main(void) {
       cmocka_unit_test(columns_of_blocks),
       cmocka_unit_test(blocks_larger_than_memory),
       cmocka_unit_test(stopped_calls_over_files),
+      cmocka_unit_test(rows_of_a_file),
+      cmocka_unit_test(bytes_become_a_file),
       cmocka_unit_test(one_handle_from_many_threads),
       cmocka_unit_test(no_failed_allocation_is_lost),
   };

@@ -6,8 +6,10 @@ import unittest
 from command import ROOT, CommandTest, table, write_csv
 
 OWN = {"epochs", "steps", "seconds", "seed", "flip"}  # options of the command, not of --set
-VALUES = {"layers": "2", "hidden": "8", "blocks": "1", "lu": "true", "actnorm": "true", "batch": "64", "weight_decay": "0.1", "patience": "3"}
+VALUES = {"residual": "true", "layers": "2", "hidden": "8", "blocks": "1", "lu": "true", "actnorm": "true", "batch": "64", "weight_decay": "0.1", "patience": "3"}
 ARCH = {"order": "maf", "bins": "nsf", "box": "nsf"}  # options that only some architectures have
+ODE = {"field", "residual", "time", "solver", "solver_steps", "rtol", "atol", "max_steps", "training_steps", "training_solver", "trace", "probe", "kinetic", "jacobian"}
+ARCH |= {key: "cnf" for key in ODE}
 
 
 def page():
@@ -32,7 +34,7 @@ class Options(CommandTest):
         write_csv(cls.path("t.csv"), table(200, 3))
 
     def test_the_page_has_every_key_and_no_other(self):
-        known = source("src/density/arch_stack.c") | source("src/density/architectures.c") | (source("src/train/recipe.c") - OWN)
+        known = source("src/density/arch_stack.c") | source("src/density/arch_flow_ode.c") | source("src/density/architectures.c") | (source("src/train/recipe.c") - OWN)
         self.assertEqual({row[0].strip("`") for row in page()}, known)
 
     def test_every_key_is_taken_and_nonsense_is_not(self):
@@ -42,6 +44,7 @@ class Options(CommandTest):
             for value in choices or [VALUES.get(key) or re.match(r"[0-9.e-]+", row[1]).group()]:
                 with self.subTest(key=key, value=value):
                     extra = ["--set", "net=residual"] if key == "blocks" else []
+                    extra += ["--set", "solver_steps=2"] if key == "solver" else []
                     extra += ["--arch", ARCH.get(key, "realnvp")]
                     self.done("fit", "t.csv", "-o", "m", "--steps", "2", "-q", "--set", "layers=2", "--set", "hidden=8", *extra, "--set", f"{key}={value}")
             with self.subTest(key=key, value="nonsense"):

@@ -6,7 +6,7 @@ import numpy as np
 
 from command import ROOT, CommandTest, table
 
-COMMANDS = ("fit", "score", "sample", "encode", "decode", "info", "check", "compare", "detect", "ensemble", "interpolate", "attribute", "reconstruct")
+COMMANDS = ("fit", "score", "sample", "encode", "decode", "info", "check", "compare", "detect", "ensemble", "interpolate", "attribute", "reconstruct", "plot")
 
 
 class Usage(CommandTest):

@@ -236,21 +236,21 @@ static void starts_run_through_the_chain(void **state) {
 
 static void architectures_start_as_the_identity(void **state) {
   (void)state;
-  static const char *const names[] = {"auto", "realnvp", "nice", "maf", "iaf", "nsf", "nsf-coupling"};
+  static const char *const names[] = {"auto", "realnvp", "nice", "maf", "iaf", "nsf", "nsf-coupling", "cnf", "ffjord", "rnode"};
   static const int64_t widths[] = {1, 2, 3, 10, 43}, rows[] = {0, 50, 100000};
   for (size_t a = 0; a < RH_COUNT_OF(names); a++)
     for (size_t w = 0; w < RH_COUNT_OF(widths); w++)
       for (size_t n = 0; n < RH_COUNT_OF(rows); n++) {
         const int64_t d = widths[w];
         rig r = make_arch(names[a], "{\"base\":\"normal\"}", d, 0, rows[n], 8, 0);
-        double *x = probe_random(3 * d, 1, -2, 2), got[3];
-        score(&r, 3, x, NULL, NULL, got);
+        double *x = probe_random(3 * d, 1, -2, 2), *probes = probe_random(3 * d, 2, 0, 1), got[3];
+        score(&r, 3, x, NULL, probes, got);
         for (int i = 0; i < 3; i++) {
           double want = -HALF_LOG_TWO_PI * (double)d;
           for (int64_t j = 0; j < d; j++) want -= 0.5 * x[i * d + j] * x[i * d + j];
           assert_true(fabs(got[i] - want) < 1e-12);
         }
-        free(x);
+        free(x), free(probes);
         drop(&r);
       }
 }
@@ -287,6 +287,20 @@ static void the_plain_realnvp(void **state) {
   drop(&r);
 }
 
+/* The literature's sizes: t is an input of every layer. */
+static void the_plain_cnf(void **state) {
+  (void)state;
+  rig r = make_arch("cnf", "{\"hidden\":[64,64,64],\"base\":\"normal\"}", 2, 0, 0, 4, 0);
+  assert_int_equal(r.flow->leaves.params, 8836);
+  drop(&r);
+  r = make_arch("ffjord", "{\"field\":\"concat\",\"hidden\":[256,256],\"activation\":\"softplus\",\"base\":\"normal\"}", 43, 0, 0, 4, 0);
+  assert_int_equal(r.flow->leaves.params, 88662);
+  assert_int_equal(r.flow->noise, 43);
+  assert_int_equal(r.flow->scoring_noise, 0);
+  assert_true(r.flow->exact);
+  drop(&r);
+}
+
 static void wide_tables(void **state) {
   (void)state;
   rig r = make_arch("auto", "{\"hidden\":[16]}", 10000, 0, 1000, 4, 0);
@@ -317,14 +331,22 @@ static void errors_are_named(void **state) {
   static const struct {
     const char *arch, *options, *says;
   } archs[] = {{"relanvp", NULL, "did you mean 'realnvp'"},
-               {"wavenet", NULL, "there are: auto, nsf, nsf-coupling, maf, iaf, realnvp, nice, nsf-image, glow, realnvp-image"},
+               {"wavenet", NULL,
+                "there are: auto, nsf, nsf-coupling, maf, iaf, realnvp, nice, cnf, ffjord, rnode, nsf-image, glow, "
+                "realnvp-image"},
                {"glow", NULL, "glow is for images, these are rows of 4 columns"},
                {"realnvp", "{\"layerz\":3}", "realnvp: unknown key 'layerz', did you mean 'layers'?"},
                {"auto", "{\"layers\":0}", "nsf.layers"},
                {"nice", "{\"bound\":3}", "unknown key 'bound'"},
                {"realnvp", "{\"net\":\"residual\",\"hidden\":[64,64]}", "realnvp.hidden"},
                {"realnvp", "{\"mask\":\"third\"}", "realnvp.mask"},
-               {"realnvp", "[]", "expected an object"}};
+               {"realnvp", "[]", "expected an object"},
+               {"cnf", "{\"activation\":\"relu\"}", "cnf.activation: unknown name 'relu'"},
+               {"cnf", "{\"solver\":\"dopri5\"}", "cnf.solver"},
+               {"cnf", "{\"field\":\"planar\",\"hidden\":[8,8]}", "cnf.hidden: a planar field has one hidden layer"},
+               {"ffjord", "{\"trace\":\"hutchinson:0\"}", "ffjord.trace: 'hutchinson:0'"},
+               {"ffjord", "{\"trace\":\"exact:2\"}", "only hutchinson has probes"},
+               {"rnode", "{\"trace\":\"none\"}", "none of auto, exact, hutchinson, hutchinson:K"}};
   for (size_t i = 0; i < RH_COUNT_OF(archs); i++) {
     json_t *options = archs[i].options ? parse(archs[i].options) : NULL, *spec = NULL;
     assert_int_not_equal(rh_arch_spec(archs[i].arch, options, &(rh_arch_size){4, 0, 1000, {0}, 0}, NULL, &spec, NULL), RH_OK);
@@ -365,6 +387,7 @@ int main(void) {
       cmocka_unit_test(architectures_start_as_the_identity),
       cmocka_unit_test(full_specifications_make_the_same),
       cmocka_unit_test(the_plain_realnvp),
+      cmocka_unit_test(the_plain_cnf),
       cmocka_unit_test(wide_tables),
       cmocka_unit_test(auto_says_why),
       cmocka_unit_test(errors_are_named),

@@ -351,6 +351,47 @@ class Model:
 
     # ---- bases ----
 
+    def field(self, spec, name, x, t, context):
+        """Vector field of a continuous flow: x [n, d], complex where a derivative is asked for, by complex steps."""
+        self.seen.add(spec["type"])
+        w = lambda leaf: self.tensors[f"{name}.{leaf}"]
+        if spec["type"] == "planar":
+            z = x @ w("weight").T + w("bias") + w("time") * t + (context @ w("context").T if context.shape[1] else 0)
+            return np.tanh(z) @ w("out").T
+        assert spec["type"] == "time_mlp"
+        self.seen |= {spec["activation"], "time " + spec["time"]} | ({"field residual"} if spec["residual"] else set())
+        act = {"tanh": np.tanh, "softplus": lambda z: np.log(1 + np.exp(z)), "silu": lambda z: z / (1 + np.exp(-z))}[spec["activation"]]
+        for l in range(len(spec["hidden"]) + 1):
+            z = x @ w(f"{l}.weight").T + w(f"{l}.bias")
+            if spec["time"] == "squash":
+                z = z / (1 + np.exp(-(w(f"{l}.time") * t + w(f"{l}.gate")))) + w(f"{l}.shift") * t
+            else:
+                z = z + w(f"{l}.time") * t
+            if l == 0 and context.shape[1]:
+                z = z + context @ w("0.context").T
+            if l == len(spec["hidden"]):
+                return z
+            x = x + act(z) if spec["residual"] and l else act(z)
+
+    def part_cnf(self, spec, name, x):
+        """Kutta's method in many steps, with the trace column by column."""
+        (n, d), steps, tiny = x.shape, 64, 1e-30
+        context = np.repeat(self.features, d, axis=0)
+
+        def rate(y, t):
+            tall = np.repeat(y[:, :d], d, axis=0).astype(complex)
+            tall[np.arange(n * d), np.tile(np.arange(d), n)] += 1j * tiny
+            out = self.field(spec["field"], name + ".field", tall, t, context).reshape(n, d, d)
+            return np.column_stack([out[:, 0].real, np.einsum("njj->n", out).imag / tiny])
+
+        y, h = np.column_stack([x, np.zeros(n)]), spec["time"] / steps
+        for i in range(steps):
+            a = rate(y, i * h)
+            b = rate(y + h / 2 * a, (i + 0.5) * h)
+            c = rate(y + h / 2 * b, (i + 0.5) * h)
+            y = y + h / 6 * (a + 2 * b + 2 * c + rate(y + h * c, (i + 1) * h))
+        return y[:, :d], y[:, d]
+
     def base(self, spec, name, z):
         d, ladj, t = z.shape[1], 0.0, lambda leaf: self.tensors[f"{name}.{leaf}"]
         self.seen.add("base " + spec["type"])

@@ -62,12 +62,17 @@ typedef struct outcome {
 } outcome;
 
 /* Everything a training step gives, at one way of running. */
-static void run(const net *s, const double *x, int64_t rows, int threads, int64_t block_rows, int64_t wide_bytes, outcome *o) {
+static void run(const net *s, const double *x, int64_t rows, int threads, int64_t block_rows, int64_t wide_bytes, int64_t packed_bytes,
+                outcome *o) {
   memset(o, 0, sizeof *o);
   o->rows = rows;
   const int rb = s->values.real_bytes;
-  const rh_plan_options options = {
-      .real_bytes = rb, .block_rows = block_rows, .max_rows = ROWS, .wide_bytes = wide_bytes, .threads = threads};
+  const rh_plan_options options = {.real_bytes = rb,
+                                   .block_rows = block_rows,
+                                   .max_rows = ROWS,
+                                   .wide_bytes = wide_bytes,
+                                   .packed_bytes = packed_bytes,
+                                   .threads = threads};
   const rh_val row_out[3] = {s->loss, s->y, s->gx};
   rh_val param[1 + 2 * MATRICES] = {s->total};
   for (int i = 0; i < 2 * MATRICES; i++) param[1 + i] = s->grads[1 + i];
@@ -104,13 +109,14 @@ static void same_bits_however_run(void **state) {
     net s;
     begin(&s, LAYERS, rb, RH_KEEP);
     outcome *a = malloc(sizeof *a), *b = malloc(sizeof *b);
-    run(&s, x, ROWS, 1, 0, 0, a);
+    run(&s, x, ROWS, 1, 0, 0, 0, a);
     static const struct {
       int threads;
-      int64_t block_rows, wide_bytes;
-    } ways[] = {{2, 0, 0}, {3, 0, 0}, {8, 0, 0}, {1, 16, 0}, {2, 64, 1 << 20}, {3, 256, 200000}, {2, 1024, 1 << 26}, {1, 48, 1}};
+      int64_t block_rows, wide_bytes, packed_bytes;
+    } ways[] = {{2, 0, 0, 0},          {3, 0, 0, 0},  {8, 0, 0, 0},  {1, 16, 0, 0}, {2, 64, 1 << 20, 0}, {3, 256, 200000, 0},
+                {2, 1024, 1 << 26, 0}, {1, 48, 1, 0}, {1, 48, 0, 1}, {3, 16, 1, 1}, {2, 0, 0, 16384}};
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
-      run(&s, x, ROWS, ways[i].threads, ways[i].block_rows, ways[i].wide_bytes, b);
+      run(&s, x, ROWS, ways[i].threads, ways[i].block_rows, ways[i].wide_bytes, ways[i].packed_bytes, b);
       assert_memory_equal(a, b, sizeof *a);
     }
     assert_true(isfinite(a->total) && a->total != 0);
@@ -127,10 +133,10 @@ static void same_bits_alone_and_together(void **state) {
     net s;
     begin(&s, LAYERS, rb, RH_RECOMPUTE);
     outcome *all = malloc(sizeof *all), *part = malloc(sizeof *part);
-    run(&s, x, ROWS, 2, 0, 0, all);
+    run(&s, x, ROWS, 2, 0, 0, 0, all);
     for (int64_t n = 1; n <= 7; n += 6)
       for (int64_t first = 0; first + n <= ROWS; first += 97) {
-        run(&s, x + first * D, n, 1, 0, 0, part);
+        run(&s, x + first * D, n, 1, 0, 0, 0, part);
         assert_memory_equal(part->loss, all->loss + first, (size_t)n * 8);
         assert_memory_equal(part->y, all->y + first * D, (size_t)(n * D) * 8);
         assert_memory_equal(part->gx, all->gx + first * D, (size_t)(n * D) * 8);
@@ -147,7 +153,7 @@ static void no_rows_give_zero_sums(void **state) {
   begin(&s, LAYERS, 8, RH_KEEP);
   outcome *o = malloc(sizeof *o);
   double x[D] = {0};
-  run(&s, x, 0, 2, 0, 0, o);
+  run(&s, x, 0, 2, 0, 0, 0, o);
   assert_true(o->total == 0);
   for (int i = 0; i < 2 * MATRICES; i++)
     for (int j = 0; j < D; j++) assert_true(o->grads[i][j] == 0);
@@ -155,10 +161,10 @@ static void no_rows_give_zero_sums(void **state) {
   end(&s);
 }
 
-static rh_plan_info info_of(int layers, rh_memory memory, int64_t rows, int threads) {
+static rh_plan_info info_of(int layers, rh_memory memory, int64_t rows, int threads, int64_t packed_bytes) {
   net s;
   begin(&s, layers, 4, memory);
-  const rh_plan_options options = {.real_bytes = 4, .max_rows = rows, .threads = threads};
+  const rh_plan_options options = {.real_bytes = 4, .max_rows = rows, .packed_bytes = packed_bytes, .threads = threads};
   rh_val param[1 + 2 * MATRICES] = {s.total};
   for (int i = 0; i < 2 * MATRICES; i++) param[1 + i] = s.grads[1 + i];
   rh_plan *plan;
@@ -172,7 +178,7 @@ static rh_plan_info info_of(int layers, rh_memory memory, int64_t rows, int thre
 
 static void memory_does_not_grow_with_the_batch(void **state) {
   (void)state;
-  const rh_plan_info a = info_of(LAYERS, RH_KEEP, 1 << 14, 0), b = info_of(LAYERS, RH_KEEP, 1 << 20, 0);
+  const rh_plan_info a = info_of(LAYERS, RH_KEEP, 1 << 14, 0, 0), b = info_of(LAYERS, RH_KEEP, 1 << 20, 0, 0);
   assert_int_equal(a.work_bytes_shared, b.work_bytes_shared);
   assert_int_equal(a.work_bytes_thread, b.work_bytes_thread);
 }
@@ -180,9 +186,19 @@ static void memory_does_not_grow_with_the_batch(void **state) {
 /* Sums over rows inside bodies are cut by superblocks, so these must not know the threads; blocks may. */
 static void superblocks_do_not_know_the_threads(void **state) {
   (void)state;
-  const rh_plan_info one = info_of(LAYERS, RH_KEEP, 700, 1);
+  const rh_plan_info one = info_of(LAYERS, RH_KEEP, 700, 1, 0);
   assert_true(one.super_rows > 0 && one.super_rows < 700);
-  for (int threads = 2; threads <= 16; threads++) assert_int_equal(info_of(LAYERS, RH_KEEP, 700, threads).super_rows, one.super_rows);
+  for (int threads = 2; threads <= 16; threads++) assert_int_equal(info_of(LAYERS, RH_KEEP, 700, threads, 0).super_rows, one.super_rows);
+}
+
+/* Their bits are told above. */
+static void packed_forms_take_turns(void **state) {
+  (void)state;
+  const rh_plan_info all = info_of(LAYERS, RH_RECOMPUTE, ROWS, 2, 0), some = info_of(LAYERS, RH_RECOMPUTE, ROWS, 2, all.packed_bytes / 2);
+  const rh_plan_info few = info_of(LAYERS, RH_RECOMPUTE, ROWS, 2, 1);
+  assert_int_equal(info_of(LAYERS, RH_RECOMPUTE, ROWS, 2, all.packed_bytes).packed_bytes, all.packed_bytes);
+  assert_true(some.segments > all.segments && some.packed_bytes < all.packed_bytes);
+  assert_true(few.packed_bytes <= some.packed_bytes && 3 * few.packed_bytes < 2 * all.packed_bytes);
 }
 
 static void sums_over_rows_are_not_read_again(void **state) {
@@ -237,6 +253,7 @@ int main(void) {
       cmocka_unit_test(no_rows_give_zero_sums),
       cmocka_unit_test(memory_does_not_grow_with_the_batch),
       cmocka_unit_test(superblocks_do_not_know_the_threads),
+      cmocka_unit_test(packed_forms_take_turns),
       cmocka_unit_test(sums_over_rows_are_not_read_again),
       cmocka_unit_test(wrong_shapes_are_refused),
   };

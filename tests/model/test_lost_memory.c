@@ -33,6 +33,11 @@ static const subject subjects[] = {
      "{\"columns\":3,\"flow\":{\"type\":\"chain\",\"parts\":[{\"type\":\"qr\"},{\"type\":\"householder\"},{\"type\":\"elementwise\","
      "\"transform\":{\"type\":\"linear-spline\",\"bins\":4}}]}}",
      true},
+    {"continuous, two fields, given",
+     "{\"columns\":3,\"context\":1,\"flow\":{\"type\":\"chain\",\"parts\":[{\"type\":\"cnf\",\"steps\":2,\"field\":{\"hidden\":[3,3],"
+     "\"time\":\"squash\"}},"
+     "{\"type\":\"cnf\",\"steps\":2,\"exact_columns\":2,\"field\":{\"type\":\"mlp\",\"hidden\":[3],\"activation\":\"silu\"}}]}}",
+     true},
     {"a mixture of flows", "{\"columns\":3,\"mixture\":[{\"flow\":" AR("\"affine\"", NET, "") "},{\"flow\":" AR(RQS, NET, "") "}]}", false},
 };
 

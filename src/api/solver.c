@@ -1,0 +1,92 @@
+#include "api/solver.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "net/field.h"
+
+static void change(rh_options *o, json_t *changes, const char *key, json_t *value) {
+  if (json_object_set_new(changes, key, value) != 0 && o->status == RH_OK) o->status = rh_fail(RH_E_MEMORY, "options: out of memory");
+}
+
+/* Scoring by an estimate, whatever an exact trace would cost; or by none. */
+static void read_trace(rh_options *o, json_t *changes) {
+  const char *text = rh_options_text(o, "trace", NULL);
+  rh_trace_kind kind;
+  int64_t probes = 1;
+  if (!text || o->status != RH_OK) return;
+  o->status = rh_trace_read(text, o->where, &kind, &probes);
+  if (o->status != RH_OK) return;
+  change(o, changes, "trace", json_string(rh_trace_names[kind]));
+  if (kind != RH_TRACE_HUTCHINSON) return;
+  change(o, changes, "probes", json_integer(probes));
+  change(o, changes, "exact_columns", json_integer(-1));
+}
+
+void rh_solver_read(rh_options *o, json_t **changes) {
+  const char *names[RH_ODE_METHODS + 1] = {NULL};
+  json_t *c = json_object();
+  for (int m = 0; m < RH_ODE_METHODS; m++) names[m] = rh_ode_tableau_of((rh_ode_method)m)->name;
+  const int solver = rh_options_choice(o, "solver", -1, names);
+  const int64_t steps = rh_options_int(o, "solver_steps", -1, 0, 1 << 20), most = rh_options_int(o, "max_steps", 0, 1, 1 << 30);
+  const double rtol = rh_options_real(o, "rtol", -1, 0, 0.1), atol = rh_options_real(o, "atol", -1, 1e-300, 0.1);
+  read_trace(o, c);
+  if (solver >= 0) change(o, c, "solver", json_string(names[solver]));
+  if (most) change(o, c, "max_steps", json_integer(most));
+  if (rtol >= 0) change(o, c, "rtol", json_real(rtol));
+  if (atol >= 0) change(o, c, "atol", json_real(atol));
+  if (steps >= 0 || rtol >= 0 || atol >= 0) change(o, c, "steps", json_integer(steps >= 0 ? steps : 0)); /* a tolerance means its control */
+  if (o->status == RH_OK && json_object_size(c)) {
+    *changes = c;
+    return;
+  }
+  json_decref(c);
+  *changes = NULL;
+}
+
+/* Every cnf of a specification, at any depth; *found counts them. */
+static rh_status change_parts(json_t *spec, const json_t *changes, int *found) {
+  const char *key, *type = json_string_value(json_object_get(spec, "type"));
+  json_t *value;
+  size_t i;
+  if (type && strcmp(type, "cnf") == 0) {
+    ++*found;
+    return json_object_update(spec, (json_t *)(uintptr_t)changes) ? rh_fail(RH_E_MEMORY, "out of memory for the specification") : RH_OK;
+  }
+  json_object_foreach(spec, key, value) RH_TRY(change_parts(value, changes, found));
+  json_array_foreach(spec, i, value) RH_TRY(change_parts(value, changes, found));
+  return RH_OK;
+}
+
+/* The same flow made anew: its leaves are the same, in the same places. */
+rh_status rh_solver_change(rh_model *model, const json_t *changes) {
+  if (!changes) return RH_OK;
+  json_t *spec = json_deep_copy(model->flow->spec);
+  rh_flow *flow = NULL;
+  int found = 0;
+  rh_status status = spec ? change_parts(spec, changes, &found) : rh_fail(RH_E_MEMORY, "out of memory for the specification");
+  if (status == RH_OK && !found)
+    status = rh_fail(RH_E_ARGUMENT, "options: the model solves no differential equation: solver, tolerances and trace are nothing to it");
+  if (status == RH_OK) status = rh_flow_create(spec, &flow);
+  json_decref(spec);
+  RH_TRY(status);
+  rh_flow_destroy(model->flow);
+  model->flow = flow;
+  return RH_OK;
+}
+
+static double loosest(json_t *spec) {
+  const char *key, *type = json_string_value(json_object_get(spec, "type"));
+  const double rtol = json_number_value(json_object_get(spec, "rtol")), atol = json_number_value(json_object_get(spec, "atol"));
+  json_t *value;
+  size_t i;
+  if (type && strcmp(type, "cnf") == 0) return json_integer_value(json_object_get(spec, "steps")) ? 0 : fmax(rtol, atol);
+  double most = 0;
+  json_object_foreach(spec, key, value) most = fmax(most, loosest(value));
+  json_array_foreach(spec, i, value) most = fmax(most, loosest(value));
+  return most;
+}
+
+double rh_solver_tolerance(const rh_model *model) {
+  return loosest(model->flow->spec);
+}

@@ -1,0 +1,281 @@
+/* Continuous flows: affine fields, whose solution is known; what training changes, and that scoring does not see it; rows that are not
+ * finished; errors. */
+#include "bijection/part.h"
+
+enum { ROWS = 7, MANY = 3000 };
+#define AFFINE "\"field\":{\"type\":\"time_mlp\",\"hidden\":[]}"
+
+/* x' = A x + b + a t */
+static part affine(const char *more, int64_t d, const double *a, const double *b) {
+  char spec[400];
+  snprintf(spec, sizeof spec, "{\"type\":\"cnf\"%s,%s}", more, AFFINE);
+  part p = part_make(spec, d, 0, 8);
+  part_set(&p, "p.field.0.weight", d * d, a);
+  part_set(&p, "p.field.0.bias", d, b);
+  return p;
+}
+
+/* rows: as many of x and, unless NULL, noise. training: as a step has it. */
+static void forward(const part *p, bool training, int64_t rows, const double *x, const double *noise, double *y, double *ladj) {
+  rh_graph g;
+  rh_val v, l;
+  PROBE_OK(rh_graph_init(&g, &p->leaves));
+  g.training = training;
+  const rh_val in = rh_input(&g, p->b->in), u = noise ? rh_input(&g, rh_shape1(p->b->noise)) : RH_NONE;
+  rh_forward(p->b, &g, in, RH_NONE, u, &v, &l);
+  PROBE_OK(rh_graph_status(&g));
+  probe run = {.g = &g, .values = &p->values, .real_bytes = p->values.real_bytes, .rows = rows, .input = {x, noise}, .n_row = 2};
+  run.row_val[0] = v, run.row_out[0] = y, run.row_val[1] = l, run.row_out[1] = ladj;
+  probe_run(&run);
+  rh_graph_free(&g);
+}
+
+/* Liouville: the log-density of every trajectory changes by -tr(A) T, wherever it begins. */
+static void an_affine_field_changes_every_density_alike(void **state) {
+  (void)state;
+  static const char *const solvers[] = {"", ",\"rtol\":1e-3", ",\"solver\":\"euler\",\"steps\":3", ",\"time\":2.5,\"solver\":\"bs32\""};
+  const double a[9] = {0.5, -1, 0.3, 0.7, -0.2, 0.1, 0.4, 0.9, 0.25}, b[3] = {1, -2, 0.5};
+  double *x = probe_random(ROWS * 3, 1, -5, 5), y[ROWS * 3], back[ROWS * 3], ladj[ROWS], inverse[ROWS];
+  for (size_t s = 0; s < RH_COUNT_OF(solvers); s++) {
+    part p = affine(solvers[s], 3, a, b);
+    const double want = 0.55 * (s == 3 ? 2.5 : 1);
+    part_forward(&p, ROWS, x, y, ladj);
+    part_inverse(&p, ROWS, y, back, inverse);
+    for (int i = 0; i < ROWS; i++) assert_true(fabs(ladj[i] - want) <= 4e-16 * 8 && fabs(inverse[i] + want) <= 4e-16 * 8);
+    part_free(&p);
+  }
+  free(x);
+}
+
+/* x' = A x with A the generator of a rotation and of a stretch: y = e^(sT) R(wT) x. */
+static void rotations_and_stretches(void **state) {
+  (void)state;
+  const double s = 0.3, w = 1.7, a[4] = {s, -w, w, s}, b[2] = {0, 0}, c = exp(s) * cos(w), n = exp(s) * sin(w);
+  part p = affine(",\"rtol\":1e-12,\"atol\":1e-12", 2, a, b);
+  double *x = probe_random(ROWS * 2, 1, -3, 3), y[ROWS * 2], back[ROWS * 2], ladj[ROWS], inverse[ROWS];
+  part_forward(&p, ROWS, x, y, ladj);
+  part_inverse(&p, ROWS, y, back, inverse);
+  for (int i = 0; i < ROWS; i++) {
+    assert_true(fabs(y[2 * i] - (c * x[2 * i] - n * x[2 * i + 1])) < 1e-10 &&
+                fabs(y[2 * i + 1] - (n * x[2 * i] + c * x[2 * i + 1])) < 1e-10);
+    assert_true(fabs(back[2 * i] - x[2 * i]) < 1e-10 && fabs(back[2 * i + 1] - x[2 * i + 1]) < 1e-10);
+    assert_true(fabs(ladj[i] - 2 * s) < 1e-14 && fabs(inverse[i] + 2 * s) < 1e-14);
+  }
+  free(x);
+  part_free(&p);
+}
+
+/* Of a diagonal A every probe of signs tells the trace and the Frobenius norm: d log|det| = tr(A) T - kinetic int |f|^2 - jacobian |A|^2 T.
+ */
+static void penalties_are_training_s(void **state) {
+  (void)state;
+  const double a[4] = {0.5, 0, 0, -0.25}, b[2] = {0, 0}, kinetic = 0.7, jacobian = 0.3;
+  static const char *const options[] = {
+      ",\"trace\":\"hutchinson\",\"kinetic\":0.7,\"jacobian\":0.3,\"rtol\":1e-12,\"atol\":1e-12",
+      ",\"trace\":\"exact\",\"kinetic\":0.7,\"jacobian\":0.3,\"training_steps\":60,\"rtol\":1e-12,\"atol\":1e-12"};
+  for (int k = 0; k < 2; k++) {
+    part p = affine(options[k], 2, a, b);
+    assert_int_equal(p.b->noise, 2);
+    assert_int_equal(p.b->probes, 2);
+    assert_true(p.b->exact);
+    double *x = probe_random(ROWS * 2, 1, -3, 3), *u = probe_random(ROWS * 2, 2, 0, 1), y[ROWS * 2], plain[ROWS * 2], ladj[ROWS],
+           exact[ROWS];
+    forward(&p, true, ROWS, x, u, y, ladj);
+    forward(&p, false, ROWS, x, u, plain, exact);
+    for (int i = 0; i < ROWS; i++) {
+      double energy = 0; /* int (a x0 e^(a t))^2 dt = a x0^2 (e^(2a) - 1) / 2 */
+      for (int j = 0; j < 2; j++) energy += a[3 * j] * x[2 * i + j] * x[2 * i + j] * expm1(2 * a[3 * j]) / 2;
+      const double want = 0.25 - kinetic * energy - jacobian * (0.25 + 0.0625);
+      if (!(fabs(ladj[i] - want) <= 1e-10 * fmax(1, fabs(want)))) fail_msg("with penalties %.15g, should be %.15g", ladj[i], want);
+      assert_true(fabs(exact[i] - 0.25) < 1e-15);
+      for (int j = 0; j < 2; j++) assert_true(fabs(y[2 * i + j] - plain[2 * i + j]) < 1e-9);
+    }
+    free(x), free(u);
+    part_free(&p);
+  }
+}
+
+#define NET "\"field\":{\"type\":\"time_mlp\",\"hidden\":[6,5,4]}"
+
+/* Scoring has the bits of a flow that never estimates, with the noise at hand or without. */
+static void scoring_reads_no_probes(void **state) {
+  (void)state;
+  part p = part_make("{\"type\":\"cnf\",\"trace\":\"hutchinson\",\"training_steps\":2," NET "}", 4, 0, 8),
+       q = part_make("{\"type\":\"cnf\",\"trace\":\"exact\"," NET "}", 4, 0, 8);
+  part_shake(&p, 0.5);
+  part_shake(&q, 0.5);
+  double *x = probe_random(ROWS * 4, 1, -2, 2), *u = probe_random(ROWS * 4, 2, 0, 1), y[2][ROWS * 4], ladj[2][ROWS];
+  assert_int_equal(q.b->noise, 0);
+  forward(&q, false, ROWS, x, NULL, y[0], ladj[0]);
+  for (int k = 0; k < 2; k++) {
+    forward(&p, false, ROWS, x, k ? u : NULL, y[1], ladj[1]);
+    assert_memory_equal(y[0], y[1], sizeof y[0]);
+    assert_memory_equal(ladj[0], ladj[1], sizeof ladj[0]);
+  }
+  forward(&p, true, ROWS, x, u, y[1], ladj[1]);
+  assert_true(ladj[1][0] != ladj[0][0]);
+  free(x), free(u);
+  part_free(&p);
+  part_free(&q);
+}
+
+/* d (y_0 + ladj) / d parameter, of two rows with probes and penalties, in equal steps: against central differences. */
+static void training_s_gradients(void **state) {
+  (void)state;
+  for (int k = 0; k < 2; k++) {
+    char spec[300];
+    snprintf(spec, sizeof spec,
+             "{\"type\":\"cnf\",\"trace\":\"hutchinson\",\"probe\":\"%s\",\"probes\":2,\"kinetic\":0.5,\"jacobian\":0.2,%s,%s}",
+             k ? "gaussian" : "rademacher", "\"time\":0.5,\"solver\":\"dp54\",\"steps\":16", NET);
+    part p = part_make(spec, 3, 0, 8);
+    part_shake(&p, 0.5);
+    rh_graph g;
+    rh_val y, ladj, grads[32], wrt[32];
+    int n = 0;
+    PROBE_OK(rh_graph_init(&g, &p.leaves));
+    g.training = true;
+    const rh_val in = rh_input(&g, rh_shape1(3)), u = rh_input(&g, rh_shape1(p.b->noise));
+    rh_forward(p.b, &g, in, RH_NONE, u, &y, &ladj);
+    const rh_val of = rh_add(&g, rh_slice(&g, y, 0, 1), ladj);
+    for (int l = 0; l < p.leaves.n; l++) wrt[n++] = rh_leaf_val(&g, l);
+    PROBE_OK(rh_vjp(&g, 1, &of, NULL, n, wrt, grads, RH_KEEP));
+    double *x = probe_random(2 * 3, 1, -2, 2), *noise = probe_random(2 * p.b->noise, 2, 0.01, 0.99), got[64], value[2];
+    for (int l = 0; l < n; l++) {
+      probe run = {.g = &g, .values = &p.values, .real_bytes = 8, .rows = 2, .input = {x, noise}, .n_param = 1};
+      run.param_val[0] = grads[l], run.param_out[0] = got;
+      probe_run(&run);
+      const int64_t i = p.leaves.leaf[l].count / 2;
+      const double kept = rh_values_get(&p.leaves, &p.values, l, i), h = 1e-4;
+      static const double side[4] = {1, -1, 2, -2};
+      double f[4];
+      for (int s = 0; s < 4; s++) {
+        rh_values_set(&p.leaves, &p.values, l, i, kept + side[s] * h);
+        probe at = {.g = &g, .values = &p.values, .real_bytes = 8, .rows = 2, .input = {x, noise}, .n_row = 1};
+        at.row_val[0] = of, at.row_out[0] = value;
+        probe_run(&at);
+        f[s] = value[0] + value[1];
+      }
+      rh_values_set(&p.leaves, &p.values, l, i, kept);
+      const double want = (8 * (f[0] - f[1]) - (f[2] - f[3])) / (12 * h);
+      if (!(fabs(got[i] - want) <= 1e-6 * fmax(1, fabs(want))))
+        fail_msg("%s: gradient %.12g, should be %.12g", p.leaves.leaf[l].name, got[i], want);
+    }
+    free(x), free(noise);
+    rh_graph_free(&g);
+    part_free(&p);
+  }
+}
+
+/* One row many times, each with probes of its own: the mean is the exact log|det| within 4 standard errors, and latents are near. */
+static void the_estimate_is_unbiased(void **state) {
+  (void)state;
+  static const char *const options[] = {"", ",\"probes\":3", ",\"probe\":\"gaussian\""};
+  for (size_t k = 0; k < RH_COUNT_OF(options); k++) {
+    char spec[300];
+    snprintf(spec, sizeof spec, "{\"type\":\"cnf\",\"trace\":\"hutchinson\",\"rtol\":1e-6,\"atol\":1e-6%s,%s}", options[k], NET);
+    part p = part_make(spec, 4, 0, 8);
+    part_shake(&p, 0.5);
+    double *one = probe_random(4, 1, -2, 2), *x = malloc(MANY * 4 * 8), *u = probe_random(MANY * p.b->noise, 2, 1e-9, 1 - 1e-9);
+    double *y = malloc(MANY * 4 * 8), *ladj = malloc(MANY * 8), want[4], exact, mean = 0, square = 0;
+    for (int i = 0; i < MANY * 4; i++) x[i] = one[i % 4];
+    forward(&p, false, 1, one, NULL, want, &exact);
+    forward(&p, true, MANY, x, u, y, ladj);
+    for (int i = 0; i < MANY; i++) mean += ladj[i] / MANY;
+    for (int i = 0; i < MANY; i++) square += (ladj[i] - mean) * (ladj[i] - mean) / (MANY - 1);
+    assert_true(square > 1e-6);
+    assert_true(fabs(mean - exact) <= 4 * sqrt(square / MANY));
+    for (int i = 0; i < MANY * 4; i++) assert_true(fabs(y[i] - want[i % 4]) < 1e-4);
+    free(one), free(x), free(u), free(y), free(ladj);
+    part_free(&p);
+  }
+}
+
+/* Beyond "exact_columns" scoring estimates, too, and says so by its noise. */
+static void wide_rows_are_estimated(void **state) {
+  (void)state;
+  part p = part_make("{\"type\":\"cnf\",\"exact_columns\":3," NET "}", 4, 0, 8);
+  part_shake(&p, 0.5);
+  assert_int_equal(p.b->noise, 4);
+  assert_int_equal(p.b->probes, 0);
+  double *x = probe_random(4, 1, -2, 2), y[4], ladj[3];
+  const double u[4] = {0.1, 0.9, 0.2, 0.3}, w[4] = {0.9, 0.8, 0.1, 0.3};
+  forward(&p, false, 1, x, u, y, &ladj[0]);
+  forward(&p, true, 1, x, u, y, &ladj[1]);
+  forward(&p, false, 1, x, w, y, &ladj[2]);
+  assert_true(ladj[0] == ladj[1] && ladj[0] != ladj[2]);
+  part_free(&p);
+  p = part_make("{\"type\":\"cnf\",\"exact_columns\":0,\"field\":{\"type\":\"time_mlp\",\"hidden\":[6,5]}}", 4, 0, 8);
+  assert_int_equal(p.b->noise, 0); /* in closed form there are no columns */
+  part_free(&p);
+  free(x);
+}
+
+/* A field that grows too fast is a row without a result, and its neighbours have theirs. */
+static void rows_that_are_not_finished(void **state) {
+  (void)state;
+  const double a[1] = {40}, b[1] = {0}, x[2] = {0, 1};
+  part p = affine(",\"max_steps\":5,\"rtol\":1e-9,\"atol\":1e-9", 1, a, b);
+  rh_graph g;
+  rh_val y, ladj;
+  PROBE_OK(rh_graph_init(&g, &p.leaves));
+  rh_forward(p.b, &g, rh_input(&g, rh_shape1(1)), RH_NONE, RH_NONE, &y, &ladj);
+  const rh_plan_options options = {.real_bytes = 8, .max_rows = 2, .strict = true};
+  rh_plan *plan;
+  rh_work *work;
+  rh_pool *pool;
+  PROBE_OK(rh_plan_create(&g, 1, &y, 0, NULL, &options, &plan));
+  PROBE_OK(rh_pool_create(1, &pool));
+  PROBE_OK(rh_work_create(plan, 1, &work));
+  double out[2];
+  void *row_out[1] = {out};
+  const rh_dense_input in = {x, 8};
+  const rh_run_io io = {.values = &p.values, .rows = 2, .load = rh_load_dense, .arg = (void *)(uintptr_t)&in, .row_out = row_out};
+  rh_run(plan, work, pool, &io);
+  rh_ode_report report = {0};
+  assert_int_equal(rh_work_report(work, &report), RH_E_NUMERIC);
+  assert_true(report.unfinished >= 1 && isnan(out[1]));
+  rh_work_destroy(work);
+  rh_pool_destroy(pool);
+  rh_plan_destroy(plan);
+  rh_graph_free(&g);
+  part_free(&p);
+}
+
+static void errors_are_named(void **state) {
+  (void)state;
+  static const struct {
+    const char *spec, *says;
+  } cases[] = {
+      {"{\"type\":\"cnf\",\"solver\":\"rk4\"}", "flow.solver: rk4 has no error estimate: give a number of steps"},
+      {"{\"type\":\"cnf\",\"solver\":\"dopri5\"}", "flow.solver"},
+      {"{\"type\":\"cnf\",\"atol\":0}", "flow.atol"},
+      {"{\"type\":\"cnf\",\"rtol\":-1}", "flow.rtol"},
+      {"{\"type\":\"cnf\",\"time\":0}", "flow.time"},
+      {"{\"type\":\"cnf\",\"trace\":\"none\"}", "flow.trace"},
+      {"{\"type\":\"cnf\",\"probes\":0}", "flow.probes"},
+      {"{\"type\":\"cnf\",\"probe\":\"uniform\"}", "flow.probe"},
+      {"{\"type\":\"cnf\",\"kinetics\":1}", "did you mean 'kinetic'"},
+      {"{\"type\":\"cnf\",\"field\":{\"activation\":\"relu\"}}", "flow.field.activation: relu has no second derivative"},
+  };
+  for (size_t k = 0; k < RH_COUNT_OF(cases); k++) {
+    part p;
+    assert_int_not_equal(part_try(&p, cases[k].spec, 3, 0), RH_OK);
+    if (!strstr(rh_last_error(), cases[k].says)) fail_msg("'%s' does not say '%s'", rh_last_error(), cases[k].says);
+    part_free(&p);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(an_affine_field_changes_every_density_alike),
+      cmocka_unit_test(rotations_and_stretches),
+      cmocka_unit_test(penalties_are_training_s),
+      cmocka_unit_test(scoring_reads_no_probes),
+      cmocka_unit_test(training_s_gradients),
+      cmocka_unit_test(the_estimate_is_unbiased),
+      cmocka_unit_test(wide_rows_are_estimated),
+      cmocka_unit_test(rows_that_are_not_finished),
+      cmocka_unit_test(errors_are_named),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,103 @@
+"""Continuous flows through the command: fit, score, sample, there and back, check; other solvers than the model's; estimates of the trace."""
+import json
+import unittest
+
+import numpy as np
+
+from command import CommandTest, table
+
+SMALL = ["--steps", 60, "--set", "hidden=12", "-q"]
+
+
+class Continuous(CommandTest):
+    @classmethod
+    def prepare(cls):
+        x = table(600, 3)
+        np.save(cls.path("x.npy"), x)
+        np.save(cls.path("given.npy"), np.column_stack([x, x[:, :1] * x[:, 1:2]]))
+        for arch in ("cnf", "ffjord", "rnode"):
+            cls.done("fit", "x.npy", "-o", f"{arch}.rheo", "--arch", arch, *SMALL)
+        cls.done("fit", "x.npy", "-o", "exact.rheo", "--arch", "cnf", "--dtype", "f64", "--set", "rtol=1e-8", "--set", "atol=1e-8", *SMALL)
+        cls.done("fit", "x.npy", "-o", "nsf.rheo", "--arch", "nsf", *SMALL)
+
+    def scores(self, model, *more):
+        self.done("score", model, "x.npy", "-o", "s.npy", "-q", *more)
+        return np.load(self.path("s.npy")).ravel()
+
+    def test_every_architecture_every_command(self):
+        x = np.load(self.path("x.npy"))
+        for arch in ("cnf", "ffjord", "rnode"):
+            with self.subTest(arch):
+                model = f"{arch}.rheo"
+                info = self.report("info", model, "-q")
+                self.assertEqual((info["arch"], info["exact"]), (arch, True))  # whatever training estimated
+                self.assertTrue(np.isfinite(self.scores(model)).all())
+                self.assertTrue(self.report("check", model, "x.npy", "-q")["ok"])
+                self.done("encode", model, "x.npy", "-o", "z.npy", "-q")
+                self.done("decode", model, "z.npy", "-o", "back.npy", "-q")
+                self.assertLess(abs(np.load(self.path("back.npy")) - x).max(), 1e-2)
+                self.done("sample", model, "-n", 300, "-o", "drawn.npy", "-q")
+                drawn = np.load(self.path("drawn.npy"))
+                self.assertLess(abs((drawn.mean(0) - x.mean(0)) / x.std(0)).max(), 0.5)
+
+    def test_of_a_context(self):
+        self.done("fit", "given.npy", "-o", "given.rheo", "--arch", "rnode", "--context", "4", *SMALL)
+        self.assertTrue(self.report("check", "given.rheo", "given.npy", "-q")["ok"])
+
+    def test_the_same_fit_twice(self):
+        """Probes are a function of the seed."""
+        for name in ("a", "b"):
+            self.done("fit", "x.npy", "-o", f"{name}.rheo", "--arch", "ffjord", "--threads", 1 if name == "a" else 2, *SMALL)
+        self.assertEqual(self.bytes_of("a.rheo"), self.bytes_of("b.rheo"))
+
+    def test_other_solvers(self):
+        tight = self.scores("exact.rheo", "--rtol", 1e-11, "--atol", 1e-11)
+        for options, near in (([], 1e-6), (["--solver", "rk4", "--solver-steps", 100], 1e-6), (["--solver", "bs32"], 1e-5), (["--rtol", 1e-3, "--atol", 1e-3], 0.1)):
+            with self.subTest(str(options)):
+                error = abs(self.scores("exact.rheo", *options) - tight).max()
+                self.assertLess(error, near)
+                self.assertGreater(error, 0)
+        self.assertTrue(self.report("check", "exact.rheo", "x.npy", "-q")["ok"])
+        run = self.run_rheo("check", "exact.rheo", "x.npy", "--solver", "euler", "--solver-steps", 5, "-q")
+        self.assertEqual(run.returncode, 1)
+        self.assertIn("the check failed: inverse error", run.stderr.decode())
+
+    def test_estimates(self):
+        exact, mean, many = self.scores("exact.rheo"), 0, 60
+        np.testing.assert_array_equal(self.scores("exact.rheo", "--trace", "exact"), exact)
+        for seed in range(many):
+            mean = mean + self.scores("exact.rheo", "--trace", "hutchinson:4", "--seed", seed) / many
+        one = self.scores("exact.rheo", "--trace", "hutchinson:4", "--seed", 1)
+        np.testing.assert_array_equal(one, self.scores("exact.rheo", "--trace", "hutchinson:4", "--seed", 1, "--threads", 1))
+        self.assertGreater(abs(one - exact).max(), 1e-3)
+        notes = [self.report("score", "exact.rheo", "x.npy", *more)["notes"] for more in ([], ["--trace", "hutchinson"])]
+        self.assertFalse(notes[0])
+        self.assertIn("estimated by random probes", notes[1][0])
+        self.assertLess((mean - exact).std(), 2 * (one - exact).std() / many**0.5)
+        self.assertLess(abs((mean - exact).mean()), 5 * (one - exact).std() / (many * len(exact)) ** 0.5)
+
+    def test_what_is_refused(self):
+        for options, words in (
+            (["--solver", "rk4"], "rk4 has no error estimate: give a number of steps"),
+            (["--solver", "dopri5"], "options.solver"),
+            (["--trace", "guess"], "options.trace: 'guess' is none of"),
+            (["--trace", "exact:3"], "only hutchinson has probes"),
+        ):
+            with self.subTest(str(options)):
+                self.refused(1 if options[1] == "rk4" else 2, words, "score", "cnf.rheo", "x.npy", *options)
+        self.refused(2, "the model solves no differential equation", "score", "nsf.rheo", "x.npy", "--rtol", 1e-3)
+        self.refused(2, "cnf.activation", "fit", "x.npy", "-o", "m", "--arch", "cnf", "--set", "activation=relu", *SMALL)
+
+    def test_rows_out_of_steps(self):
+        """They are counted, they are NaN, and files of codes are refused."""
+        run = self.done("score", "cnf.rheo", "x.npy", "-o", "s.npy", "--max-steps", 1, "--rtol", 1e-7, "--json")
+        report = json.loads(run.stdout.decode().splitlines()[-1])
+        lost = np.isnan(np.load(self.path("s.npy"))).sum()
+        self.assertGreater(lost, 0)
+        self.assertEqual(report["unfinished"], lost)
+        self.assertTrue(any("not found" in w for w in report["warnings"]))
+        self.refused(1, "was not found", "encode", "cnf.rheo", "x.npy", "-o", "z.npy", "--max-steps", 1, "--rtol", 1e-7)
+
+
+if __name__ == "__main__":
+    unittest.main()
