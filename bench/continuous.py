@@ -66,11 +66,15 @@ def agreement(name):
     return AGREEMENT.get(name, 1e-3)
 
 
-def both(spent, problem):
-    """(forward, backward) over the rows of a call, from what a worker says of itself."""
-    if isinstance(spent, list):  # a peer in the candidate's place: the whole batch together
-        spent = {"forward": spent[0] * problem["batch"], "backward": spent[1] * problem["batch"] if len(spent) > 1 else 0}
-    return spent and (spent["forward"], spent["backward"])
+REMADE, KEPT = 3, 2  # products of an evaluation backward in those of one forward: where the stage is made again, or was kept
+
+
+def counts(spent, problem):
+    """(forward, backward, products of one backward in those of one forward), over the rows of a call, from what a worker says of itself."""
+    if isinstance(spent, list):  # a peer's: the whole batch together
+        forward, backward, products_back = (spent + [0, REMADE][len(spent) - 1:])[:3]
+        return forward * problem["batch"], backward * problem["batch"], products_back
+    return spent and (spent["forward"], spent["backward"], REMADE)
 
 
 def products(problem):
@@ -89,23 +93,22 @@ def trace_products(problem, work):
     hidden = problem["hidden"]
     if work == "sample":
         return 0
-    if work == "train" and problem["trace"] == "hutchinson":
+    if work == "train" and problem["trace"] != "exact":
         return products(problem)
     return (1 if closed(problem) else problem["d"]) * sum(a * b for a, b in zip(hidden, hidden[1:])) + (0 if closed(problem) else problem["d"] * hidden[-1])
 
 
 def flops(problem, work, evaluations):
-    """Useful operations of a call that evaluates the field for so many rows (forward, backward), two a multiply-add. With Q = P + the trace's, an evaluation forward is Q; one backward makes the stage
-    again, Q, and takes the cotangents of its values and of its parameters, Q each: 3 Q."""
-    whole = products(problem) + trace_products(problem, work)
-    forward, backward = evaluations
-    return 2.0 * whole * (forward + 3 * backward)
+    """Useful operations of a call with these `counts`, two a multiply-add. With Q = P + the trace's, an evaluation forward is Q; one backward takes the cotangents of its values and of its parameters, Q
+    each, and Q more where it makes the stage again: 3 Q."""
+    forward, backward, products_back = evaluations
+    return 2.0 * (products(problem) + trace_products(problem, work)) * (forward + products_back * backward)
 
 
 def spec(problem):
     """rheo's specification. By columns: rheo knows a closed form for two hidden layers, and takes it; with gates that are 1, it does not."""
     field = {"type": "time_mlp", "hidden": problem["hidden"], "activation": problem["activation"], "time": "squash" if problem["trace"] == "columns" else "concat"}
-    cnf = {"type": "cnf", "field": field, "solver": "dp54", "rtol": TOLERANCE, "atol": TOLERANCE, "trace": "hutchinson" if problem["trace"] == "hutchinson" else "exact"}
+    cnf = {"type": "cnf", "field": field, "solver": "dp54", "rtol": TOLERANCE, "atol": TOLERANCE, "trace": "exact" if problem["trace"] == "exact" else "hutchinson"}
     if problem["gradient"]:
         cnf["gradient"] = problem["gradient"]
     return {"columns": problem["d"], "flow": cnf, "base": {"type": "normal"}}

@@ -161,7 +161,7 @@ class FlowTorch(Torch):
 
     def traced(self, layers, e):
         """The right-hand side (t, x) -> (f, trace) of training."""
-        if self.problem["trace"] == "hutchinson":
+        if self.problem["trace"] != "exact":
             return lambda t, x: self.estimate(layers, t, x, e)
         if continuous.closed(self.problem):
             m = self.round(layers)
@@ -193,7 +193,7 @@ class FlowTorch(Torch):
 
     def through_steps(self, x, e, steps):
         loss = self.loss_of(self.forward(self.traced(self.layers(self.tensors), e), x, steps.append))
-        self.spent = [self.field.calls, 6 * len(steps) + 1]
+        self.spent = [self.field.calls, 6 * len(steps) + 1, continuous.KEPT]
         loss.backward()
 
     def by_adjoint(self, x, e, steps):
@@ -285,14 +285,14 @@ class FlowTorch(Torch):
     def tune(self, seconds):
         found = {}
         if "train" in problems.works(self.problem):
-            estimates = [self.field.probed] + ([self.field.probed_by_autograd] if self.problem["trace"] == "hutchinson" and not self.untuned else [])
+            estimates = [self.field.probed] + ([self.field.probed_by_autograd] if self.problem["trace"] != "exact" and not self.untuned else [])
             optimizers, gradients = (ForeachAdam,) if self.untuned else (FlatAdam,), ("steps", "adjoint")
             variants = [(optimizer, gradient, estimate) for optimizer in optimizers for gradient in gradients for estimate in estimates]
             before = self.w.clone()
             (_, gradient, estimate), spent = self.best_of(variants, self.choose, self.train, seconds)
             self.w.copy_(before)
             found["train"] = [spent, "through the steps" if gradient == "steps" else "adjoint"]
-            if self.problem["trace"] == "hutchinson":
+            if self.problem["trace"] != "exact":
                 found["train"][1] += ", the probe's vjp " + ("written out" if estimate == self.field.probed else "by autograd")
         if self.closed:
             found["log_prob"] = [self.best_of([None], lambda _: None, self.log_prob, seconds)[1], "closed form"]

@@ -77,6 +77,7 @@ class Worker:
     """One process. It is stopped while another's turn runs, so that no waiting thread of it spins on a core."""
 
     renewal = None  # weights to take before every turn: what a call of a continuous flow costs depends on them
+    spent = {}      # what it says of its evaluations, by work
 
     def __init__(self, name, build, environment):
         self.name, self.environment = name, environment

@@ -4,7 +4,7 @@ A problem is a plain dict that travels as JSON to every worker:
   name, arch, d (columns), layers (couplings or autoregressive transforms), hidden (sizes), activation, batch, rows (of a log_prob call), draws (samples of a sample call), base,
   rate (Adam's), bound (of the log-scales), bins and box (of the splines), memory (keep or recompute), lu (rheo's: an LU layer before each coupling; for --memory only, the peers have
   none). Image flows (images.py) also have image [h, w, c], levels and spec (rheo's specification); their layers are those of a level. Continuous flows (continuous.py) have spec, data, steps and
-  first_rate (what is learnt before anything is measured), trace (hutchinson; exact and columns: with these in training too, and log_prob by columns even where there is a closed form) and gradient (rheo's; "": its own choice).
+  first_rate (what is learnt before anything is measured), trace (hutchinson in training, or exact there, too; columns: log_prob by columns even where there is a closed form) and gradient (rheo's; "": its own choice).
 A later architecture joins with one entry of ARCHITECTURES here and a builder in each peer.
 
 Masked layers (MADE, Germain et al. 2015) have hidden units in ascending order of degree, and the columns in the transform's order: every row of a masked
@@ -183,7 +183,7 @@ def unpack(flat, problem):
 
 def flops(problem, work, evaluations=None):
     """Useful operations of one call: two a multiply-add of every matrix product, of masked ones the part that the masks leave; a training step is three forward passes, and so
-    many samples of an autoregressive flow need no more than one (each unit once). evaluations: of a continuous flow, (forward, backward), summed over the rows of a call."""
+    many samples of an autoregressive flow need no more than one (each unit once). evaluations: of a continuous flow, what continuous.counts gives."""
     if is_continuous(problem):
         return continuous.flops(problem, work, evaluations)
     forward = images.forward_flops(problem) if image(problem) else 2.0 * sum(count(shape) for shape in shapes(problem) if len(shape) == 2)

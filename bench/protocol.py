@@ -10,7 +10,8 @@ a library has no such problem.
   train N            N optimizer steps: "ok WALL CPU", milliseconds of one: on the clock, and of the process's CPU time
   log_prob N, sample N   N calls on the problem's "rows" rows, or of "draws" samples: likewise
   prepare FILE       of a continuous flow: the training steps that come before all else, from the problem's initial weights; writes the weights
-  evaluations        of a continuous flow: one call of each work; "ok" and, in JSON, {WORK: evaluations of the field}. Of peers, whose rows have one step size: [forward] or [forward, backward];
+  evaluations        of a continuous flow: one call of each work; "ok" and, in JSON, {WORK: evaluations of the field}. Of peers, whose rows have one step size: [forward], [forward, backward], or with a third number if
+                     an evaluation backward takes not 3 times the products of one forward;
                      of rheo, whose rows have their own: {"forward": sum, "backward": sum, "mean": forward a row, "max": forward a row}
   sample1 N          N calls of one sample each: "ok MEDIAN P99", milliseconds
   logp IN OUT        log-densities of the rows in IN (raw float32 [n, d]) to OUT (raw float64 [n])
