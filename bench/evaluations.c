@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "base/rng.h"
+#include "base/threads.h"
 #include "graph/plan.h"
 
 enum { INPUTS = 2 };
@@ -135,7 +136,7 @@ static bool wanted(const json_t *works, const char *name) {
   return !works;
 }
 
-rh_status bench_evaluations(const rh_model *m, const char *isa, rh_pool *pool, const bench_rows *rows, json_t *all) {
+static rh_status count_works(const rh_model *m, const char *isa, rh_pool *pool, const bench_rows *rows, json_t *all) {
   const struct {
     const char *name;
     kind k;
@@ -152,4 +153,12 @@ rh_status bench_evaluations(const rh_model *m, const char *isa, rh_pool *pool, c
     json_object_set_new(all, work[i].name, answer);
   }
   return RH_OK;
+}
+
+rh_status bench_evaluations(const rh_model *m, const char *isa, const bench_rows *rows, json_t *all) {
+  rh_pool *pool; /* of one thread, as the workspaces are: a row is no work for more */
+  RH_TRY(rh_pool_create(1, &pool));
+  const rh_status status = count_works(m, isa, pool, rows, all);
+  rh_pool_destroy(pool);
+  return status;
 }

@@ -1,7 +1,6 @@
 /* How often a continuous flow evaluates its field (evaluations.c). */
 #ifndef RH_BENCH_EVALUATIONS_H
 #define RH_BENCH_EVALUATIONS_H
-#include "base/threads.h"
 #include "model/model.h"
 
 typedef struct bench_rows {
@@ -12,5 +11,5 @@ typedef struct bench_rows {
 
 /* {"train": {"forward": sum over the rows, "backward": the same, "mean": forward a row, "max": of one row}, "log_prob": ..., "sample": ...}
  * -> all; x's first rows are those of a training batch and of scoring. */
-rh_status bench_evaluations(const rh_model *m, const char *isa, rh_pool *pool, const bench_rows *rows, json_t *all) RH_WARN_UNUSED;
+rh_status bench_evaluations(const rh_model *m, const char *isa, const bench_rows *rows, json_t *all) RH_WARN_UNUSED;
 #endif

@@ -218,6 +218,8 @@ def complete(row, name):
         problem["d"] = math.prod(problem["image"])
     if is_continuous(problem) and problem["data"] not in continuous.ROWS:
         raise ValueError("a continuous flow needs data=, of: %s" % ", ".join(continuous.ROWS))
+    if problem["data"] == "eight-gaussians" and problem["d"] != 2:
+        raise ValueError("data=eight-gaussians have 2 columns")
     if own(problem):
         problem["spec"] = own(problem).spec(problem)
     if problem["d"] < 2 or problem["layers"] < 1 or problem["batch"] < 1 or not 1 <= problem["draws"] <= ROWS or min(problem["hidden"]) < 1:

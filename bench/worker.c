@@ -369,7 +369,7 @@ static rh_status tell_evaluations(worker *w, char *reply) {
     return rh_fail(RH_E_ARGUMENT, "evaluations: of a continuous flow with rows for a batch and for log_prob");
   const bench_rows rows = {w->batch, w->scored, w->draws, w->train.data, w->works};
   json_t *all = json_object();
-  const rh_status status = bench_evaluations(w->model, w->isa, w->pool, &rows, all);
+  const rh_status status = bench_evaluations(w->model, w->isa, &rows, all);
   char *text = rh_json_text(all);
   snprintf(reply, LINE, "%s", text ? text : "{}");
   rh_free(text);
