@@ -4,7 +4,7 @@
  * "time": T, "solver": ..., "rtol": ..., "atol": ..., "trace": ..., ...}: docs/continuous-flows.md.
  *
  * Training may estimate the trace by probes e that stay the same during a solve (Grathwohl et al. 2019, FFJORD, section 3.1), and penalize
- * fields that are hard to solve (Finlay et al. 2020, RNODE, eq. 11): of log|det| the integral of kinetic |f|^2 + jacobian |e'J|^2 is taken
+ * fields that are hard to solve (Finlay et al. 2020, RNODE): of log|det| the integral of kinetic |f|^2 + jacobian |e'J|^2 is taken
  * off, inside the same state. Everything else, scoring above all, has the exact trace and no penalty, up to "exact_columns" tangent
  * columns; beyond, the estimate serves there, too (not in the inverse, which is given no noise). */
 #include <stdio.h>
@@ -39,7 +39,7 @@ static rh_status read_field(cnf *c, const rh_build *build, rh_spec *spec) {
   return rh_spec_status(spec);
 }
 
-/* Training may go in few equal steps, cheap and never stuck, while scoring keeps its tolerances (Finlay et al. 2020, section 4). */
+/* Training may go in few equal steps, cheap and never stuck, while scoring keeps its tolerances (Finlay et al. 2020). */
 static rh_status read_solver(cnf *c, rh_spec *spec) {
   const char *names[RH_ODE_METHODS + 1] = {NULL};
   for (int m = 0; m < RH_ODE_METHODS; m++) names[m] = rh_ode_tableau_of((rh_ode_method)m)->name;
@@ -50,7 +50,9 @@ static rh_status read_solver(cnf *c, rh_spec *spec) {
                             .steps = rh_spec_int(spec, "steps", 0, 0, 1 << 20),
                             .rtol = rh_spec_real(spec, "rtol", 1e-5, 0, 0.1),
                             .atol = rh_spec_real(spec, "atol", 1e-5, 1e-300, 0.1),
-                            .max_steps = rh_spec_int(spec, "max_steps", 1000, 1, 1 << 30)};
+                            .max_steps = rh_spec_int(spec, "max_steps", 1000, 1, 1 << 30),
+                            .gradient = (rh_ode_gradient)rh_spec_choice(spec, "gradient", RH_ODE_REPLAY, rh_ode_gradient_names)};
+  c->training.gradient = c->ode.gradient;
   RH_TRY(rh_spec_status(spec));
   if (!c->ode.steps && !rh_ode_tableau_of(c->ode.method)->estimate)
     return rh_spec_fail(spec, "solver", "%s has no error estimate: give a number of steps (\"steps\"), or take dp54 or bs32",

@@ -21,7 +21,7 @@ typedef struct ode_kind {
 typedef struct plan {
   ode_kind kind;
   int64_t layers, hidden[HIDDEN], steps, max_steps, training_steps, probes;
-  int hidden_n, field, activation, base, probe, solver, training_solver;
+  int hidden_n, field, activation, base, probe, solver, training_solver, gradient;
   bool residual, actnorm;
   double time, rtol, atol, kinetic, jacobian, gain;
   rh_trace_kind trace;
@@ -49,6 +49,7 @@ static void read_solver(plan *p, rh_options *o) {
   p->max_steps = rh_options_int(o, "max_steps", 1000, 1, 1 << 30);
   p->training_solver = rh_options_choice(o, "training_solver", RH_ODE_RK4, names);
   p->training_steps = rh_options_int(o, "training_steps", p->kind.training_steps, 0, 1 << 20);
+  p->gradient = rh_options_choice(o, "gradient", RH_ODE_REPLAY, rh_ode_gradient_names);
 }
 
 static rh_status read_options(plan *p, const json_t *options, const rh_arch_size *size, const char *where) {
@@ -83,10 +84,10 @@ static const char *solver_name(int method) {
 }
 
 static json_t *block_spec(const plan *p) {
-  json_t *solver =
-      json_pack("{s:s, s:s, s:I, s:f, s:f, s:I, s:s, s:I, s:f}", "type", "cnf", "solver", solver_name(p->solver), "steps",
-                (json_int_t)p->steps, "rtol", p->rtol, "atol", p->atol, "max_steps", (json_int_t)p->max_steps, "training_solver",
-                solver_name(p->training_solver), "training_steps", (json_int_t)p->training_steps, "time", p->time);
+  json_t *solver = json_pack("{s:s, s:s, s:I, s:f, s:f, s:I, s:s, s:I, s:f, s:s}", "type", "cnf", "solver", solver_name(p->solver), "steps",
+                             (json_int_t)p->steps, "rtol", p->rtol, "atol", p->atol, "max_steps", (json_int_t)p->max_steps,
+                             "training_solver", solver_name(p->training_solver), "training_steps", (json_int_t)p->training_steps, "time",
+                             p->time, "gradient", rh_ode_gradient_names[p->gradient]);
   json_t *rest = json_pack("{s:o, s:s, s:I, s:s, s:f, s:f}", "field", field_spec(p), "trace", rh_trace_names[p->trace], "probes",
                            (json_int_t)p->probes, "probe", rh_probe_names[p->probe], "kinetic", p->kinetic, "jacobian", p->jacobian);
   const bool failed = !solver || !rest || json_object_update(solver, rest) != 0;
@@ -122,7 +123,7 @@ static rh_status expand(const rh_arch *arch, const json_t *options, const rh_arc
   return RH_OK;
 }
 
-static const ode_kind cnf = {CONCAT, 2, "auto", 0, 0}, ffjord = {SQUASH, 3, "hutchinson", 0, 0}, rnode = {SQUASH, 3, "hutchinson", 0.01, 4};
+static const ode_kind cnf = {CONCAT, 2, "auto", 0, 0}, ffjord = {SQUASH, 3, "hutchinson", 0, 0}, rnode = {SQUASH, 3, "hutchinson", 0.01, 8};
 
 const rh_arch rh_arch_cnf = {"cnf", "continuous flow (Chen et al. 2018): any field, exact traces; each density and sample is a solve",
                              expand, &cnf, false};

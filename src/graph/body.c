@@ -133,29 +133,50 @@ int64_t rh_body_flops(const rh_body *body) {
 
 /* ---- parameter gradients ---- */
 
-int rh_body_close_gradients(rh_graph *owner, rh_body *body, int n_row, const rh_val *row, const rh_body *of, int n, const rh_val *out,
-                            const rh_val *ct, int *which) {
+/* Values of parameters alone that rows read on the way to `out`: a gradient in these is a sum over rows; the rest of the way to the
+ * parameters is the same for all rows, so the sum goes it once, outside. */
+static int read_by_rows(const rh_graph *g, int n, const rh_val *out, bool *live, rh_val *by) {
+  int found = 0;
+  for (int i = 0; i < n; i++) live[out[i].at] = true;
+  for (int64_t v = g->n - 1; v >= 0; v--) {
+    const rh_node *node = g->node[v];
+    for (int i = 0; i < node->arity && live[v] && node->klass == RH_ROW; i++) {
+      if (rh_is_none(node->in[i])) continue;
+      const int32_t at = node->in[i].at;
+      if (!live[at] && g->node[at]->klass == RH_PARAM) by[found++] = node->in[i];
+      live[at] = true;
+    }
+  }
+  return found;
+}
+
+int rh_body_close_gradients(rh_graph *owner, rh_body *body, int n_row, const rh_val *row, int n, const rh_val *out, const rh_val *ct) {
   if (owner->status != RH_OK) return 0;
   rh_graph *b = &body->g;
-  const int m = of->n_leaf;
-  rh_val *wrt = rh_body_room(b, m), *all = rh_body_room(b, n_row + m), *grad = all ? all + n_row : NULL;
-  if (b->status == RH_E_MEMORY) {
-    owner->status = RH_E_MEMORY;
+  const int64_t nodes = b->n;
+  bool *live = rh_arena_alloc(&b->arena, (size_t)nodes + 1);
+  rh_val *wrt = rh_arena_alloc(&b->arena, ((size_t)nodes + (size_t)n_row + 1) * sizeof *wrt), *by = wrt ? wrt + n_row : NULL;
+  const int m = b->status == RH_OK && live && wrt ? read_by_rows(b, n, out, live, by) : 0;
+  rh_val *all = rh_body_room(b, n_row + m);
+  if (!live || !wrt || !all) {
+    owner->status = b->status != RH_OK ? b->status : RH_E_MEMORY;
     return 0;
   }
-  for (int i = 0; i < m && wrt; i++) wrt[i] = rh_leaf_val(b, of->leaf[i]);
-  for (int i = 0; i < n_row && all; i++) all[i] = row[i];
-  const rh_status status = b->status == RH_OK ? rh_vjp(b, n, out, ct, m, wrt, grad, RH_KEEP) : b->status;
+  for (int i = 0; i < n_row; i++) wrt[i] = row[i];
+  const rh_status status = rh_vjp_holding(b, n, out, ct, n_row + m, wrt, all, RH_KEEP, m, by);
   if (status != RH_OK) {
     owner->status = status;
     return 0;
   }
+  for (int i = 0; i < n_row; i++)
+    if (rh_is_none(all[i])) all[i] = rh_fill(b, rh_at(b, row[i])->shape, 0);
   int kept = 0;
   for (int i = 0; i < m; i++) {
-    if (rh_is_none(grad[i])) continue;
-    which[kept] = i;
-    grad[kept++] = grad[i];
+    if (rh_is_none(all[n_row + i])) continue;
+    by[kept] = by[i];
+    all[n_row + kept++] = all[n_row + i];
   }
+  body->by = by;
   return kept && close_with(owner, body, n_row + kept, all, n_row) ? kept : 0;
 }
 
@@ -171,17 +192,41 @@ int64_t rh_body_pieces(const rh_body *gradients) {
   return fit < 1 ? 1 : fit > 8 ? 8 : fit;
 }
 
-void rh_body_hand_out(rh_graph *g, rh_val sum, const rh_body *gradients, const rh_body *of, const int *which, rh_val *grads) {
-  if (g->status != RH_OK) return;
+/* The body's nodes of parameters alone once more in g, up to the last of `by`: out[i] = by[i]'s twin. */
+static void inline_params(rh_graph *g, const rh_body *body, int n, const rh_val *by, rh_val *out) {
+  const rh_graph *b = &body->g;
+  int arity = 0;
+  for (int64_t v = 0; v < b->n; v++) arity = b->node[v]->arity > arity ? b->node[v]->arity : arity;
+  bool *live = rh_alloc_zero((size_t)b->n + 1, sizeof *live);
+  rh_val *twin = rh_alloc(((size_t)b->n + (size_t)arity + 1) * sizeof *twin);
+  if (!live || !twin) g->status = RH_E_MEMORY;
+  for (int i = 0; i < n && live && twin; i++) live[by[i].at] = true;
+  for (int64_t v = b->n - 1; v >= 0 && live && twin; v--)
+    for (int i = 0; i < b->node[v]->arity && live[v]; i++)
+      if (!rh_is_none(b->node[v]->in[i])) live[b->node[v]->in[i].at] = true;
+  for (int64_t v = 0; v < b->n && g->status == RH_OK; v++) twin[v] = live[v] ? twin_of(g, b->node[v], twin, NULL, twin + b->n) : RH_NONE;
+  for (int i = 0; i < n && g->status == RH_OK; i++) out[i] = twin[by[i].at];
+  rh_free(live);
+  rh_free(twin);
+}
+
+void rh_body_hand_out(rh_graph *g, rh_val sum, const rh_body *gradients, const rh_body *of, rh_val *grads) {
+  const int n = gradients->n_out - gradients->n_row, m = of->n_leaf;
+  rh_val *by = rh_body_room(g, n), *ct = rh_body_room(g, n), *leaf = rh_body_room(g, m);
+  if (!by || !ct || !leaf) return;
   const int64_t pieces = rh_at(g, sum)->shape.dim[0];
   const rh_val all = pieces == 1 ? sum : rh_matmul(g, rh_const(g, rh_shape2(1, pieces), 1), sum, false, false);
+  inline_params(g, gradients, n, gradients->by, by);
   int64_t first = 0;
-  for (int i = gradients->n_row; i < gradients->n_out; i++) {
-    const int64_t count = rh_count(&gradients->g, gradients->out[i]);
-    const int leaf = which[i - gradients->n_row];
-    grads[leaf] = rh_reshape(g, rh_slice(g, all, first, count), g->leaves->leaf[of->leaf[leaf]].shape);
+  for (int i = 0; i < n && g->status == RH_OK; i++) {
+    const int64_t count = rh_count(g, by[i]);
+    ct[i] = rh_reshape(g, rh_slice(g, all, first, count), rh_at(g, by[i])->shape);
     first += count;
   }
+  for (int i = 0; i < m; i++) leaf[i] = rh_leaf_val(g, of->leaf[i]);
+  if (g->status != RH_OK) return;
+  const rh_status status = rh_vjp(g, n, by, ct, m, leaf, grads, RH_KEEP);
+  if (g->status == RH_OK) g->status = status;
 }
 
 /* ---- running ---- */

@@ -10,6 +10,7 @@ typedef struct rh_body {
   struct rh_body *next; /* of the same owner */
   int n_out, n_row;     /* the first n_row results are one per row */
   const rh_val *out;
+  const rh_val *by; /* of gradients: what the results behind n_row are the gradients in */
   int n_leaf;
   const int *leaf; /* parameters that the results depend on */
 } rh_body;
@@ -32,16 +33,15 @@ int64_t rh_body_flops(const rh_body *body); /* of one row */
 
 /* ---- parameter gradients: a sum over rows whose body gives gradients ---- */
 
-/* Closes `body` with n_row results a row and, behind them, the gradients of `out` (cotangents ct) in the parameters that `of` reads;
- * RH_E_MEMORY and the like in owner->status. which[k]: the k-th gradient is that of of->leaf[which[k]]. Returns the number of gradients. */
-int rh_body_close_gradients(rh_graph *owner, rh_body *body, int n_row, const rh_val *row, const rh_body *of, int n, const rh_val *out,
-                            const rh_val *ct, int *which);
+/* Closes `body` with the gradients of `out` (cotangents ct): in n_row values a row, and behind them in whatever is made of parameters alone
+ * and read by rows (body->by). RH_E_MEMORY and the like in owner->status. Returns the number of the latter; 0: nothing to sum. */
+int rh_body_close_gradients(rh_graph *owner, rh_body *body, int n_row, const rh_val *row, int n, const rh_val *out, const rh_val *ct);
 /* The elements of all gradients. */
 int64_t rh_body_total(const rh_body *gradients);
 /* Pieces that such a sum is cut into, each with room for all gradients: a function of their size alone. */
 int64_t rh_body_pieces(const rh_body *gradients);
-/* sum: [pieces, total] -> grads[which[k]], of the parameters' shapes. */
-void rh_body_hand_out(rh_graph *g, rh_val sum, const rh_body *gradients, const rh_body *of, const int *which, rh_val *grads);
+/* sum: [pieces, total] -> grads[i] in of->leaf[i], RH_NONE where there is no dependence. */
+void rh_body_hand_out(rh_graph *g, rh_val sum, const rh_body *gradients, const rh_body *of, rh_val *grads);
 
 /* The sum over rows and steps of body's gradients: in[0 .. captures) are read as they are, in[captures .. n) are [steps, ...] and give each
  * step its own. reads: whose parameters the sum depends on. */

@@ -96,8 +96,8 @@ static void pull(sweep *s, rh_val v, rh_memory memory) {
   for (int i = 0; i < arity; i++) further |= !rh_is_none(g->node[v.at]->in[i]) && s->needs[g->node[v.at]->in[i].at];
   if (!further) return;
   if (!op->vjp) {
-    rh_graph_fail(g, RH_E_UNSUPPORTED, "%s cannot be differentiated (order %d): nothing may depend on a sum over the rows in the same pass",
-                  op->name, op->order);
+    rh_graph_fail(g, RH_E_UNSUPPORTED, "%s cannot be differentiated (order %d)%s", op->name, op->order,
+                  op->reduces ? ": nothing may depend on a sum over the rows in the same pass" : "");
     return;
   }
   rh_val *out = rh_arena_alloc(&s->arena, (size_t)arity * sizeof *out);

@@ -96,7 +96,7 @@ static rh_body *adjoint_field(rh_graph *g, const rh_ode_attr *f, int64_t n) {
 }
 
 /* One point of the parameters' integral: -weight a df/dtheta, weight being the last input. NULL also if nothing depends on parameters. */
-static rh_body *adjoint_point(rh_graph *g, const rh_ode_attr *f, int64_t n, int *which) {
+static rh_body *adjoint_point(rh_graph *g, const rh_ode_attr *f, int64_t n) {
   rh_body *body = rh_body_open(g);
   rh_val *all = rh_body_room(g, 2 + f->captures), dy, a;
   if (!body || !all) return NULL;
@@ -107,7 +107,7 @@ static rh_body *adjoint_point(rh_graph *g, const rh_ode_attr *f, int64_t n, int 
     return NULL;
   }
   const rh_val weight = rh_input(b, rh_shape1(1)), ct = rh_neg(b, rh_mul(b, a, weight));
-  return rh_body_close_gradients(g, body, 0, NULL, f->field, 1, &dy, &ct, which) ? body : NULL;
+  return rh_body_close_gradients(g, body, 0, NULL, 1, &dy, &ct) ? body : NULL;
 }
 
 static void ode_vjp(rh_graph *g, rh_val node, rh_val ct, rh_val *out) {
@@ -122,8 +122,8 @@ static void ode_vjp(rh_graph *g, rh_val node, rh_val ct, rh_val *out) {
   for (int i = 0; i < m; i++) head.n += f->width[i];
   rh_val *state = rh_body_room(g, parts), *in = rh_body_room(g, 1 + m);
   unsigned char *mask = rh_arena_alloc(&g->arena, (size_t)head.n);
-  int *which = rh_arena_alloc(&g->arena, ((size_t)f->field->n_leaf + 1) * sizeof *which);
-  if (!state || !in || !mask || !which) {
+
+  if (!state || !in || !mask) {
     g->status = RH_E_MEMORY;
     return;
   }
@@ -143,11 +143,11 @@ static void ode_vjp(rh_graph *g, rh_val node, rh_val ct, rh_val *out) {
   for (int i = 0; i < 1 + m; first += i ? f->width[i - 1] : f->n, i++)
     out[i] = part(g, z, first, i ? f->width[i - 1] : f->n, rh_at(g, y1.in[i])->shape);
   if (!f->field->n_leaf || g->status != RH_OK) return;
-  head.other = adjoint_point(g, f, head.n, which);
+  head.other = adjoint_point(g, f, head.n);
   if (!head.other) return;
   head.total = rh_body_total(head.other);
   const rh_val sum = rh_ode_emit(g, RH_OP_ode_sum, &head, mask, f->field, 1, in, rh_shape2(rh_body_pieces(head.other), head.total));
-  rh_body_hand_out(g, sum, head.other, f->field, which, out + 1 + m);
+  rh_body_hand_out(g, sum, head.other, f->field, out + 1 + m);
 }
 
 /* d(y, s)/dt = (f, df/dy s + df/dcaptures s_captures), the captures' tangents being captures too. */

@@ -12,22 +12,23 @@ enum { SLOTS = 64, FRONT = 3 }; /* states kept a level of checkpoints; operands 
 
 /* One stage: y, t, captures and the cotangent of f -> those of y and, for rows, of the captures; for sums, of the parameters. NULL also if
  * there are no parameters to sum for. */
-static rh_body *pull_body(rh_graph *g, const rh_ode_attr *f, bool sum, int *which) {
+static rh_body *pull_body(rh_graph *g, const rh_ode_attr *f, bool sum) {
   const int m = f->captures;
   const rh_graph *fg = &f->field->g;
   rh_body *body = rh_body_open(g);
-  rh_val *all = rh_body_room(g, 2 + m), *grads = rh_body_room(g, 2 + m), dy;
-  if (!body || !all || !grads) return NULL;
+  rh_val *all = rh_body_room(g, 2 + m), *wrt = rh_body_room(g, 1 + m), *grads = rh_body_room(g, 1 + m), dy;
+  if (!body || !all || !wrt || !grads) return NULL;
   rh_graph *b = &body->g;
   for (int i = 0; i < 2 + m; i++) all[i] = rh_input(b, rh_at(fg, fg->input[i])->shape);
   const rh_val ct = rh_reshape(b, rh_input(b, rh_shape1(f->n)), rh_at(fg, f->field->out[0])->shape);
   rh_body_inline(b, f->field, all, &dy);
-  const rh_status status = b->status == RH_OK ? rh_vjp(b, 1, &dy, &ct, 2 + m, all, grads, RH_KEEP) : b->status;
+  wrt[0] = all[0];
+  for (int i = 0; i < m; i++) wrt[1 + i] = all[2 + i]; /* the time has none */
+  if (sum) return rh_body_close_gradients(g, body, 1, wrt, 1, &dy, &ct) ? body : NULL;
+  const rh_status status = b->status == RH_OK ? rh_vjp(b, 1, &dy, &ct, 1 + m, wrt, grads, RH_KEEP) : b->status;
   if (b->status == RH_OK) b->status = status;
-  for (int i = 0; i < 2 + m && b->status == RH_OK; i++)
-    if (rh_is_none(grads[i])) grads[i] = rh_fill(b, rh_at(b, all[i])->shape, 0);
-  for (int i = 1; i < 1 + m; i++) grads[i] = grads[i + 1]; /* none of the time */
-  if (sum) return rh_body_close_gradients(g, body, 1, grads, f->field, 1, &dy, &ct, which) ? body : NULL;
+  for (int i = 0; i < 1 + m && b->status == RH_OK; i++)
+    if (rh_is_none(grads[i])) grads[i] = rh_fill(b, rh_at(b, wrt[i])->shape, 0);
   return rh_body_close(g, body, 1 + m, grads, true) ? body : NULL;
 }
 
@@ -36,11 +37,8 @@ void rh_ode_take_back(rh_graph *g, rh_val node, rh_val ct, rh_val *out) {
   const rh_ode_attr *f = y1.attr;
   const int m = f->captures;
   rh_val *in = rh_body_room(g, FRONT + m);
-  int *which = rh_arena_alloc(&g->arena, ((size_t)f->field->n_leaf + 1) * sizeof *which);
-  if (!in || !which) {
-    g->status = RH_E_MEMORY;
-    return;
-  }
+
+  if (!in) return;
   in[0] = y1.in[0];
   in[1] = rh_tuple_at(g, ct, 0);
   in[2] = rh_part_of(g, node, 1);
@@ -49,7 +47,7 @@ void rh_ode_take_back(rh_graph *g, rh_val node, rh_val ct, rh_val *out) {
   for (int i = 0; i < m; i++) in[FRONT + i] = y1.in[1 + i], numbers += f->width[i];
   rh_ode_attr head = *f;
   head.parts = (rh_parts){0};
-  head.other = pull_body(g, f, false, which);
+  head.other = pull_body(g, f, false);
   if (!head.other) return;
   const rh_val all = rh_ode_emit(g, RH_OP_ode_replay, &head, rh_ode_in_norm(f), f->field, FRONT, in, rh_shape1(numbers));
   int64_t first = 0;
@@ -59,12 +57,12 @@ void rh_ode_take_back(rh_graph *g, rh_val node, rh_val ct, rh_val *out) {
     first += count;
   }
   if (!f->field->n_leaf || g->status != RH_OK) return;
-  head.other = pull_body(g, f, true, which);
+  head.other = pull_body(g, f, true);
   if (!head.other) return;
   head.total = rh_body_total(head.other);
   const rh_val sum = rh_ode_emit(g, RH_OP_ode_replay_sum, &head, rh_ode_in_norm(f), f->field, FRONT, in,
                                  rh_shape2(rh_body_pieces(head.other), head.total));
-  rh_body_hand_out(g, sum, head.other, f->field, which, out + 1 + m);
+  rh_body_hand_out(g, sum, head.other, f->field, out + 1 + m);
 }
 
 /* ---- running ---- */

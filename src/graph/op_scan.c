@@ -185,10 +185,10 @@ static void scan_params(rh_graph *g, const rh_node *node, const rh_val *reads, c
   const scan_attr *a = node->attr;
   const int n = operands(a), c = a->carries, m = a->captures, inputs = n + a->ys + c;
   rh_body *body = rh_body_open(g);
-  int *which = rh_arena_alloc(&g->arena, ((size_t)a->body->n_leaf + 1) * sizeof *which);
+
   rh_val *all = rh_body_room(g, n), *cts = rh_body_room(g, c + a->ys), *in = rh_body_room(g, inputs),
          *out = rh_body_room(g, a->body->n_out);
-  if (!body || !which || !all || !cts || !in || !out) {
+  if (!body || !all || !cts || !in || !out) {
     if (g->status == RH_OK) g->status = RH_E_MEMORY;
     return;
   }
@@ -196,11 +196,11 @@ static void scan_params(rh_graph *g, const rh_node *node, const rh_val *reads, c
   step_inputs(b, a, all, cts + c);
   inputs_like(b, a->body, 0, c, cts);
   rh_body_inline(b, a->body, all, out);
-  if (!rh_body_close_gradients(g, body, 0, NULL, a->body, a->body->n_out, out, cts, which)) return;
+  if (!rh_body_close_gradients(g, body, 0, NULL, a->body->n_out, out, cts)) return;
   for (int i = 0; i < n + a->ys; i++) in[i] = reads[i];
   for (int i = 0; i < c; i++) in[n + a->ys + i] = back[i];
   const rh_val sum = rh_scan_sum(g, body, a->body, a->steps, m, inputs, in);
-  rh_body_hand_out(g, sum, body, a->body, which, grads);
+  rh_body_hand_out(g, sum, body, a->body, grads);
 }
 
 static void scan_vjp(rh_graph *g, rh_val node, rh_val ct, rh_val *out) {

@@ -1,5 +1,5 @@
 /* The continuous planar flow (Chen et al. 2018, section 4), a sum of `units` of them: f(x, t) = sum_m u_m tanh(w_m . x + b_m + a_m t), and
- * with a context c + k_m . c within. tr(df/dx) = sum_m (u_m . w_m) tanh'(...), their eq. 10. Leaves prefix.weight (w) [units, d], .bias
+ * with a context c + k_m . c within. tr(df/dx) = sum_m (u_m . w_m) tanh'(...). Leaves prefix.weight (w) [units, d], .bias
  * (b), .time (a), .context (k) [units, context], .out (u) [d, units], which starts at zero. */
 #include "net/dense.h"
 #include "net/types.h"

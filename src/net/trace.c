@@ -1,5 +1,5 @@
 /* The trace of a field's Jacobian: exact, by columns where no closed form is known; and Hutchinson's estimate (1990), as FFJORD has it
- * (Grathwohl et al. 2019, eq. 7), whose vector-Jacobian product also serves the Jacobian penalty of Finlay et al. 2020, section 3.2. */
+ * (Grathwohl et al. 2019, section 3.1), whose vector-Jacobian product also serves the Jacobian penalty of Finlay et al. 2020. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -31,6 +31,7 @@ int rh_ode_slopes(const rh_ode_tableau *m); /* of a step with dense output: the 
 /* How what differentiates a solution does it (graph/graph.h, rh_ode): the continuous adjoint; the steps taken back from a few states that
  * are kept (numeric/replay.h), or from all of them. */
 typedef enum rh_ode_gradient { RH_ODE_ADJOINT, RH_ODE_REPLAY, RH_ODE_STORE } rh_ode_gradient;
+extern const char *const rh_ode_gradient_names[]; /* NULL-ended */
 
 typedef struct rh_ode_options {
   rh_ode_method method;

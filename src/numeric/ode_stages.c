@@ -19,6 +19,8 @@ static const rh_ode_tableau tableaux[RH_ODE_METHODS] = {
 #undef TABLEAU
 };
 
+const char *const rh_ode_gradient_names[] = {[RH_ODE_ADJOINT] = "adjoint", [RH_ODE_REPLAY] = "replay", [RH_ODE_STORE] = "store", NULL};
+
 const rh_ode_tableau *rh_ode_tableau_of(rh_ode_method method) {
   return &tableaux[method];
 }

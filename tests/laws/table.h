@@ -18,8 +18,8 @@
 
 /* Continuous flows, over a short time: equal steps, many enough that solutions are good to rounding; then gradients and the adjoint agree,
  * too. */
-#define CNF(steps, more) "{\"type\":\"cnf\",\"time\":0.25,\"steps\":" #steps "," more "}"
-#define CNF_CONTROLLED   "{\"type\":\"cnf\",\"time\":0.25,\"rtol\":1e-12,\"atol\":1e-12,"
+#define CNF(steps, more) "{\"type\":\"cnf\",\"time\":0.25,\"gradient\":\"adjoint\",\"steps\":" #steps "," more "}"
+#define CNF_CONTROLLED   "{\"type\":\"cnf\",\"time\":0.25,\"gradient\":\"adjoint\",\"rtol\":1e-12,\"atol\":1e-12,"
 #define TIME_MLP(more)   "\"field\":{\"type\":\"time_mlp\"," more "}"
 
 /* name, spec, columns, context, low, high, round-trip tolerance (0: 1e-10), no second order (with the reason) */
@@ -217,6 +217,11 @@ static const law_entry law_table[] = {
     {"cnf by tolerance", CNF_CONTROLLED TIME_MLP("\"hidden\":[6]") "}", 2, 0, -3, 3, 0, false},
     {"cnf by tolerance, squash, a context", CNF_CONTROLLED TIME_MLP("\"time\":\"squash\",\"hidden\":[4],\"activation\":\"softplus\"") "}",
      2, LAW_CONTEXT, -3, 3, 0, false},
+    /* no second order: steps are constants to the derivative that takes them back */
+    {"cnf, its steps taken back", "{\"type\":\"cnf\",\"time\":0.25,\"steps\":6," TIME_MLP("\"hidden\":[6,5]") "}", 3, 0, -3, 3, 0, true},
+    {"cnf by tolerance, its steps taken back, a context",
+     "{\"type\":\"cnf\",\"time\":0.25,\"rtol\":1e-12,\"atol\":1e-12," TIME_MLP("\"time\":\"squash\",\"hidden\":[4]") "}", 2, LAW_CONTEXT,
+     -3, 3, 0, true},
     {"cnf of three layers, residual", CNF(6, TIME_MLP("\"hidden\":[4,4,4],\"residual\":true,\"activation\":\"silu\"")), 2, 0, -3, 3, 0,
      false},
     {"cnf, planar, a context", CNF(6, "\"field\":{\"type\":\"planar\",\"units\":4}"), 2, LAW_CONTEXT, -3, 3, 0, false},

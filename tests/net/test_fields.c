@@ -222,6 +222,34 @@ static void traces(void **state) {
   }
 }
 
+/* Can these tests fail? A trace with its sign flipped, times 1.01, dropped, or of a stale x is farther from the differences than they
+ * allow, in some row. Of an affine field, whose trace reads no x, a stale one is none. */
+static void mutants_of_traces_die(void **state) {
+  (void)state;
+  enum { KINDS = 4 };
+  int made = 0, killed = 0;
+  for (size_t k = 0; k < RH_COUNT_OF(rows); k++) {
+    rig r = make(rows[k].spec, rows[k].d, rows[k].context, 8, true);
+    inputs in = draw(&r, ROWS), old = draw(&r, ROWS);
+    double exact[ROWS], stale[ROWS];
+    bool noticed[KINDS] = {false};
+    for (int64_t i = 0; i < ROWS * r.field->d; i++) old.x[i] = 0.9 * old.x[i] + 0.01;
+    run(&r, &in, ROWS, NULL, exact, NULL);
+    run(&r, &old, ROWS, NULL, stale, NULL);
+    const int kinds = stale[0] == exact[0] ? KINDS - 1 : KINDS;
+    for (int i = 0; i < ROWS; i++) {
+      const double want = trace_by_differences(&r, &in, i), mutant[KINDS] = {-exact[i], 1.01 * exact[i], 0, stale[i]};
+      for (int m = 0; m < kinds; m++) noticed[m] |= fabs(mutant[m] - want) > 1e-8;
+    }
+    for (int m = 0; m < kinds; m++) made++, killed += noticed[m];
+    undraw(&in), undraw(&old);
+    drop(&r);
+  }
+  printf("mutants of traces: %d made, %d killed\n", made, killed);
+  assert_true(made > 50);
+  assert_int_equal(killed, made);
+}
+
 /* Of an affine field the trace is A's, whatever x and t. */
 static void affine(void **state) {
   (void)state;
@@ -356,8 +384,10 @@ static void errors_are_named(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(values_by_hand),         cmocka_unit_test(traces),           cmocka_unit_test(affine),
-      cmocka_unit_test(hutchinson_is_unbiased), cmocka_unit_test(sizes_and_starts), cmocka_unit_test(errors_are_named),
+      cmocka_unit_test(values_by_hand),         cmocka_unit_test(traces),
+      cmocka_unit_test(mutants_of_traces_die),  cmocka_unit_test(affine),
+      cmocka_unit_test(hutchinson_is_unbiased), cmocka_unit_test(sizes_and_starts),
+      cmocka_unit_test(errors_are_named),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
