@@ -58,12 +58,12 @@ def beginning(problem):
     return dict({key: problem[key] for key in ("d", "hidden", "activation", "batch", "data", "steps", "first_rate")}, trace="hutchinson")
 
 
-# Of log-densities, relative to 1 + their size. One step size for all rows keeps the tolerance on the mean over rows, not in each; zuko divides the log-determinant by 100 before it looks at the error.
-AGREEMENT = {"rheo": 1e-4, "zuko": 5e-3}
+# Of log-densities, relative to 1 + their size. One step size for all rows keeps the tolerance on the mean over rows, not in each.
+OWN_STEPS, COMMON_STEPS = 1e-4, 1e-3
 
 
 def agreement(name):
-    return AGREEMENT.get(name, 1e-3)
+    return OWN_STEPS if name == "rheo" else COMMON_STEPS
 
 
 REMADE, KEPT = 3, 2  # products of an evaluation backward in those of one forward: where the stage is made again, or was kept

@@ -1,6 +1,6 @@
 """PyTorch's continuous flows (continuous.py): a plain program with nothing but what is needed. dopri5 with one step size for the whole batch, its control and its first step as in torchdiffeq (Hairer,
 Norsett & Wanner 1993, II.4), but the last step ends at T. `tune` takes the fastest of: the adjoint (Chen et al. 2018; the parameters' integrals are no part of the error norm, Kidger et al. 2021) or
-backpropagation through the solver's steps; the probe's vjp by autograd or written out; how many rows at a time by columns. With --closed log_prob has the closed form of the trace."""
+backpropagation through the solver's steps; the probe's vjp by autograd or written out; how many rows at a time by columns. With --closed log_prob has the closed form of the trace where there is one."""
 import json
 import math
 
@@ -126,6 +126,7 @@ class FlowTorch(Torch):
 
     def setup(self, problem):
         self.problem, self.shapes, self.d = problem, problems.shapes(problem), problem["d"]
+        self.closed = self.closed and len(problem["hidden"]) == 2
         torch.set_num_threads(problem["threads"])
         torch.manual_seed(0)
         self.field = Field(problem)
@@ -236,7 +237,7 @@ class FlowTorch(Torch):
     @torch.no_grad()
     def densities(self, x):
         layers = self.layers(self.plain)
-        if self.closed and len(self.problem["hidden"]) == 2:
+        if self.closed:
             m = self.round(layers)
             y = self.forward(lambda t, x: self.field.closed(layers, t, x, m), x)
         else:
