@@ -40,7 +40,7 @@ void rh_ode_first_steps(const rh_ode_run *s) {
     const double next = d <= 1e-15 ? fmax(1e-6, h * 1e-3) : power(0.01 / d, 1. / w->method->estimate);
     const double wish = isfinite(d) && isfinite(next) ? fmin(fmin(100 * h, next), span) : isfinite(d1) ? h * 1e-3 : 0;
     w->h[r] = sign * fmax(wish, least);
-    w->before[r] = 1e-4;
+    w->before[r] = 0; /* none yet */
   }
 }
 
@@ -56,7 +56,8 @@ static double error_of(const rh_ode_run *s, int64_t r) {
 }
 
 /* PI control (Gustafsson 1991; Hairer & Wanner II, IV.2): factor = 0.9 err^-alpha before^beta, beta = 0.2 / k and alpha = 1 / k - 0.75 beta
- * for an error that goes as h^k, which for dp54 are the constants of DOPRI5. After a refused step: without memory. Equal steps are all
+ * for an error that goes as h^k, which for dp54 are the constants of DOPRI5. After a refused step, and after the first: without memory
+ * (what DOPRI5 begins with, an error of 1e-4, holds the second step back by a third, which short solves feel). Equal steps are all
  * taken; those of a fallback end where a state is not finite. */
 void rh_ode_judge(const rh_ode_run *s) {
   rh_ode_work *w = s->w;
@@ -70,13 +71,11 @@ void rh_ode_judge(const rh_ode_run *s) {
     const double err = error_of(s, r);
     w->taken[r] = err <= 1;
     double factor = least;
-    if (err <= 1) {
-      factor = err > 0 ? safe * power(err, -alpha) * power(w->before[r], beta) : most;
-      factor = fmin(fmax(factor, least), w->refused[r] ? 1 : most);
-      w->before[r] = fmax(err, 1e-4);
-    } else if (isfinite(err)) {
-      factor = fmax(least, safe * power(err, -1 / k));
-    }
+    const bool memory = err <= 1 && w->before[r] > 0;
+    if (isfinite(err))
+      factor = err == 0 ? most : memory ? safe * power(err, -alpha) * power(w->before[r], beta) : safe * power(err, -1 / k);
+    factor = fmin(fmax(factor, least), w->refused[r] || err > 1 ? 1 : most);
+    if (err <= 1) w->before[r] = fmax(err, 1e-4);
     w->next[r] = w->h[r] * factor;
   }
 }
