@@ -75,7 +75,10 @@ static void graph_decode(const rh_scorer *s, rh_graph *g, task_graph *t) {
   const rh_flow *f = s->flow;
   const rh_val z = input_of(g, f->latent), context = input_of(g, f->context);
   t->feed = rh_feed_of(s->values->real_bytes, f->latent, f->context, 0);
-  rh_flow_decode(f, g, z, context, &t->out[0], &t->out[1]);
+  if (s->options.time > 0)
+    t->out[0] = rh_flow_state(f, g, z, context, s->options.time);
+  else
+    rh_flow_decode(f, g, z, context, &t->out[0], &t->out[1]);
   t->width[0] = f->columns;
   t->width[1] = 1;
 }
