@@ -179,7 +179,9 @@ RH_API rh_status rh_reconstruct_file(rh_density *density, const char *images, co
  * what was held against a dense Jacobian: "dense", whole rows, as many as 3e11 operations give where they have more than 1,024 values; else
  * "crops" of the images (3e12 operations), of the shape `crop`, by the same parts with the same values (crop_leaves_spread counts those
  * that have numbers of single pixels, of which crops have some); or "none", log_det_why saying why. jacobians: how many;
- * jacobian_operations: of a whole row. */
+ * jacobian_operations: of a whole row. Where the model has differential equations, of up to 100 of the rows: solve_error_log_density and
+ * solve_error_codes (the largest differences from solutions with tolerances a hundred times tighter, in f64), solve_rows (compared),
+ * evaluations_mean and evaluations_most (of the field, for a row's log-density). */
 RH_API rh_status rh_check_file(rh_density *density, const char *data, const char *options, char **report);
 
 /* ---- fitting ---- */

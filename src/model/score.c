@@ -30,7 +30,7 @@ struct rh_scorer {
   rh_pool *pool, *own_pool;
   rh_scorer_options options;
   ready ready[2][RH_TASK_COUNT]; /* whole; the first output alone */
-  int64_t unfinished;
+  int64_t unfinished, evaluations;
 };
 
 /* ---- the graphs ---- */
@@ -302,11 +302,18 @@ static void run_chunk(rh_scorer *s, ready *r, int64_t n) {
   rh_ode_report report = {0};
   rh_work_count(r->work, &report);
   s->unfinished += report.unfinished;
+  s->evaluations += report.evaluations;
 }
 
 int64_t rh_scorer_unfinished(rh_scorer *s) {
   const int64_t n = s->unfinished;
   s->unfinished = 0;
+  return n;
+}
+
+int64_t rh_scorer_evaluations(rh_scorer *s) {
+  const int64_t n = s->evaluations;
+  s->evaluations = 0;
   return n;
 }
 

@@ -44,6 +44,9 @@ void rh_scorer_destroy(rh_scorer *scorer); /* NULL is fine */
  * asked. What depends on them is NaN in the calls below, in that row alone: whoever runs them asks. */
 int64_t rh_scorer_unfinished(rh_scorer *s);
 
+/* Evaluations, a row's each, of the fields of differential equations, and of what numerical inverses solve, since this was last asked. */
+int64_t rh_scorer_evaluations(rh_scorer *s);
+
 /* Rows [first, first + n) of `rows`, whose width must be columns + context. log_prob [n]: nats, of the raw row; -inf where the density is
  * 0; NaN where the model solves numerically for it and it was not found. */
 rh_status rh_score(rh_scorer *s, const rh_rows *rows, int64_t first, int64_t n, double *log_prob) RH_WARN_UNUSED;

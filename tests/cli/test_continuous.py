@@ -62,6 +62,37 @@ class Continuous(CommandTest):
         self.assertEqual(run.returncode, 1)
         self.assertIn("the check failed: inverse error", run.stderr.decode())
 
+    def test_check_tells_the_solver_s_error(self):
+        """It is the difference from tolerances of a hundredth, row by row; evaluations are those of the method."""
+        x, rows = np.load(self.path("x.npy")), np.arange(60) * 10
+        for loose in (1e-2, 1e-4):
+            with self.subTest(str(loose)):
+                report = self.report("check", "exact.rheo", "x.npy", "--rows", 60, "--rtol", loose, "--atol", loose, "-q")
+                found = {}
+                for tolerance in (loose, loose / 100):
+                    score = self.scores("exact.rheo", "--rtol", tolerance, "--atol", tolerance)
+                    self.done("encode", "exact.rheo", "x.npy", "-o", "z.npy", "--rtol", tolerance, "--atol", tolerance, "-q")
+                    found[tolerance] = np.column_stack([score, np.load(self.path("z.npy"))])[rows]
+                error = abs(found[loose] - found[loose / 100])
+                self.assertEqual(report["solve_rows"], 60)
+                self.assertEqual(report["solve_error_log_density"], error[:, 0].max())
+                self.assertEqual(report["solve_error_codes"], error[:, 1:].max())
+                self.assertGreater(error[:, 0].max(), 0)
+                self.assertLess(report["evaluations_mean"], report["evaluations_most"] + 1e-9)
+                self.assertGreater(report["evaluations_mean"], 6)
+        run = self.run_rheo("check", "exact.rheo", "x.npy", "--solver", "euler", "--solver-steps", 5, "--json")
+        euler = json.loads(run.stdout.decode().splitlines()[-1])
+        self.assertEqual((euler["solve_rows"], euler["evaluations_mean"], euler["evaluations_most"]), (100, 5, 5))
+        self.assertGreater(euler["solve_error_log_density"], 1e-3)
+        fine = self.report("check", "exact.rheo", "x.npy", "-q")
+        self.assertLess(fine["solve_error_log_density"], 1e-5)
+        single = self.report("check", "exact.rheo", "x.npy", "--dtype", "f32", "-q")
+        self.assertGreater(single["solve_error_log_density"], fine["solve_error_log_density"])  # against f64
+        text = self.done("check", "cnf.rheo", "x.npy").stdout.decode()
+        self.assertRegex(text, r"the solver's error +\S+ nats, \S+ in codes: 100 rows")
+        self.assertRegex(text, r"evaluations of the field +\S+ a row, \d+ at most")
+        self.assertNotIn("solve_rows", self.report("check", "nsf.rheo", "x.npy", "-q"))
+
     def test_estimates(self):
         exact, mean, many = self.scores("exact.rheo"), 0, 60
         np.testing.assert_array_equal(self.scores("exact.rheo", "--trace", "exact"), exact)
