@@ -280,7 +280,8 @@ static void errors_are_named(void **state) {
   static const struct {
     const char *spec, *says;
   } cases[] = {
-      {"{\"type\":\"cnf\",\"solver\":\"rk4\"}", "flow.solver: rk4 has no error estimate: give a number of steps"},
+      {"{\"type\":\"cnf\",\"solver\":\"rk4\"}",
+       "flow.solver: rk4 has no error estimate: give a number of steps (\"steps\"), or take heun, bs32, dp54, ts54 or dop853"},
       {"{\"type\":\"cnf\",\"solver\":\"dopri5\"}", "flow.solver"},
       {"{\"type\":\"cnf\",\"atol\":0}", "flow.atol"},
       {"{\"type\":\"cnf\",\"rtol\":-1}", "flow.rtol"},

@@ -52,7 +52,7 @@ class Continuous(CommandTest):
 
     def test_other_solvers(self):
         tight = self.scores("exact.rheo", "--rtol", 1e-11, "--atol", 1e-11)
-        for options, near in (([], 1e-6), (["--solver", "rk4", "--solver-steps", 100], 1e-6), (["--solver", "bs32"], 1e-5), (["--rtol", 1e-3, "--atol", 1e-3], 0.1)):
+        for options, near in (([], 1e-6), (["--solver", "rk4", "--solver-steps", 100], 1e-6), (["--solver", "heun", "--rtol", 1e-5, "--atol", 1e-5, "--max-steps", 100000], 1e-2), (["--solver", "bs32"], 1e-5), (["--solver", "ts54"], 1e-6), (["--solver", "dop853"], 1e-6), (["--rtol", 1e-3, "--atol", 1e-3], 0.1)):
             with self.subTest(str(options)):
                 error = abs(self.scores("exact.rheo", *options) - tight).max()
                 self.assertLess(error, near)
@@ -110,12 +110,13 @@ class Continuous(CommandTest):
     def test_what_is_refused(self):
         for options, words in (
             (["--solver", "rk4"], "rk4 has no error estimate: give a number of steps"),
+            (["--solver", "euler"], "or take heun, bs32, dp54, ts54 or dop853"),
             (["--solver", "dopri5"], "options.solver"),
             (["--trace", "guess"], "options.trace: 'guess' is none of"),
             (["--trace", "exact:3"], "only hutchinson has probes"),
         ):
             with self.subTest(str(options)):
-                self.refused(1 if options[1] == "rk4" else 2, words, "score", "cnf.rheo", "x.npy", *options)
+                self.refused(1 if options[1] in ("rk4", "euler") else 2, words, "score", "cnf.rheo", "x.npy", *options)
         self.refused(2, "the model solves no differential equation", "score", "nsf.rheo", "x.npy", "--rtol", 1e-3)
         self.refused(2, "cnf.activation", "fit", "x.npy", "-o", "m", "--arch", "cnf", "--set", "activation=relu", *SMALL)
 
