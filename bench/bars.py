@@ -238,17 +238,19 @@ MODES = {"kernels": kernels, "memory": memory, "command": command, "latency": la
 # (problem, work) -> least ratio to the best peer
 BARS = {("maf-43d", "train"): 3.5, ("maf-43d", "log_prob"): 2.8, ("maf-43d", "sample"): 50,
         ("nsf-ar-43d", "train"): 6, ("nsf-ar-43d", "log_prob"): 9, ("nsf-ar-43d", "sample"): 120,
-        ("nsf-c-43d", "train"): 4, ("nsf-c-43d", "log_prob"): 6, ("nsf-c-43d", "sample"): 4}
+        ("nsf-c-43d", "train"): 4, ("nsf-c-43d", "log_prob"): 6, ("nsf-c-43d", "sample"): 4,
+        ("ffjord-2d", "train"): 8, ("ffjord-2d", "log_prob"): 8, ("ffjord-2d", "sample"): 6,
+        ("ffjord-43d", "train"): 3.5, ("ffjord-43d", "log_prob"): 40, ("ffjord-43d-columns", "log_prob"): 4}  # 40: the closed form of the trace beside columns
 # The same against one kind of peers: "torch", the twins with the problem's own weights, or "libraries", or one of them by name.
 KIND_BARS = {("glow-32", "train"): {"torch": 1.5, "libraries": 2.2}, ("glow-32", "log_prob"): {"libraries": 2}, ("glow-32", "sample"): {"libraries": 2},
              ("realnvp-img32", "train"): {"normflows": 3}}
 KINDS = {"torch": ("torch", "torch-plain"), "libraries": tuple(name for name in peers.LIBRARIES if not name.endswith("-last"))}
-PEAK_SHARE = {("maf-43d", "train"): 0.6}
+PEAK_SHARE = {("maf-43d", "train"): 0.6, ("ffjord-43d", "train"): 0.6}
 STATED_SHARE = ("glow-32", "realnvp-img32")  # the share of the peak is printed, with no bar
 RECOMPUTE = {"glow-32-recompute": ("glow-32", 1.45)}  # a training step by RECOMPUTE over one by KEEP
 SAMPLE_PER_SCORE = {"maf-43d": 2.5, "glow-32": 1.3}  # time of as many samples over time of their log-densities
 SCALING = 1.7                        # 2 threads over 1, training rows
-ORIENTATION = ("torch-swept", "normflows-last", "FrEIA-last")  # rheo's own algorithm, a format that users must know of: no bar is against them
+ORIENTATION = ("torch-swept", "torch-closed", "normflows-last", "FrEIA-last")  # rheo's own algorithms, a format that users must know of: no bar is against them
 
 
 class Lines(list):

@@ -2,7 +2,9 @@
 """Are samples of a model of MNIST digits? For each temperature: the share of samples of which 10 nearest neighbours among MNIST's training images give one
 digit at least 9 votes, beside that of MNIST's test images. Debian's python3-sklearn.
 
-    bench/digits.py MODEL --data FOLDER [--count 1000] [--temperatures 0.7,0.8,0.9,1] [--rheo build/rheo]
+    bench/digits.py MODEL --data FOLDER [--count 1000] [--classes] [--temperatures 0.7,0.8,0.9,1] [--rheo build/rheo]
+
+--classes: of a model of images given their class, as many of each class; then also how many are of the class that was asked for.
 """
 import argparse
 import gzip
@@ -21,11 +23,12 @@ def read(folder, name, header):
         return np.frombuffer(file.read(), np.uint8, offset=header)
 
 
-def agreed(search, labels, images):
-    """The share whose neighbours agree, and how many of each digit."""
+def agreed(search, labels, images, asked=None):
+    """The share whose neighbours agree, how many of each digit, and the share that is of the class asked for."""
     near = labels[search.kneighbors(images.reshape(len(images), -1).astype(np.float32), return_distance=False)]
     votes = np.stack([(near == digit).sum(1) for digit in range(10)], 1)
-    return (votes.max(1) >= VOTES).mean(), np.bincount(votes.argmax(1), minlength=10)
+    text = "%.3f, by digit %s" % ((votes.max(1) >= VOTES).mean(), np.bincount(votes.argmax(1), minlength=10))
+    return text if asked is None else text + ", %.3f as asked" % (votes.argmax(1) == asked).mean()
 
 
 def main():
@@ -33,6 +36,7 @@ def main():
     parser.add_argument("model")
     parser.add_argument("--data", required=True)
     parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--classes", action="store_true")
     parser.add_argument("--temperatures", default="0.7,0.8,0.9,1")
     parser.add_argument("--rheo", default="build/rheo")
     options = parser.parse_args()
@@ -40,13 +44,14 @@ def main():
     labels = read(options.data, "train-labels-idx1-ubyte.gz", 8)
     test = read(options.data, "t10k-images-idx3-ubyte.gz", 16).reshape(-1, 784)[:options.count]
     search = NearestNeighbors(n_neighbors=NEIGHBOURS, algorithm="brute").fit(train)
-    print("MNIST's test images: %.3f, by digit %s" % agreed(search, labels, test))
+    print("MNIST's test images:", agreed(search, labels, test))
     with tempfile.TemporaryDirectory() as folder:
         drawn = os.path.join(folder, "samples.npy")
         for temperature in options.temperatures.split(","):
-            subprocess.run([options.rheo, "sample", options.model, "-n", str(options.count), "--temperature", temperature, "-o", drawn], check=True,
-                           stdout=subprocess.DEVNULL)
-            print("temperature %s: %%.3f, by digit %%s" % temperature % agreed(search, labels, np.load(drawn)))
+            each = options.count // 10
+            which = ["--class", "all", "-n", str(each)] if options.classes else ["-n", str(options.count)]
+            subprocess.run([options.rheo, "sample", options.model, *which, "--temperature", temperature, "-o", drawn], check=True, stdout=subprocess.DEVNULL)
+            print("temperature %s:" % temperature, agreed(search, labels, np.load(drawn), np.repeat(np.arange(10), each) if options.classes else None))
 
 
 if __name__ == "__main__":

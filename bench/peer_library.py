@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""A library doing the same work, as its users write it: peer_library.py zuko|nflows|normflows|FrEIA (the last two: image flows, peer_library_image.py). Libraries have their own
-parametrizations, so they start from their own weights and are not compared with the oracle; sizes are the same (the dense parameters are counted). Sources: $RHEO_PEERS/LIBRARY, see
-README.md."""
+"""A library doing the same work, as its users write it: peer_library.py zuko|nflows|normflows|FrEIA|ffjord (the next two: image flows, peer_library_image.py; the last, and zuko: continuous
+flows, peer_library_flow.py). Libraries have their own parametrizations, so they start from their own weights and are not compared with the oracle; sizes are the same (the dense parameters are
+counted). Continuous flows take the problem's weights and are compared. Sources: $RHEO_PEERS/LIBRARY, see README.md."""
 import json
 import os
 import sys
@@ -14,11 +14,13 @@ import torch
 import problems
 import protocol
 
+PACKAGES = {"ffjord": "lib"}  # folders of another name than their checkout's
+
 
 def sources(library):
     folder = os.path.join(os.environ.get("RHEO_PEERS", ""), library)
-    if not os.path.isdir(os.path.join(folder, library)):
-        raise ValueError("RHEO_PEERS names no folder with %s/%s: see bench/README.md" % (library, library))
+    if not os.path.isdir(os.path.join(folder, PACKAGES.get(library, library))):
+        raise ValueError("RHEO_PEERS names no folder with %s/%s: see bench/README.md" % (library, PACKAGES.get(library, library)))
     sys.path.insert(0, folder)
 
 
@@ -101,7 +103,7 @@ class Library(protocol.Model):
     def build(self, problem):
         """The flow; the parameters that it must have."""
         if self.library not in FLOWS:
-            raise protocol.Absent("takes part in image flows alone")
+            raise protocol.Absent("takes no part in flows of couplings and of autoregressive transforms")
         self.flow = FLOWS[self.library](problem)
         return sum(np.prod(shape) for shape in problems.shapes(problem))
 
@@ -186,8 +188,70 @@ class ImageLibrary(Library):
         return parameters
 
 
+class ContinuousLibrary(Library):
+    """Gradients are needed within densities, too: of the field in x."""
+
+    def build(self, problem):
+        import peer_library_flow
+        if self.library not in peer_library_flow.LIBRARIES:
+            raise protocol.Absent("takes no part in continuous flows")
+        if problem["trace"] == "exact":
+            raise protocol.Absent("has no trace in closed form")
+        self.whole = peer_library_flow.LIBRARIES[self.library](problem)
+        self.flow = self.whole.model
+        return problems.parameters(problem)
+
+    def weights(self, path):
+        with torch.no_grad():
+            self.whole.take([torch.from_numpy(tensor) for tensor in problems.unpack(np.fromfile(path, "<f4"), self.problem)])
+        self.optimizer = torch.optim.Adam(self.flow.parameters(), lr=self.problem["rate"])
+
+    def data(self, path):
+        super().data(path)
+        self.x = self.rows[:self.problem["rows"]]
+
+    def log_densities(self, x):
+        return self.whole.train_log_prob(x)
+
+    @torch.no_grad()
+    def log_prob(self):
+        return self.whole.log_prob(self.x)
+
+    @torch.no_grad()
+    def draw(self, n):
+        return self.whole.sample(n)
+
+    def logp(self, source, target):
+        with torch.no_grad():
+            self.whole.log_prob(torch.from_numpy(np.fromfile(source, "<f4")).view(-1, self.problem["d"])).double().numpy().tofile(target)
+
+    def evaluations(self):
+        found = {}
+        for work in problems.works(self.problem):
+            self.whole.calls()
+            if work != "train":
+                getattr(self, work)()
+                found[work] = [self.whole.calls()]
+                continue
+            loss = -self.log_densities(self.rows[:self.problem["batch"]]).mean()
+            found[work] = [self.whole.calls()]
+            loss.backward()
+            found[work].append(self.whole.calls())
+        return json.dumps(found)
+
+    def tune(self, _seconds):
+        return json.dumps({work: [self.spent(work), self.library] for work in problems.works(self.problem)})
+
+    def spent(self, work):
+        getattr(self, work)()
+        start = time.perf_counter()
+        getattr(self, work)()
+        return (time.perf_counter() - start) * 1e3
+
+
 def make(problem):
-    return (ImageLibrary if problems.image(problem) else Library)(sys.argv[1])
+    kind = problems.ARCHITECTURES[problem["arch"]]["kind"]
+    return {"image": ImageLibrary, "continuous": ContinuousLibrary}.get(kind, Library)(sys.argv[1])
 
 
 if __name__ == "__main__":

@@ -311,6 +311,9 @@ def make(problem):
     if problems.image(problem):
         from peer_torch_image import ImageTorch
         return ImageTorch(*words)
+    if problems.is_continuous(problem):
+        from peer_torch_flow import FlowTorch
+        return FlowTorch("--plain" in sys.argv[1:], "--closed" in sys.argv[1:])
     return Torch(*words)
 
 

@@ -60,11 +60,12 @@ PEERS = {
     "rheo": (lambda build: [os.path.join(build, "rheo-bench")], plain_environments),
     "torch": (python("peer_torch.py"), torch_environments),
     "torch-swept": (python("peer_torch.py", "--swept"), torch_environments),
+    "torch-closed": (python("peer_torch.py", "--closed"), torch_environments),
     "torch-plain": (python("peer_torch.py", "--plain"), torch_environments),
     "numpy": (python("peer_numpy.py"), plain_environments),
 }
-# Libraries have own parametrizations: their weights are their own. NAME-last: the same in torch's channels-last format.
-LIBRARIES = {"zuko": (), "nflows": (), "normflows": (), "FrEIA": (), "normflows-last": ("--channels-last",), "FrEIA-last": ("--channels-last",)}
+# Libraries have own parametrizations: their weights are their own (but of continuous flows). NAME-last: the same in torch's channels-last format.
+LIBRARIES = {"zuko": (), "nflows": (), "normflows": (), "FrEIA": (), "ffjord": (), "normflows-last": ("--channels-last",), "FrEIA-last": ("--channels-last",)}
 PEERS.update({name: (python("peer_library.py", name.replace("-last", ""), *words), torch_environments) for name, words in LIBRARIES.items()})
 
 
@@ -74,6 +75,9 @@ def die_with_parent():
 
 class Worker:
     """One process. It is stopped while another's turn runs, so that no waiting thread of it spins on a core."""
+
+    renewal = None  # weights to take before every turn: what a call of a continuous flow costs depends on them
+    spent = {}      # what it says of its evaluations, by work
 
     def __init__(self, name, build, environment):
         self.name, self.environment = name, environment
@@ -114,6 +118,8 @@ class Worker:
     def turn(self, work, times, clock="wall"):
         """Milliseconds of one call: woken, warmed by one call, timed, stopped again."""
         self.wake()
+        if self.renewal:
+            self.ask("weights", self.renewal)
         self.ask(work, 1)
         spent = self.ask(work, times).split()
         self.pause()

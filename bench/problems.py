@@ -3,7 +3,8 @@
 A problem is a plain dict that travels as JSON to every worker:
   name, arch, d (columns), layers (couplings or autoregressive transforms), hidden (sizes), activation, batch, rows (of a log_prob call), draws (samples of a sample call), base,
   rate (Adam's), bound (of the log-scales), bins and box (of the splines), memory (keep or recompute), lu (rheo's: an LU layer before each coupling; for --memory only, the peers have
-  none). Image flows (images.py) also have image [h, w, c], levels and spec (rheo's specification); their layers are those of a level.
+  none). Image flows (images.py) also have image [h, w, c], levels and spec (rheo's specification); their layers are those of a level. Continuous flows (continuous.py) have spec, data, steps and
+  first_rate (what is learnt before anything is measured), trace (hutchinson in training, or exact there, too; columns: log_prob by columns even where there is a closed form) and gradient (rheo's; "": its own choice).
 A later architecture joins with one entry of ARCHITECTURES here and a builder in each peer.
 
 Masked layers (MADE, Germain et al. 2015) have hidden units in ascending order of degree, and the columns in the transform's order: every row of a masked
@@ -13,6 +14,7 @@ import math
 
 import numpy as np
 
+import continuous
 import images
 
 ROWS = 4096      # rows of a log_prob call, unless the problem says otherwise
@@ -20,9 +22,12 @@ DATA_BATCHES = 16  # training rows = this many batches: standard normal clamped 
 WORKS = ("train", "log_prob", "sample")
 
 DEFAULTS = {"arch": "realnvp", "d": 2, "layers": 8, "hidden": [64, 64], "activation": "relu", "batch": 256, "rows": ROWS, "draws": 4096, "base": "normal",
-            "rate": 1e-4, "bound": 5.0, "bins": 8, "box": 5.0, "memory": "keep", "lu": False, "image": [], "levels": 1}
+            "rate": 1e-4, "bound": 5.0, "bins": 8, "box": 5.0, "memory": "keep", "lu": False, "image": [], "levels": 1,
+            "data": "", "steps": 0, "first_rate": 1e-3, "trace": "hutchinson", "gradient": ""}
 
 GLOW = {"arch": "glow", "image": [32, 32, 3], "levels": 3, "layers": 8, "hidden": [128], "batch": 32, "rows": 32, "draws": 32}
+
+FFJORD = {"arch": "cnf", "d": 43, "hidden": [256, 256], "activation": "softplus", "batch": 512, "rows": 512, "draws": 512, "data": "scaled-normal", "steps": 30}
 
 TABLE = {
     "realnvp-2d": {"d": 2, "layers": 8, "hidden": [64, 64], "batch": 256},
@@ -34,6 +39,10 @@ TABLE = {
     "glow-32": GLOW,
     "glow-32-recompute": dict(GLOW, memory="recompute", works=["train"]),
     "realnvp-img32": {"arch": "realnvp-image", "image": [32, 32, 1], "levels": 2, "layers": 4, "hidden": [64], "batch": 64, "rows": 64, "draws": 64},
+    "ffjord-2d": dict(FFJORD, d=2, hidden=[64, 64, 64], activation="tanh", data="eight-gaussians", steps=150, first_rate=5e-3),
+    "ffjord-43d": FFJORD,
+    "ffjord-43d-exact": dict(FFJORD, trace="exact", works=["train"]),
+    "ffjord-43d-columns": dict(FFJORD, trace="columns", works=["log_prob"]),
 }
 
 # By name only (--only): glow-32 with other numbers of steps a level.
@@ -107,6 +116,7 @@ ARCHITECTURES = {
     "nsf": {"kind": "autoregressive", "numbers": lambda problem: 3 * problem["bins"] - 1},
     "glow": {"kind": "image"},
     "realnvp-image": {"kind": "image"},
+    "cnf": {"kind": "continuous"},
 }
 
 
@@ -126,9 +136,18 @@ def image(problem):
     return ARCHITECTURES[problem["arch"]]["kind"] == "image"
 
 
+def is_continuous(problem):
+    return ARCHITECTURES[problem["arch"]]["kind"] == "continuous"
+
+
+def own(problem):
+    """The module of an architecture that has one."""
+    return {"image": images, "continuous": continuous}.get(ARCHITECTURES[problem["arch"]]["kind"])
+
+
 def shapes(problem):
-    if image(problem):
-        return images.shapes(problem)
+    if own(problem):
+        return own(problem).shapes(problem)
     return (masked_shapes if autoregressive(problem) else coupling_shapes)(problem, numbers(problem))
 
 
@@ -162,9 +181,11 @@ def unpack(flat, problem):
     return result
 
 
-def flops(problem, work):
+def flops(problem, work, evaluations=None):
     """Useful operations of one call: two a multiply-add of every matrix product, of masked ones the part that the masks leave; a training step is three forward passes, and so
-    many samples of an autoregressive flow need no more than one (each unit once)."""
+    many samples of an autoregressive flow need no more than one (each unit once). evaluations: of a continuous flow, what continuous.counts gives."""
+    if is_continuous(problem):
+        return continuous.flops(problem, work, evaluations)
     forward = images.forward_flops(problem) if image(problem) else 2.0 * sum(count(shape) for shape in shapes(problem) if len(shape) == 2)
     return (3 if work == "train" else 1) * forward * rows_of(problem, work)
 
@@ -175,8 +196,8 @@ def rows_of(problem, work):
 
 def initial(problem, rng):
     """Numbers of a weight file."""
-    if image(problem):
-        return images.initial(problem, rng)
+    if own(problem):
+        return own(problem).initial(problem, rng)
     limits = [1 / math.sqrt(shape[1]) if len(shape) == 2 else 0.1 for shape in shapes(problem)]
     return np.concatenate([rng.uniform(-limit, limit, count(shape)) for limit, shape in zip(limits, shapes(problem))])
 
@@ -195,7 +216,12 @@ def complete(row, name):
         if len(problem["image"]) != 3 or problem["image"][0] % side or problem["image"][1] % side:
             raise ValueError("an image flow needs image=HxWxC, H and W multiples of %d for %d levels" % (side, problem["levels"]))
         problem["d"] = math.prod(problem["image"])
-        problem["spec"] = images.spec(problem)
+    if is_continuous(problem) and problem["data"] not in continuous.ROWS:
+        raise ValueError("a continuous flow needs data=, of: %s" % ", ".join(continuous.ROWS))
+    if problem["data"] == "eight-gaussians" and problem["d"] != 2:
+        raise ValueError("data=eight-gaussians have 2 columns")
+    if own(problem):
+        problem["spec"] = own(problem).spec(problem)
     if problem["d"] < 2 or problem["layers"] < 1 or problem["batch"] < 1 or not 1 <= problem["draws"] <= ROWS or min(problem["hidden"]) < 1:
         raise ValueError("a problem needs d >= 2, positive layers, hidden and batch, and 1 to %d draws" % ROWS)
     return problem

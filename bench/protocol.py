@@ -9,6 +9,10 @@ a library has no such problem.
                      {WORK: [best milliseconds, words]}, where there is something to tune
   train N            N optimizer steps: "ok WALL CPU", milliseconds of one: on the clock, and of the process's CPU time
   log_prob N, sample N   N calls on the problem's "rows" rows, or of "draws" samples: likewise
+  prepare FILE       of a continuous flow: the training steps that come before all else, from the problem's initial weights; writes the weights
+  evaluations        of a continuous flow: one call of each work; "ok" and, in JSON, {WORK: evaluations of the field}. Of peers, whose rows have one step size: [forward], [forward, backward], or with a third number if
+                     an evaluation backward takes not 3 times the products of one forward;
+                     of rheo, whose rows have their own: {"forward": sum, "backward": sum, "mean": forward a row, "max": forward a row}
   sample1 N          N calls of one sample each: "ok MEDIAN P99", milliseconds
   logp IN OUT        log-densities of the rows in IN (raw float32 [n, d]) to OUT (raw float64 [n])
   quit
@@ -57,6 +61,12 @@ class Model:
     def sample(self):
         raise NotImplementedError
 
+    def prepare(self, path):
+        raise NotImplementedError
+
+    def evaluations(self):
+        raise NotImplementedError
+
     def sample1(self, times):
         raise NotImplementedError
 
@@ -69,7 +79,7 @@ def answer(model, command, rest):
         return None
     if command == "setup":
         return model.setup(json.loads(rest))
-    if command in ("weights", "data"):
+    if command in ("weights", "data", "prepare"):
         return getattr(model, command)(rest)
     if command == "tune":
         return model.tune(float(rest))
@@ -77,6 +87,8 @@ def answer(model, command, rest):
         spent = timed(getattr(model, command), int(rest))
         model.healthy()  # outside the timed part
         return spent
+    if command == "evaluations":
+        return model.evaluations()
     if command == "sample1":
         return model.sample1(int(rest))
     if command == "logp":

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/options.h"
 #include "data/split.h"
+#include "evaluations.h"
 #include "kernel/kernel.h"
 #include "model/model.h"
 #include "model/score.h"
@@ -34,6 +35,8 @@ typedef struct worker {
   double rate;
   const char *isa;
   rh_memory memory;
+  bool continuous;
+  json_t *works; /* of a continuous flow: names, NULL: all */
 } worker;
 
 static double ms_of(clockid_t clock) {
@@ -90,18 +93,48 @@ static rh_status read_table(const char *path, int64_t d, table *t) {
 }
 
 /* Leaves in the order of their declaration are the file's tensors in the file's order, both [out, in]. */
-static rh_status load_weights(worker *w, const char *path) {
+static rh_status load_in_order(worker *w, const float *x, int64_t n) {
   const rh_leaves *leaves = &w->model->flow->leaves;
-  float *x;
-  int64_t n, at = 0;
-  RH_TRY(read_floats(path, &x, &n));
-  for (int64_t l = 0; l < leaves->n && n == leaves->params; l++) {
+  int64_t at = 0;
+  if (n != leaves->params) return rh_fail(RH_E_DATA, "%ld numbers, the model has %ld parameters", (long)n, (long)leaves->params);
+  for (int64_t l = 0; l < leaves->n; l++) {
     if (leaves->leaf[l].klass != RH_PARAM) continue;
     for (int64_t i = 0; i < leaves->leaf[l].count; i++) rh_values_set(leaves, &w->model->values, (int)l, i, x[at++]);
   }
-  rh_free(x);
-  if (n != leaves->params) return rh_fail(RH_E_DATA, "%s: %ld numbers, the model has %ld parameters", path, (long)n, (long)leaves->params);
   return RH_OK;
+}
+
+/* Of a continuous flow: layer by layer W [out, in + 1], the time's column last, and b. Leaves: weight [out, in], bias, time [out]; of a
+ * gated layer also gate, which is set to let everything through, and shift, which is the time's column then. */
+static rh_status load_timed(worker *w, const float *x, int64_t n) {
+  enum { GATE = 30 }; /* sigmoid(30) is 1 in float32 */
+  const rh_leaves *leaves = &w->model->flow->leaves;
+  const bool gated = strstr(leaves->leaf[leaves->n - 1].name, ".shift") != NULL;
+  const int a_layer = gated ? 5 : 3;
+  int64_t at = 0;
+  for (int l = 0; l + a_layer <= leaves->n; l += a_layer) {
+    const int64_t out = leaves->leaf[l + 1].count, in = leaves->leaf[l].count / out;
+    if (at + out * (in + 2) > n) break;
+    for (int64_t i = 0; i < out; i++) {
+      const float *row = x + at + i * (in + 1);
+      for (int64_t j = 0; j < in; j++) rh_values_set(leaves, &w->model->values, l, i * in + j, row[j]);
+      rh_values_set(leaves, &w->model->values, l + 1, i, x[at + out * (in + 1) + i]);
+      rh_values_set(leaves, &w->model->values, l + a_layer - 1, i, row[in]);
+      if (gated) rh_values_set(leaves, &w->model->values, l + 2, i, 0);
+      if (gated) rh_values_set(leaves, &w->model->values, l + 3, i, GATE);
+    }
+    at += out * (in + 2);
+  }
+  return at == n ? RH_OK : rh_fail(RH_E_DATA, "%ld numbers are not the layers' of the model", (long)n);
+}
+
+static rh_status load_weights(worker *w, const char *path) {
+  float *x;
+  int64_t n;
+  RH_TRY(read_floats(path, &x, &n));
+  const rh_status status = (w->continuous ? load_timed : load_in_order)(w, x, n);
+  rh_free(x);
+  return status;
 }
 
 /* ---- the model ---- */
@@ -188,6 +221,8 @@ static rh_status make_model(worker *w, const json_t *problem) {
   w->scored = rh_options_int(&o, "rows", ROWS, 1, ROWS);
   w->rate = rh_options_real(&o, "rate", 1e-4, 0, 1);
   w->memory = (rh_memory)rh_options_choice(&o, "memory", RH_KEEP, memories);
+  w->continuous = !strcmp(rh_options_text(&o, "arch", ""), "cnf");
+  w->works = json_incref(json_object_get(problem, "works"));
   const int threads = (int)rh_options_int(&o, "threads", 1, 1, 1024);
   const int64_t layers = rh_options_int(&o, "layers", 8, 1, 1 << 16);
   const char *isa = rh_options_text(&o, "isa", NULL);
@@ -220,6 +255,7 @@ static rh_status use_rows(worker *w, const char *path) {
   rh_free(w->order);
   w->order = rh_alloc((size_t)w->train.rows.rows * sizeof *w->order);
   w->at = w->train.rows.rows; /* a new epoch begins */
+  if (w->continuous && w->at >= w->scored) memcpy(w->probe.data, w->train.data, (size_t)(w->scored * w->d) * sizeof *w->probe.data);
   return w->order ? RH_OK : RH_E_MEMORY;
 }
 
@@ -328,6 +364,19 @@ static rh_status tell_memory(worker *w, char *reply) {
   return RH_OK;
 }
 
+static rh_status tell_evaluations(worker *w, char *reply) {
+  if (!w->continuous || w->train.rows.rows < w->batch || w->train.rows.rows < w->scored)
+    return rh_fail(RH_E_ARGUMENT, "evaluations: of a continuous flow with rows for a batch and for log_prob");
+  const bench_rows rows = {w->batch, w->scored, w->draws, w->train.data, w->works};
+  json_t *all = json_object();
+  const rh_status status = bench_evaluations(w->model, w->isa, &rows, all);
+  char *text = rh_json_text(all);
+  snprintf(reply, LINE, "%s", text ? text : "{}");
+  rh_free(text);
+  json_decref(all);
+  return status;
+}
+
 static rh_status obey(worker *w, const char *command, char *rest, char *reply) {
   static const struct {
     const char *name;
@@ -348,6 +397,7 @@ static rh_status obey(worker *w, const char *command, char *rest, char *reply) {
     return RH_OK;
   }
   if (!strcmp(command, "sample1")) return sample_one_by_one(w, rest, reply);
+  if (!strcmp(command, "evaluations")) return tell_evaluations(w, reply);
   if (!strcmp(command, "memory")) return tell_memory(w, reply);
   if (!strcmp(command, "logp")) return densities(w, rest, reply);
   return rh_fail(RH_E_ARGUMENT, "unknown command '%s'", command);
@@ -374,6 +424,7 @@ int main(void) {
   rh_pool_destroy(w.pool);
   free_table(&w.train);
   free_table(&w.probe);
+  json_decref(w.works);
   rh_free(w.order);
   rh_free(w.out);
   return 0;

@@ -271,10 +271,12 @@ int64_t *rh_gradients_count(const rh_body *gradients) {
 }
 
 rh_status rh_gradients_open(const int64_t *count, int64_t n, int real_bytes, rh_gradients *room) {
+  room->n = n;
   for (int64_t i = 0; i < n; i++) room->total += count[i];
   room->flat = rh_alloc_zero((size_t)room->total + 1, (size_t)real_bytes);
-  room->out = rh_alloc_zero((size_t)n + 1, sizeof *room->out);
+  room->out = rh_alloc_zero(2 * (size_t)n + 1, sizeof *room->out);
   if (!room->flat || !room->out) return RH_E_MEMORY;
+  room->into = room->out + n;
   int64_t first = 0;
   for (int64_t i = 0; i < n; first += count[i], i++) room->out[i] = room->flat + first * real_bytes;
   return RH_OK;
@@ -286,7 +288,16 @@ void rh_gradients_close(rh_gradients *room) {
   *room = (rh_gradients){0};
 }
 
-void rh_gradients_add(const rh_gradients *room, const rh_kernels *k, void *out, bool first) {
+void rh_gradients_run(const rh_gradients *room, const rh_runner *runner, rh_run_io io, const rh_kernels *k, void *out, bool first) {
+  if (rh_plan_sums(runner->plan)) {
+    for (int64_t i = 0; i < room->n; i++) room->into[i] = (char *)out + ((char *)room->out[i] - room->flat);
+    io.param_out = room->into;
+    io.more = !first;
+    rh_runner_run(runner, &io);
+    return;
+  }
+  io.param_out = room->out;
+  rh_runner_run(runner, &io);
   if (first) {
     memcpy(out, room->flat, (size_t)(room->total * k->real_bytes));
   } else {

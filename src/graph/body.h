@@ -64,14 +64,14 @@ int64_t rh_runner_bytes(const rh_plan *plan);
 
 /* Where the results of a sum's body go: one flat array, the results one after another. */
 typedef struct rh_gradients {
-  int64_t total;
+  int64_t n, total;
   char *flat;
-  void **out; /* [n] into flat */
+  void **out, **into; /* [n]: into flat; of a running call */
 } rh_gradients;
 rh_status rh_gradients_open(const int64_t *count, int64_t n, int real_bytes, rh_gradients *room) RH_WARN_UNUSED;
 /* The elements of each gradient, [n_out - n_row]; the caller frees it. NULL: out of memory */
 int64_t *rh_gradients_count(const rh_body *gradients);
 void rh_gradients_close(rh_gradients *room);
-/* out[0 .. total) of one piece += flat, or = at the first. */
-void rh_gradients_add(const rh_gradients *room, const rh_kernels *k, void *out, bool first);
+/* Runs a body whose gradients are added to out, [total], or are written there at the first. */
+void rh_gradients_run(const rh_gradients *room, const rh_runner *runner, rh_run_io io, const rh_kernels *k, void *out, bool first);
 #endif

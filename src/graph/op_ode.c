@@ -340,12 +340,10 @@ static void run_points(void *raw, int64_t points, const int64_t *row, const doub
   ode_work *w = raw;
   const rh_run_args *args = w->call.args;
   w->call.row = row, w->call.t = t, w->call.extra = weight, w->call.y = y;
-  const rh_run_io io = {
-      .values = args->values, .rows = points, .load = rh_ode_load, .arg = &w->call, .param_out = w->grads.out, .ready = w->point_ready};
-  rh_runner_run(&w->point, &io);
-  w->point_ready = true;
   const rh_ode_attr *a = args->node->attr;
-  rh_gradients_add(&w->grads, args->k, (char *)args->out + args->task * a->total * args->k->real_bytes, w->first);
+  const rh_run_io io = {.values = args->values, .rows = points, .load = rh_ode_load, .arg = &w->call, .ready = w->point_ready};
+  rh_gradients_run(&w->grads, &w->point, io, args->k, (char *)args->out + args->task * a->total * args->k->real_bytes, w->first);
+  w->point_ready = true;
   w->first = false;
 }
 

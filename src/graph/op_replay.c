@@ -170,22 +170,17 @@ static void report(void *raw, rh_ode_report *sum) {
   rh_runner_report(&w->pull, sum);
 }
 
-static void run_body(const rh_runner *runner, work *w, int64_t rows, void *const *row_out, void *const *param_out, bool *ready) {
-  const rh_run_io io = {.values = w->call.args->values,
-                        .rows = rows,
-                        .load = rh_ode_load,
-                        .arg = &w->call,
-                        .row_out = row_out,
-                        .param_out = param_out,
-                        .ready = *ready};
-  rh_runner_run(runner, &io);
-  *ready = true;
+static rh_run_io io_of(work *w, int64_t rows, void *const *row_out, bool ready) {
+  return (rh_run_io){
+      .values = w->call.args->values, .rows = rows, .load = rh_ode_load, .arg = &w->call, .row_out = row_out, .ready = ready};
 }
 
 static void field(void *raw, int64_t rows, const int64_t *row, const double *t, const void *y, void *dy) {
   work *w = raw;
   w->call.row = row, w->call.t = t, w->call.y = y;
-  run_body(&w->field, w, rows, &dy, NULL, &w->field_ready);
+  const rh_run_io io = io_of(w, rows, &dy, w->field_ready);
+  rh_runner_run(&w->field, &io);
+  w->field_ready = true;
 }
 
 /* The captures' cotangents of a stage are added to those of its row, which lie behind the state's in the result. */
@@ -209,12 +204,14 @@ static void pull(void *raw, int64_t rows, const int64_t *row, const double *t, c
   const bool sum = ((const made *)args->made)->sum;
   w->call.row = row, w->call.t = t, w->call.y = y, w->call.ct = ct;
   w->row_out[0] = back;
-  run_body(&w->pull, w, rows, w->row_out, sum ? w->grads.out : NULL, &w->pull_ready);
+  const rh_run_io io = io_of(w, rows, w->row_out, w->pull_ready);
+  w->pull_ready = true;
   if (!sum) {
+    rh_runner_run(&w->pull, &io);
     add_captures(w, rows, row);
     return;
   }
-  rh_gradients_add(&w->grads, args->k, (char *)args->out + args->task * a->total * args->k->real_bytes, w->first);
+  rh_gradients_run(&w->grads, &w->pull, io, args->k, (char *)args->out + args->task * a->total * args->k->real_bytes, w->first);
   w->first = false;
 }
 

@@ -103,10 +103,8 @@ static void sum_run(const rh_run_args *args) {
   const int64_t pieces = args->node->shape.dim[0], last = args->rows * (args->task + 1) / pieces;
   w->args = args;
   w->first = args->rows * args->task / pieces;
-  const rh_run_io io = {
-      .values = args->values, .rows = (last - w->first) * a->steps, .load = sum_load, .arg = w, .param_out = w->grads.out};
-  rh_runner_run(&w->runner, &io);
-  rh_gradients_add(&w->grads, args->k, (char *)args->out + args->task * a->total * args->k->real_bytes, !args->accumulate);
+  const rh_run_io io = {.values = args->values, .rows = (last - w->first) * a->steps, .load = sum_load, .arg = w};
+  rh_gradients_run(&w->grads, &w->runner, io, args->k, (char *)args->out + args->task * a->total * args->k->real_bytes, !args->accumulate);
 }
 
 static int64_t sum_tasks(const rh_graph *g, const rh_node *node) {

@@ -43,7 +43,11 @@ typedef struct rh_run_io {
   void *const *row_out;   /* [n_row] dense [rows, count]; an entry may be NULL */
   void *const *param_out; /* [n_param] dense [count] */
   bool ready;             /* the workspace ran before with these values: parameter stages and packed forms still hold */
+  bool more;              /* sums go on from what param_out holds; only of a plan that sums */
 } rh_run_io;
+
+/* Is every parameter output a sum over rows as it stands, with nothing to do after the rows? */
+bool rh_plan_sums(const rh_plan *plan);
 
 /* The whole run on a pool (work must have been made for at least its threads). rows = 0 gives zero sums. */
 void rh_run(const rh_plan *plan, rh_work *work, rh_pool *pool, const rh_run_io *io);

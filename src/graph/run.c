@@ -205,7 +205,7 @@ static void run_super(view *v, rh_pool *pool) {
     while (sums + packs > 0 && (t = rh_pool_next(pool)) < sums + packs) {
       const rh_task task = t < sums ? p->task[segment->first_task + t] : p->pack_task[next->first_pack + t - sums];
       if (t < sums)
-        run_item(v, task.item, 0, v->rows, task.piece, 0, v->first > 0);
+        run_item(v, task.item, 0, v->rows, task.piece, 0, v->first > 0 || v->io->more);
       else
         pack(v, task.item, task.piece);
     }
@@ -219,6 +219,12 @@ static void finish(const view *v) {
   for (int i = 0; i < p->n_param_out; i++)
     if (p->copy_out[i] >= 0)
       memcpy(v->io->param_out[i], locate(v, p->copy_out[i], 0), (size_t)(p->item[p->copy_out[i]].count * p->k->real_bytes));
+}
+
+bool rh_plan_sums(const rh_plan *p) {
+  bool sums = p->n_after == 0;
+  for (int i = 0; i < p->n_param_out; i++) sums = sums && p->copy_out[i] < 0 && p->item[p->item[p->param_out[i]].root].op->reduces;
+  return sums;
 }
 
 static void clear_sums(const view *v) {
