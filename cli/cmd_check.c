@@ -43,6 +43,15 @@ static void print_jacobians(const json_t *report) {
            count_of(report, "crop_leaves_spread"));
 }
 
+static void print_solve(const json_t *report) {
+  const long long rows = count_of(report, "solve_rows");
+  if (!json_object_get(report, "solve_rows")) return;
+  if (rows > 0)
+    printf("the solver's error       %.3g nats, %.3g in codes: %lld row%s against tolerances of a hundredth\n",
+           real_of(report, "solve_error_log_density"), real_of(report, "solve_error_codes"), rows, rows == 1 ? "" : "s");
+  printf("evaluations of the field %.1f a row, %.0f at most\n", real_of(report, "evaluations_mean"), real_of(report, "evaluations_most"));
+}
+
 static void human(json_t *report) {
   printf("rows                     %lld\n", count_of(report, "rows"));
   printf("not finite               %lld\n", count_of(report, "non_finite"));
@@ -55,6 +64,7 @@ static void human(json_t *report) {
   print_jacobians(report);
   const json_t *back = json_object_get(report, "log_det_inverse_error");
   if (json_is_number(back)) printf("the inverse's against it  %.3g\n", json_number_value(back));
+  print_solve(report);
   printf("log|det J|               %.6g to %.6g, median %.6g, sd %.4g\n", real_of(report, "log_det_min"), real_of(report, "log_det_max"),
          real_of(report, "log_det_median"), real_of(report, "log_det_sd"));
   printf("its 1 %% quantile         %.4g below the median", real_of(report, "log_det_low"));

@@ -27,7 +27,9 @@ const cli_command command_plot = {
     .summary = "Draw a density of one or two columns, with samples and data.",
     .details =
         "Of two columns: the density, with lines that hold 50 % and 95 % of its mass, and beside it samples and the rows of DATA. Of one: "
-        "its curve over a histogram of DATA, or of samples. Of a conditional model the density given --context-values, and those rows of "
+        "its curve over a histogram of DATA, or of samples. Of a continuous flow of two columns a third panel shows the paths by which "
+        "samples come from "
+        "the base. Of a conditional model the density given --context-values, and those rows of "
         "DATA that have this context. The same model and options give the same bytes.",
     .options = options,
     .option_count = sizeof options / sizeof *options,

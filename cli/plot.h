@@ -13,6 +13,14 @@ typedef struct plot_points {
   double *at;       /* [n, d] */
 } plot_points;
 
+/* States on the way from the base to samples. */
+typedef struct plot_path_bundle {
+  int64_t n, times; /* n 0: there are none */
+  double time;      /* from the base, at this time, to the data, at 0 */
+  double *at;       /* [n, times, d] */
+  double low[2], high[2];
+} plot_path_bundle;
+
 typedef struct plot {
   int d;               /* columns: 1 or 2 */
   const char *name[2]; /* theirs */
@@ -26,12 +34,14 @@ typedef struct plot {
   double level[PLOT_LEVELS]; /* over the greatest; 0: the grid has less mass than that share */
   int64_t unknown;           /* cells whose density was not found */
   plot_points samples, data;
+  plot_path_bundle paths;
   json_t *info, *report;
 } plot;
 
 /* ---- what is drawn: each EXIT_DONE, or the error printed ---- */
 
 int plot_take_points(plot *p, const cli_args *args, rh_density *density); /* samples and data, and from them the range */
+int plot_take_paths(plot *p, const cli_args *args, rh_density *density);  /* of a density that has them, to the first samples */
 int plot_take_grid(plot *p, rh_density *density);
 
 /* ---- drawing ---- */

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "plot.h"
 
@@ -138,6 +139,58 @@ static void draw_points(const plot *p, plot_frame *f) {
   }
 }
 
+/* ---- two columns: paths from the base to samples ---- */
+
+static const double dark[3] = {0.35, 0.35, 0.35};
+
+static bool has_paths(const plot *p) {
+  return p->d == 2 && p->paths.n > 0;
+}
+
+/* The states at one time, the j-th, of all paths. */
+static void ends(const plot_frame *f, const plot_path_bundle *b, int64_t j, const double rgb[3]) {
+  cairo_set_source_rgba(f->cr, rgb[0], rgb[1], rgb[2], 0.8);
+  for (int64_t i = 0; i < b->n; i++) {
+    const double *at = b->at + 2 * (i * b->times + j);
+    if (!isfinite(at[0] + at[1])) continue;
+    cairo_arc(f->cr, plot_x(f, at[0]), plot_y(f, at[1]), 1.8, 0, 6.283185307179586);
+    cairo_fill(f->cr);
+  }
+}
+
+static void lines(const plot_frame *f, const plot_path_bundle *b) {
+  cairo_set_source_rgba(f->cr, 0.3, 0.3, 0.3, 0.45);
+  cairo_set_line_width(f->cr, 0.7);
+  for (int64_t i = 0; i < b->n; i++) {
+    for (int64_t j = 0; j < b->times; j++) {
+      const double *at = b->at + 2 * (i * b->times + j);
+      if (isfinite(at[0] + at[1]))
+        cairo_line_to(f->cr, plot_x(f, at[0]), plot_y(f, at[1]));
+      else
+        cairo_new_sub_path(f->cr);
+    }
+    cairo_stroke(f->cr);
+  }
+}
+
+static void draw_paths(const plot *p, plot_frame *f) {
+  const plot_path_bundle *b = &p->paths;
+  char text[80];
+  memcpy(f->low, b->low, sizeof f->low);
+  memcpy(f->high, b->high, sizeof f->high);
+  cairo_save(f->cr);
+  cairo_rectangle(f->cr, f->left, f->top, f->width, f->height);
+  cairo_clip(f->cr);
+  lines(f, b);
+  ends(f, b, 0, dark);
+  ends(f, b, b->times - 1, blue);
+  cairo_restore(f->cr);
+  plot_axes(f, p->name[0], NULL);
+  snprintf(text, sizeof text, "%lld paths from the base, t = %.4g,", (long long)b->n, b->time);
+  key(f, f->top - 22, dark, text);
+  key(f, f->top - 7, blue, "to samples, t = 0");
+}
+
 /* ---- one column: its curve over a histogram ---- */
 
 enum { BINS_MOST = 80 };
@@ -189,6 +242,7 @@ static void draw_curve(const plot *p, plot_frame *f) {
 const plot_panel plot_panels[] = {
     {.width = 340, .right = 76, .wanted = is_plane, .draw = draw_density},
     {.width = 340, .right = 16, .wanted = has_points, .draw = draw_points},
+    {.width = 340, .right = 16, .wanted = has_paths, .draw = draw_paths},
     {.width = 480, .right = 16, .wanted = is_line, .draw = draw_curve},
 };
 const int plot_panel_count = sizeof plot_panels / sizeof *plot_panels;

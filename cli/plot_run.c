@@ -93,6 +93,7 @@ static void report_on(const plot *p) {
   json_object_set_new(o, "log_peak", json_real(p->log_peak));
   json_object_set_new(o, "mass", isfinite(p->mass) ? json_real(p->mass) : json_null());
   json_object_set_new(o, "samples", json_integer(p->samples.drawn));
+  if (p->paths.n) json_object_set_new(o, "paths", json_integer(p->paths.n));
   json_object_set_new(o, "data", json_integer(p->data.n));
   json_object_set_new(o, "outside", json_integer(outside(p)));
   json_object_set_new(o, "unfinished", json_integer(p->unknown));
@@ -107,6 +108,7 @@ static void report_on(const plot *p) {
 static void human(json_t *report) {
   printf("log-density up to %.6g nats, %.2f %% of the mass in the picture\n", real_of(report, "log_peak"), 100 * real_of(report, "mass"));
   printf("%lld samples", count_of(report, "samples"));
+  if (count_of(report, "paths")) printf(", %lld paths", count_of(report, "paths"));
   if (count_of(report, "data")) printf(", %lld rows of data, %lld of them outside", count_of(report, "data"), count_of(report, "outside"));
   printf("\n");
 }
@@ -121,6 +123,7 @@ static int draw(plot *p, const cli_args *args, rh_density *density, const char *
   if (code == EXIT_DONE) code = check_dropped(p, args);
   if (code == EXIT_DONE) code = take_context(p, args, density);
   if (code == EXIT_DONE) code = plot_take_points(p, args, density);
+  if (code == EXIT_DONE) code = plot_take_paths(p, args, density);
   if (code == EXIT_DONE) code = plot_take_grid(p, density);
   if (code == EXIT_DONE) code = plot_picture(p, output, &bytes, &size);
   if (code != EXIT_DONE) return code;
@@ -144,6 +147,7 @@ int plot_run(const cli_args *args) {
   if (code == EXIT_DONE) code = finish_own(args, p.report, human);
   rh_rows_free(p.data.at);
   free(p.samples.at);
+  free(p.paths.at);
   free(p.context);
   free(p.grid);
   json_decref(p.info);

@@ -32,8 +32,8 @@
    .kind = ARG_TEXT,                                                                                                            \
    .value = "NAME",                                                                                                             \
    .help =                                                                                                                      \
-       "Continuous flows: solve by this method instead of the model's, such as "                                                \
-       "dp54, bs32, or rk4 with --solver-steps."},                                                                              \
+       "Continuous flows: solve by this method instead of the model's: heun, bs32, "                                            \
+       "dp54, ts54 or dop853, or any of these, euler, midpoint or rk4 with --solver-steps."},                                   \
       {.name = "solver-steps",                                                                                                  \
        .kind = ARG_COUNT,                                                                                                       \
        .value = "N",                                                                                                            \

@@ -91,6 +91,12 @@ RH_API rh_status rh_density_sample(rh_density *density, uint64_t seed, double te
 RH_API rh_status rh_density_encode(rh_density *density, int64_t rows, const double *x, double *z, double *ladj);
 /* z: [rows, latent + c] -> x: [rows, d]; ladj: [rows] or NULL, log|det dx/dz|. A code far outside may decode to infinity or NaN. */
 RH_API rh_status rh_density_decode(rh_density *density, int64_t rows, const double *z, double *x, double *ladj);
+/* The time T that a density's differential equations take from a row (at 0) to its code (at T), those of a chain one after another; 0: it
+ * has none, and no paths. */
+RH_API double rh_density_time(const rh_density *density);
+/* The states of such a density on the way from codes to rows, at `times` >= 2 equally spaced times from T to 0: z: [rows, latent + c] ->
+ * x: [rows, times, d], all in the units of the data. The last state is rh_density_decode's, bit for bit. */
+RH_API rh_status rh_density_paths(rh_density *density, int64_t rows, const double *z, int64_t times, double *x);
 
 /* ---- whole files: CSV, NPY, NPZ (FILE.npz:NAME), gzip of them; "-" is standard input or output ----
  * Output: NPY where the name ends in .npy, else CSV; whole or not at all. output may be NULL for score: only the report.
@@ -173,7 +179,9 @@ RH_API rh_status rh_reconstruct_file(rh_density *density, const char *images, co
  * what was held against a dense Jacobian: "dense", whole rows, as many as 3e11 operations give where they have more than 1,024 values; else
  * "crops" of the images (3e12 operations), of the shape `crop`, by the same parts with the same values (crop_leaves_spread counts those
  * that have numbers of single pixels, of which crops have some); or "none", log_det_why saying why. jacobians: how many;
- * jacobian_operations: of a whole row. */
+ * jacobian_operations: of a whole row. Where the model has differential equations, of up to 100 of the rows: solve_error_log_density and
+ * solve_error_codes (the largest differences from solutions with tolerances a hundred times tighter, in f64), solve_rows (compared),
+ * evaluations_mean and evaluations_most (of the field, for a row's log-density). */
 RH_API rh_status rh_check_file(rh_density *density, const char *data, const char *options, char **report);
 
 /* ---- fitting ---- */

@@ -1,4 +1,6 @@
 /* The face's calls over arrays. */
+#include <string.h>
+
 #include "api/conditional.h"
 #include "api/row_job.h"
 #include "base/memory.h"
@@ -71,7 +73,7 @@ rh_status rh_density_log_prob(rh_density *density, int64_t rows, const double *x
   return status;
 }
 
-enum { PIECE = 4096 };
+enum { PIECE = 4096, MOST_TIMES = 10000 };
 
 rh_status rh_density_log_prob_f32(rh_density *density, int64_t rows, const float *x, float *log_prob) {
   RH_TRY(check("rh_density_log_prob_f32", density, rows, x, log_prob));
@@ -167,6 +169,47 @@ rh_status rh_density_decode(rh_density *density, int64_t rows, const double *z, 
   RH_TRY(check("rh_density_decode", density, rows, z, x));
   const widths w = widths_of(density);
   return code("rh_density_decode", rh_decode, density, rows, w.latent + w.context, z, x, ladj);
+}
+
+/* ---- paths ---- */
+
+double rh_density_time(const rh_density *density) {
+  return density && density->model->flow->body ? density->model->flow->body->time : 0;
+}
+
+/* Another plan for every time: paths are short lists, and each solve from the code on keeps the bits of the end. */
+static rh_status states_at(rh_density *d, const rh_rows *codes, double time, double *x) {
+  rh_scorer_options options = d->options;
+  rh_scorer *scorer;
+  options.time = time;
+  RH_TRY(rh_scorer_create(d->model->flow, &d->model->values, &options, &scorer));
+  const rh_status status = rh_decode(scorer, codes, 0, codes->rows, x, NULL);
+  rh_scorer_destroy(scorer);
+  return status;
+}
+
+rh_status rh_density_paths(rh_density *density, int64_t rows, const double *z, int64_t times, double *x) {
+  RH_TRY(check("rh_density_paths", density, rows, z, x));
+  const widths w = widths_of(density);
+  const double time = rh_density_time(density);
+  if (!(time > 0)) return rh_fail(RH_E_UNSUPPORTED, "rh_density_paths: the model solves no differential equation: it has no paths");
+  if (times < 2 || times > MOST_TIMES)
+    return rh_fail(RH_E_ARGUMENT, "rh_density_paths: times must be 2 to %d, not %lld", MOST_TIMES, (long long)times);
+  RH_TRY(finite("rh_density_paths", rows, w.latent + w.context, z));
+  RH_TRY(rh_check_context(density->model, "rh_density_paths", rows, w.latent + w.context, w.latent, z));
+  double *at = rh_alloc_zero((size_t)(rows * times) + 1, (size_t)w.data * sizeof *at); /* [times, rows, d] */
+  if (!at) return RH_E_MEMORY;
+  const rh_dense_rows dense = {rows, w.latent + w.context, z};
+  const rh_rows codes = rh_rows_dense(&dense);
+  rh_status status = RH_OK;
+  rh_density_lock(density);
+  for (int64_t j = 0; j < times && status == RH_OK; j++)
+    status = states_at(density, &codes, time * (double)(times - 1 - j) / (double)(times - 1), at + j * rows * w.data);
+  rh_density_unlock(density);
+  for (int64_t i = 0; i < rows * times && status == RH_OK; i++)
+    memcpy(x + i * w.data, at + (i % times * rows + i / times) * w.data, (size_t)w.data * sizeof *x);
+  rh_free(at);
+  return status;
 }
 
 rh_status rh_density_given(rh_density *density, const char *values, double *context) {

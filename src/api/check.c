@@ -5,6 +5,7 @@
 #include "api/conditional.h"
 #include "api/det_check.h"
 #include "api/rounded.h"
+#include "api/solve_check.h"
 #include "api/solver.h"
 #include "api/stretch.h"
 #include "base/memory.h"
@@ -20,6 +21,7 @@ typedef struct findings {
   double there, back;                                     /* what stands there, and what came back */
   double det_least, det_most;                             /* range of ladj */
   rh_det_check det;
+  rh_solve_check solve;
   rh_stretch stretch;
   double det_inverse; /* max |ladj + the inverse's ladj|; NaN where the model is no bijection */
 } findings;
@@ -158,6 +160,7 @@ static void compare(const rows_in *in, bool exact, findings *f) {
   *f = (findings){.rows = in->rows,
                   .rounded = f->rounded,
                   .unfinished = f->unfinished,
+                  .solve = f->solve,
                   .row = -1,
                   .det_least = INFINITY,
                   .det_most = -INFINITY,
@@ -212,6 +215,7 @@ static json_t *report_of(const rh_density *d, const findings *f) {
                         json_pack("{s:I, s:I, s:f, s:o}", "row", (json_int_t)f->row + 1, "column", (json_int_t)f->column + 1, "value",
                                   f->there, "back", rh_json_real(f->back)));
   rh_det_check_put(&f->det, d->model, o);
+  rh_solve_check_put(&f->solve, o);
   json_object_set_new(o, "log_det_inverse_error", rh_json_real(f->det_inverse));
   json_object_set_new(o, "log_det_min", rh_json_real(f->det_least));
   json_object_set_new(o, "log_det_max", rh_json_real(f->det_most));
@@ -259,6 +263,7 @@ static rh_status check_rows(rh_density *d, const char *data, const check_options
   if (data) RH_TRY(rh_read_rows(data, &o->read, d->model, &table));
   rows_in in = {0};
   rh_status status = fill_rows(d, table, o, &in);
+  if (status == RH_OK) status = rh_solve_check_run(d, in.rows, in.x, &f->solve);
   if (status == RH_OK) status = soften(d, &in);
   if (status == RH_OK) deviations(&in);
   if (status == RH_OK && !d->model->image.h) status = round_rows(d, &in, &f->rounded);

@@ -44,35 +44,68 @@ void rh_solver_read(rh_options *o, json_t **changes) {
   *changes = NULL;
 }
 
+/* What is done to the specification of a cnf; not 0: out of memory. */
+typedef int edit_fn(json_t *cnf, const json_t *changes);
+
+static int change_one(json_t *cnf, const json_t *changes) {
+  return json_object_update(cnf, (json_t *)(uintptr_t)changes);
+}
+
+/* A solver without an estimate of its error cannot keep a tolerance. */
+static int tighten_one(json_t *cnf, const json_t *none) {
+  enum { TIGHTER = 100, STEPS = 10, MOST_STEPS = 1 << 30 };
+  const json_int_t most = json_integer_value(json_object_get(cnf, "max_steps"));
+  const double rtol = json_number_value(json_object_get(cnf, "rtol")), atol = json_number_value(json_object_get(cnf, "atol"));
+  const char *solver = json_string_value(json_object_get(cnf, "solver"));
+  (void)none;
+  for (int m = 0; m < RH_ODE_METHODS; m++) {
+    const rh_ode_tableau *t = rh_ode_tableau_of((rh_ode_method)m);
+    if (strcmp(t->name, solver) == 0 && !t->estimate) solver = rh_ode_tableau_of(RH_ODE_DP54)->name;
+  }
+  return json_object_set_new(cnf, "solver", json_string(solver)) | json_object_set_new(cnf, "steps", json_integer(0)) |
+         json_object_set_new(cnf, "rtol", json_real(rtol / TIGHTER)) |
+         json_object_set_new(cnf, "atol", json_real(fmax(atol / TIGHTER, 1e-300))) |
+         json_object_set_new(cnf, "max_steps", json_integer(most < MOST_STEPS / STEPS ? most * STEPS : MOST_STEPS));
+}
+
 /* Every cnf of a specification, at any depth; *found counts them. */
-static rh_status change_parts(json_t *spec, const json_t *changes, int *found) {
+static rh_status edit_parts(json_t *spec, edit_fn *edit, const json_t *changes, int *found) {
   const char *key, *type = json_string_value(json_object_get(spec, "type"));
   json_t *value;
   size_t i;
   if (type && strcmp(type, "cnf") == 0) {
     ++*found;
-    return json_object_update(spec, (json_t *)(uintptr_t)changes) ? rh_fail(RH_E_MEMORY, "out of memory for the specification") : RH_OK;
+    return edit(spec, changes) ? rh_fail(RH_E_MEMORY, "out of memory for the specification") : RH_OK;
   }
-  json_object_foreach(spec, key, value) RH_TRY(change_parts(value, changes, found));
-  json_array_foreach(spec, i, value) RH_TRY(change_parts(value, changes, found));
+  json_object_foreach(spec, key, value) RH_TRY(edit_parts(value, edit, changes, found));
+  json_array_foreach(spec, i, value) RH_TRY(edit_parts(value, edit, changes, found));
   return RH_OK;
 }
 
-/* The same flow made anew: its leaves are the same, in the same places. */
+/* The same flow made anew: its leaves are the same, in the same places. *flow NULL: there is no cnf. */
+static rh_status make_edited(const rh_model *model, edit_fn *edit, const json_t *changes, rh_flow **flow) {
+  json_t *spec = json_deep_copy(model->flow->spec);
+  int found = 0;
+  *flow = NULL;
+  rh_status status = spec ? edit_parts(spec, edit, changes, &found) : rh_fail(RH_E_MEMORY, "out of memory for the specification");
+  if (status == RH_OK && found) status = rh_flow_create(spec, flow);
+  json_decref(spec);
+  return status;
+}
+
 rh_status rh_solver_change(rh_model *model, const json_t *changes) {
   if (!changes) return RH_OK;
-  json_t *spec = json_deep_copy(model->flow->spec);
-  rh_flow *flow = NULL;
-  int found = 0;
-  rh_status status = spec ? change_parts(spec, changes, &found) : rh_fail(RH_E_MEMORY, "out of memory for the specification");
-  if (status == RH_OK && !found)
-    status = rh_fail(RH_E_ARGUMENT, "options: the model solves no differential equation: solver, tolerances and trace are nothing to it");
-  if (status == RH_OK) status = rh_flow_create(spec, &flow);
-  json_decref(spec);
-  RH_TRY(status);
+  rh_flow *flow;
+  RH_TRY(make_edited(model, change_one, changes, &flow));
+  if (!flow)
+    return rh_fail(RH_E_ARGUMENT, "options: the model solves no differential equation: solver, tolerances and trace are nothing to it");
   rh_flow_destroy(model->flow);
   model->flow = flow;
   return RH_OK;
+}
+
+rh_status rh_solver_tighter(const rh_model *model, rh_flow **flow) {
+  return make_edited(model, tighten_one, NULL, flow);
 }
 
 static double loosest(json_t *spec) {

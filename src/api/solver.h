@@ -10,6 +10,10 @@ void rh_solver_read(rh_options *o, json_t **changes);
 /* changes: borrowed, NULL: nothing happens. The model's values stay as they are. */
 rh_status rh_solver_change(rh_model *model, const json_t *changes) RH_WARN_UNUSED;
 
+/* The model's flow with the same leaves, whose differential equations are solved with tolerances a hundred times tighter than the model's,
+ * those in equal steps by their tolerances, too; *flow NULL: it solves none. */
+rh_status rh_solver_tighter(const rh_model *model, rh_flow **flow) RH_WARN_UNUSED;
+
 /* The loosest tolerance by which the model solves a differential equation; 0: it solves none, or in equal steps. */
 double rh_solver_tolerance(const rh_model *model);
 #endif

@@ -19,6 +19,8 @@ typedef struct rh_bijection_type {
   void (*forward)(const rh_bijection *b, rh_graph *g, rh_val x, rh_val context, rh_val noise, rh_val *y, rh_val *ladj);
   /* inverse ladj = log|det d x / d y|: minus forward's. A surjection's inverse is deterministic and leaves ladj alone. NULL: no inverse. */
   void (*inverse)(const rh_bijection *b, rh_graph *g, rh_val y, rh_val context, rh_val *x, rh_val *ladj);
+  /* Where b->time > 0: the inverse stopped at time t of its differential equations, 0 to b->time, x(t) in the space of x (rh_state). */
+  void (*state)(const rh_bijection *b, rh_graph *g, rh_val y, rh_val context, double t, rh_val *x);
   /* Data-dependent start: x [rows, in count] in double, in this part's own input space; sets leaves. NULL: none. */
   rh_status (*warm_up)(const rh_bijection *b, const rh_leaves *leaves, rh_values *values, int64_t rows, const double *x);
   void (*destroy)(rh_bijection *b); /* what create allocated beside the struct; NULL: nothing */
@@ -37,6 +39,7 @@ struct rh_bijection { /* first member of every bijection's own struct */
   int64_t context; /* width read, 0 = none */
   int64_t noise;   /* noise numbers a row, uniform in (0, 1); 0 for a bijection, but for */
   int64_t probes;  /* those of them that training alone reads (rh_graph.training); without them it is scored */
+  double time;     /* of the differential equations that it solves, a chain's parts' one after another; 0: none whose states can be told */
   bool exact;      /* no information lost or added: a bijection */
   json_t *spec;    /* owned: every default written out; NULL for a chain made by rh_chain_of */
 };
@@ -46,6 +49,9 @@ void rh_bijection_destroy(rh_bijection *b); /* NULL is fine */
 /* *y and *ladj are RH_NONE after an error (of the graph). */
 void rh_forward(const rh_bijection *b, rh_graph *g, rh_val x, rh_val context, rh_val noise, rh_val *y, rh_val *ladj);
 void rh_inverse(const rh_bijection *b, rh_graph *g, rh_val y, rh_val context, rh_val *x, rh_val *ladj);
+/* The state at time t on the way from y, at b->time, to x, at 0: what differential equations have left to do beyond t is left out, all else
+ * is inverted, so that the state is in the units of x. At 0 it is rh_inverse's x, bit for bit. */
+void rh_state(const rh_bijection *b, rh_graph *g, rh_val y, rh_val context, double t, rh_val *x);
 int64_t rh_bijection_parts(const rh_bijection *b, rh_bijection *const **parts); /* 0: not a chain */
 rh_bijection *rh_bijection_within(const rh_bijection *b);                       /* NULL: none */
 double rh_bijection_box(const rh_bijection *b); /* of the first part that has one, unless one that rescales comes before; 0: none */

@@ -94,6 +94,17 @@ void rh_inverse(const rh_bijection *b, rh_graph *g, rh_val y, rh_val context, rh
   look_at(g, b->type->type, &b->in, x, ladj);
 }
 
+void rh_state(const rh_bijection *b, rh_graph *g, rh_val y, rh_val context, double t, rh_val *x) {
+  rh_val ladj = RH_NONE;
+  if (!(b->time > 0)) {
+    rh_inverse(b, g, y, context, x, &ladj);
+    return;
+  }
+  *x = RH_NONE;
+  if (fits(g, b->type->type, y, &b->out)) b->type->state(b, g, rh_reshape(g, y, b->out), b->context ? context : RH_NONE, t, x);
+  look_at(g, b->type->type, &b->in, x, &ladj);
+}
+
 int64_t rh_bijection_parts(const rh_bijection *b, rh_bijection *const **parts) {
   return b->type->parts ? b->type->parts(b, parts) : 0;
 }

@@ -1,4 +1,5 @@
 /* Bijections one after another; log-determinants and contributions add up. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,6 +22,7 @@ static void settle(chain *c) {
     c->b.exact = c->b.exact && p->exact;
     c->b.noise += p->noise;
     c->b.probes += p->probes;
+    c->b.time += p->time;
     if (p->context) c->b.context = p->context;
     c->b.out = p->out;
   }
@@ -132,6 +134,20 @@ static void chain_inverse(const rh_bijection *b, rh_graph *g, rh_val y, rh_val c
   *ladj = rh_add_maybe(g, sum.row, sum.shared);
 }
 
+/* Time runs through the parts from the data's end on: part i has that from the sum of those before it on. Where a part's time has not begun
+ * its state is y, where it is over its inverse's x. */
+static void chain_state(const rh_bijection *b, rh_graph *g, rh_val y, rh_val context, double t, rh_val *x) {
+  const chain *c = (const chain *)b;
+  *x = y;
+  for (int64_t i = c->n - 1; i >= 0 && g->status == RH_OK; i--) {
+    const rh_bijection *p = c->part[i];
+    double before = 0;
+    for (int64_t j = 0; j < i; j++) before += c->part[j]->time;
+    y = *x;
+    rh_state(p, g, y, context, t >= before + p->time ? p->time : fmax(t - before, 0), x);
+  }
+}
+
 static void chain_destroy(rh_bijection *b) {
   chain *c = (chain *)b;
   for (int64_t i = 0; i < c->n; i++) rh_bijection_destroy(c->part[i]);
@@ -149,6 +165,7 @@ const rh_bijection_type rh_bijection_chain = {.type = "chain",
                                               .create = chain_create,
                                               .forward = chain_forward,
                                               .inverse = chain_inverse,
+                                              .state = chain_state,
                                               .destroy = chain_destroy,
                                               .parts = chain_parts};
 

@@ -19,7 +19,7 @@ typedef struct cnf {
   rh_bijection b;
   rh_field *field;
   rh_ode_options ode, training; /* training.steps 0: as ode */
-  double time, kinetic, jacobian;
+  double kinetic, jacobian;
   bool estimate; /* the trace, in training */
   bool beyond;   /* and in scoring */
   rh_probe_kind probe;
@@ -45,7 +45,7 @@ static rh_status read_solver(cnf *c, rh_spec *spec) {
   for (int m = 0; m < RH_ODE_METHODS; m++) names[m] = rh_ode_tableau_of((rh_ode_method)m)->name;
   c->training = (rh_ode_options){.method = (rh_ode_method)rh_spec_choice(spec, "training_solver", RH_ODE_RK4, names),
                                  .steps = rh_spec_int(spec, "training_steps", 0, 0, 1 << 20)};
-  c->time = rh_spec_real(spec, "time", 1, 1e-3, 1e3);
+  c->b.time = rh_spec_real(spec, "time", 1, 1e-3, 1e3);
   c->ode = (rh_ode_options){.method = (rh_ode_method)rh_spec_choice(spec, "solver", RH_ODE_DP54, names),
                             .steps = rh_spec_int(spec, "steps", 0, 0, 1 << 20),
                             .rtol = rh_spec_real(spec, "rtol", 1e-5, 0, 0.1),
@@ -55,7 +55,8 @@ static rh_status read_solver(cnf *c, rh_spec *spec) {
   c->training.gradient = c->ode.gradient;
   RH_TRY(rh_spec_status(spec));
   if (!c->ode.steps && !rh_ode_tableau_of(c->ode.method)->estimate)
-    return rh_spec_fail(spec, "solver", "%s has no error estimate: give a number of steps (\"steps\"), or take dp54 or bs32",
+    return rh_spec_fail(spec, "solver",
+                        "%s has no error estimate: give a number of steps (\"steps\"), or take heun, bs32, dp54, ts54 or dop853",
                         rh_ode_tableau_of(c->ode.method)->name);
   if (rh_ode_check(&c->ode) != RH_OK) return rh_spec_fail(spec, "solver", "%s", rh_last_error());
   return RH_OK;
@@ -127,20 +128,20 @@ static rh_val equation(rh_graph *g, void *arg, rh_val y, rh_val t, rh_val captur
   return g->status == RH_OK ? rh_concat(g, 2, out) : RH_NONE;
 }
 
-static rh_val solve(const task *k, rh_graph *g, rh_val y, rh_val context, rh_val uniforms, bool back) {
+static rh_val solve(const task *k, rh_graph *g, rh_val y, rh_val context, rh_val uniforms, double from, double to) {
   rh_val captures[2] = {RH_NONE, RH_NONE};
   int n = 0;
   if (k->c->b.context) captures[n++] = context;
   if (k->probed) captures[n++] = uniforms;
   const rh_val all = n == 2 ? rh_concat(g, 2, captures) : captures[0];
   const rh_ode_options *options = g->training && k->c->training.steps ? &k->c->training : &k->c->ode;
-  return rh_ode(g, y, all, back ? k->c->time : 0, back ? 0 : k->c->time, options, equation, (void *)(uintptr_t)k);
+  return rh_ode(g, y, all, from, to, options, equation, (void *)(uintptr_t)k);
 }
 
 /* The state with log|det| beside x, from 0. */
-static rh_val with_ladj(const task *k, rh_graph *g, rh_val x, rh_val context, rh_val uniforms, bool back) {
+static rh_val with_ladj(const task *k, rh_graph *g, rh_val x, rh_val context, rh_val uniforms, double from, double to) {
   const rh_val start[2] = {x, rh_fill(g, rh_shape1(1), 0)};
-  return solve(k, g, rh_concat(g, 2, start), context, uniforms, back);
+  return solve(k, g, rh_concat(g, 2, start), context, uniforms, from, to);
 }
 
 static void cnf_forward(const rh_bijection *b, rh_graph *g, rh_val x, rh_val context, rh_val noise, rh_val *y, rh_val *ladj) {
@@ -149,7 +150,7 @@ static void cnf_forward(const rh_bijection *b, rh_graph *g, rh_val x, rh_val con
   const bool training = g->training && !rh_is_none(noise);
   const bool estimate = !rh_is_none(noise) && (c->beyond || (training && c->estimate));
   const task k = {.c = c, .ladj = true, .probed = training || estimate, .estimate = estimate, .penalize = g->training};
-  const rh_val end = with_ladj(&k, g, x, context, noise, false);
+  const rh_val end = with_ladj(&k, g, x, context, noise, 0, b->time);
   *y = rh_slice(g, end, 0, d);
   *ladj = rh_slice(g, end, d, 1);
 }
@@ -158,8 +159,13 @@ static void cnf_forward(const rh_bijection *b, rh_graph *g, rh_val x, rh_val con
 static void cnf_inverse(const rh_bijection *b, rh_graph *g, rh_val y, rh_val context, rh_val *x, rh_val *ladj) {
   const cnf *c = (const cnf *)b;
   const task alone = {.c = c}, both = {.c = c, .ladj = true};
-  *x = solve(&alone, g, y, context, RH_NONE, true);
-  *ladj = rh_slice(g, with_ladj(&both, g, y, context, RH_NONE, true), rh_columns_of(b), 1);
+  *x = solve(&alone, g, y, context, RH_NONE, b->time, 0);
+  *ladj = rh_slice(g, with_ladj(&both, g, y, context, RH_NONE, b->time, 0), rh_columns_of(b), 1);
+}
+
+static void cnf_state(const rh_bijection *b, rh_graph *g, rh_val y, rh_val context, double t, rh_val *x) {
+  const task alone = {.c = (const cnf *)b};
+  *x = t < b->time ? solve(&alone, g, y, context, RH_NONE, b->time, t) : y;
 }
 
 static void cnf_destroy(rh_bijection *b) {
@@ -172,4 +178,5 @@ const rh_bijection_type rh_bijection_cnf = {.type = "cnf",
                                             .create = cnf_create,
                                             .forward = cnf_forward,
                                             .inverse = cnf_inverse,
+                                            .state = cnf_state,
                                             .destroy = cnf_destroy};

@@ -83,6 +83,8 @@ rh_val rh_flow_log_prob(const rh_flow *f, rh_graph *g, rh_val x, rh_val context,
 /* encode and decode fail for a mixture: a row has no one code. */
 void rh_flow_encode(const rh_flow *f, rh_graph *g, rh_val x, rh_val context, rh_val noise, rh_val *z, rh_val *ladj);
 void rh_flow_decode(const rh_flow *f, rh_graph *g, rh_val z, rh_val context, rh_val *x, rh_val *ladj);
+/* The state at time t of the body's differential equations on the way from z to x, in the units of x (rh_state); f->body->time > 0. */
+rh_val rh_flow_state(const rh_flow *f, rh_graph *g, rh_val z, rh_val context, double t);
 /* base_noise: [base_noise]. log_prob may be NULL. It is the log-density at x, at temperature 1; with surjections that of the row before it
  * was rounded or rebuilt (for those of a mixture's components: that of x under noise of its own). */
 void rh_flow_sample(const rh_flow *f, rh_graph *g, rh_val base_noise, rh_val context, double temperature, rh_val *x, rh_val *log_prob);

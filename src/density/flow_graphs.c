@@ -32,6 +32,12 @@ void rh_flow_decode(const rh_flow *f, rh_graph *g, rh_val z, rh_val context, rh_
   if (has_codes(f, g)) rh_inverse(f->body, g, z, rh_context_encode(f->encoder, g, context), x, ladj);
 }
 
+rh_val rh_flow_state(const rh_flow *f, rh_graph *g, rh_val z, rh_val context, double t) {
+  rh_val x;
+  rh_state(f->body, g, z, rh_context_encode(f->encoder, g, context), t, &x);
+  return x;
+}
+
 static rh_val density_of(const rh_bijection *body, const rh_base *base, rh_graph *g, rh_val x, rh_val context, rh_val noise) {
   rh_val z, ladj;
   rh_forward(body, g, x, context, noise, &z, &ladj);

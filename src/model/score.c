@@ -30,7 +30,7 @@ struct rh_scorer {
   rh_pool *pool, *own_pool;
   rh_scorer_options options;
   ready ready[2][RH_TASK_COUNT]; /* whole; the first output alone */
-  int64_t unfinished;
+  int64_t unfinished, evaluations;
 };
 
 /* ---- the graphs ---- */
@@ -75,7 +75,10 @@ static void graph_decode(const rh_scorer *s, rh_graph *g, task_graph *t) {
   const rh_flow *f = s->flow;
   const rh_val z = input_of(g, f->latent), context = input_of(g, f->context);
   t->feed = rh_feed_of(s->values->real_bytes, f->latent, f->context, 0);
-  rh_flow_decode(f, g, z, context, &t->out[0], &t->out[1]);
+  if (s->options.time > 0)
+    t->out[0] = rh_flow_state(f, g, z, context, s->options.time);
+  else
+    rh_flow_decode(f, g, z, context, &t->out[0], &t->out[1]);
   t->width[0] = f->columns;
   t->width[1] = 1;
 }
@@ -299,11 +302,18 @@ static void run_chunk(rh_scorer *s, ready *r, int64_t n) {
   rh_ode_report report = {0};
   rh_work_count(r->work, &report);
   s->unfinished += report.unfinished;
+  s->evaluations += report.evaluations;
 }
 
 int64_t rh_scorer_unfinished(rh_scorer *s) {
   const int64_t n = s->unfinished;
   s->unfinished = 0;
+  return n;
+}
+
+int64_t rh_scorer_evaluations(rh_scorer *s) {
+  const int64_t n = s->evaluations;
+  s->evaluations = 0;
   return n;
 }
 

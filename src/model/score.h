@@ -28,6 +28,7 @@ typedef struct rh_scorer_options {
   bool middle;        /* that noise is 1/2 instead: whole numbers stand in the middle of their cells, where they are rounded safely */
   int64_t draws;      /* noise draws a row, averaged as importance weights (Burda et al. 2016, eq. 8); 0 = 1; exact models need one */
   double temperature; /* of samples; 0 = 1 */
+  double time;        /* where > 0 rh_decode stops there, ladj NULL, and x are states (rh_flow_state) */
   int64_t max_steps;  /* that a numerical inverse may take at most; 0: as many as it needs */
   bool lean;          /* plans for the least memory rather than the least time */
 } rh_scorer_options;
@@ -42,6 +43,9 @@ void rh_scorer_destroy(rh_scorer *scorer); /* NULL is fine */
 /* Numerical inverses and differential equations that have not arrived within their steps, or met what is no number, since this was last
  * asked. What depends on them is NaN in the calls below, in that row alone: whoever runs them asks. */
 int64_t rh_scorer_unfinished(rh_scorer *s);
+
+/* Evaluations, a row's each, of the fields of differential equations, and of what numerical inverses solve, since this was last asked. */
+int64_t rh_scorer_evaluations(rh_scorer *s);
 
 /* Rows [first, first + n) of `rows`, whose width must be columns + context. log_prob [n]: nats, of the raw row; -inf where the density is
  * 0; NaN where the model solves numerically for it and it was not found. */

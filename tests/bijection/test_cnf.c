@@ -65,6 +65,40 @@ static void rotations_and_stretches(void **state) {
   part_free(&p);
 }
 
+/* Of two equations x' = a x, first (at the data's end) by a[0] for a time 2, then by a[1] for a time 0.5, with a stretch by `between`:
+ * states on the way back are known. From 2 on the stretch acts already, the first equation does not. */
+static void states_on_the_way(void **state) {
+  (void)state;
+  static const double a[2] = {0.3, -0.5}, times[] = {2.5, 2.4, 2, 1.9, 0.3, 0}, y[2] = {1.5, -0.7};
+  part p =
+      part_make("{\"type\":\"chain\",\"parts\":[{\"type\":\"cnf\",\"time\":2,\"rtol\":1e-12,\"atol\":1e-12," AFFINE
+                "},{\"type\":"
+                "\"standardize\",\"mean\":[1],\"scale\":[4]},{\"type\":\"cnf\",\"time\":0.5,\"rtol\":1e-12,\"atol\":1e-12," AFFINE "}]}",
+                1, 0, 8);
+  part_set(&p, "p.0.field.0.weight", 1, &a[0]);
+  part_set(&p, "p.2.field.0.weight", 1, &a[1]);
+  assert_true(p.b->time == 2.5);
+  for (size_t k = 0; k < RH_COUNT_OF(times); k++) {
+    double got[2], inverse[2], ladj[2];
+    rh_graph g;
+    rh_val v;
+    PROBE_OK(rh_graph_init(&g, &p.leaves));
+    rh_state(p.b, &g, rh_input(&g, rh_shape1(1)), RH_NONE, times[k], &v);
+    PROBE_OK(rh_graph_status(&g));
+    probe run = {.g = &g, .values = &p.values, .real_bytes = 8, .rows = 2, .input = {y}, .n_row = 1};
+    run.row_val[0] = v, run.row_out[0] = got;
+    probe_run(&run);
+    rh_graph_free(&g);
+    for (int i = 0; i < 2; i++) {
+      const double middle = 1 + 4 * exp(-a[1] * (2.5 - fmax(times[k], 2))) * y[i], want = exp(-a[0] * (2 - fmin(times[k], 2))) * middle;
+      if (!(fabs(got[i] - want) < 1e-10)) fail_msg("at %g %.15g, should be %.15g", times[k], got[i], want);
+    }
+    part_inverse(&p, 2, y, inverse, ladj);
+    if (times[k] == 0) assert_memory_equal(got, inverse, sizeof got);
+  }
+  part_free(&p);
+}
+
 /* Of a diagonal A every probe of signs tells the trace and the Frobenius norm: d log|det| = tr(A) T - kinetic int |f|^2 - jacobian |A|^2 T.
  */
 static void penalties_are_training_s(void **state) {
@@ -246,7 +280,8 @@ static void errors_are_named(void **state) {
   static const struct {
     const char *spec, *says;
   } cases[] = {
-      {"{\"type\":\"cnf\",\"solver\":\"rk4\"}", "flow.solver: rk4 has no error estimate: give a number of steps"},
+      {"{\"type\":\"cnf\",\"solver\":\"rk4\"}",
+       "flow.solver: rk4 has no error estimate: give a number of steps (\"steps\"), or take heun, bs32, dp54, ts54 or dop853"},
       {"{\"type\":\"cnf\",\"solver\":\"dopri5\"}", "flow.solver"},
       {"{\"type\":\"cnf\",\"atol\":0}", "flow.atol"},
       {"{\"type\":\"cnf\",\"rtol\":-1}", "flow.rtol"},
@@ -269,6 +304,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(an_affine_field_changes_every_density_alike),
       cmocka_unit_test(rotations_and_stretches),
+      cmocka_unit_test(states_on_the_way),
       cmocka_unit_test(penalties_are_training_s),
       cmocka_unit_test(scoring_reads_no_probes),
       cmocka_unit_test(training_s_gradients),

@@ -52,7 +52,7 @@ class Continuous(CommandTest):
 
     def test_other_solvers(self):
         tight = self.scores("exact.rheo", "--rtol", 1e-11, "--atol", 1e-11)
-        for options, near in (([], 1e-6), (["--solver", "rk4", "--solver-steps", 100], 1e-6), (["--solver", "bs32"], 1e-5), (["--rtol", 1e-3, "--atol", 1e-3], 0.1)):
+        for options, near in (([], 1e-6), (["--solver", "rk4", "--solver-steps", 100], 1e-6), (["--solver", "heun", "--rtol", 1e-5, "--atol", 1e-5, "--max-steps", 100000], 1e-2), (["--solver", "bs32"], 1e-5), (["--solver", "ts54"], 1e-6), (["--solver", "dop853"], 1e-6), (["--rtol", 1e-3, "--atol", 1e-3], 0.1)):
             with self.subTest(str(options)):
                 error = abs(self.scores("exact.rheo", *options) - tight).max()
                 self.assertLess(error, near)
@@ -61,6 +61,37 @@ class Continuous(CommandTest):
         run = self.run_rheo("check", "exact.rheo", "x.npy", "--solver", "euler", "--solver-steps", 5, "-q")
         self.assertEqual(run.returncode, 1)
         self.assertIn("the check failed: inverse error", run.stderr.decode())
+
+    def test_check_tells_the_solver_s_error(self):
+        """It is the difference from tolerances of a hundredth, row by row; evaluations are those of the method."""
+        x, rows = np.load(self.path("x.npy")), np.arange(60) * 10
+        for loose in (1e-2, 1e-4):
+            with self.subTest(str(loose)):
+                report = self.report("check", "exact.rheo", "x.npy", "--rows", 60, "--rtol", loose, "--atol", loose, "-q")
+                found = {}
+                for tolerance in (loose, loose / 100):
+                    score = self.scores("exact.rheo", "--rtol", tolerance, "--atol", tolerance)
+                    self.done("encode", "exact.rheo", "x.npy", "-o", "z.npy", "--rtol", tolerance, "--atol", tolerance, "-q")
+                    found[tolerance] = np.column_stack([score, np.load(self.path("z.npy"))])[rows]
+                error = abs(found[loose] - found[loose / 100])
+                self.assertEqual(report["solve_rows"], 60)
+                self.assertEqual(report["solve_error_log_density"], error[:, 0].max())
+                self.assertEqual(report["solve_error_codes"], error[:, 1:].max())
+                self.assertGreater(error[:, 0].max(), 0)
+                self.assertLess(report["evaluations_mean"], report["evaluations_most"] + 1e-9)
+                self.assertGreater(report["evaluations_mean"], 6)
+        run = self.run_rheo("check", "exact.rheo", "x.npy", "--solver", "euler", "--solver-steps", 5, "--json")
+        euler = json.loads(run.stdout.decode().splitlines()[-1])
+        self.assertEqual((euler["solve_rows"], euler["evaluations_mean"], euler["evaluations_most"]), (100, 5, 5))
+        self.assertGreater(euler["solve_error_log_density"], 1e-3)
+        fine = self.report("check", "exact.rheo", "x.npy", "-q")
+        self.assertLess(fine["solve_error_log_density"], 1e-5)
+        single = self.report("check", "exact.rheo", "x.npy", "--dtype", "f32", "-q")
+        self.assertGreater(single["solve_error_log_density"], fine["solve_error_log_density"])  # against f64
+        text = self.done("check", "cnf.rheo", "x.npy").stdout.decode()
+        self.assertRegex(text, r"the solver's error +\S+ nats, \S+ in codes: 100 rows")
+        self.assertRegex(text, r"evaluations of the field +\S+ a row, \d+ at most")
+        self.assertNotIn("solve_rows", self.report("check", "nsf.rheo", "x.npy", "-q"))
 
     def test_estimates(self):
         exact, mean, many = self.scores("exact.rheo"), 0, 60
@@ -79,12 +110,13 @@ class Continuous(CommandTest):
     def test_what_is_refused(self):
         for options, words in (
             (["--solver", "rk4"], "rk4 has no error estimate: give a number of steps"),
+            (["--solver", "euler"], "or take heun, bs32, dp54, ts54 or dop853"),
             (["--solver", "dopri5"], "options.solver"),
             (["--trace", "guess"], "options.trace: 'guess' is none of"),
             (["--trace", "exact:3"], "only hutchinson has probes"),
         ):
             with self.subTest(str(options)):
-                self.refused(1 if options[1] == "rk4" else 2, words, "score", "cnf.rheo", "x.npy", *options)
+                self.refused(1 if options[1] in ("rk4", "euler") else 2, words, "score", "cnf.rheo", "x.npy", *options)
         self.refused(2, "the model solves no differential equation", "score", "nsf.rheo", "x.npy", "--rtol", 1e-3)
         self.refused(2, "cnf.activation", "fit", "x.npy", "-o", "m", "--arch", "cnf", "--set", "activation=relu", *SMALL)
 

@@ -131,6 +131,33 @@ class Plot(CommandTest):
         self.refused(2, "no category|7", "plot", "given.rheo", "-o", "x.png", "--context-values", "kind=7")
         self.refused(2, "not conditional", "plot", "m.rheo", "-o", "x.png", "--context-values", "kind=7")
 
+    def test_paths(self):
+        """Of a continuous flow a third panel: paths that end where samples are drawn, from codes to them; wider than the data where codes are."""
+        self.done("fit", "t.csv", "-o", "cnf.rheo", "--arch", "cnf", "--set", "hidden=8", "--steps", 100, "-q")
+        report = self.report("plot", "cnf.rheo", "t.csv", "-o", "p.svg")
+        self.assertEqual(report["paths"], 60)
+        self.assertNotIn("paths", self.report("plot", "m.rheo", "-o", "q.svg"))
+        self.done("plot", "cnf.rheo", "t.csv", "-o", "p.png", "--threads", 1)
+        self.assertEqual(self.size("p.png"), (1980, 651))
+        self.done("plot", "cnf.rheo", "t.csv", "-o", "q.png", "--threads", 2)
+        self.assertEqual(self.bytes_of("p.png"), self.bytes_of("q.png"))
+        left, right = (900 + LEFT, 900 + LEFT + FRAME)  # of the third frame
+        lines = [e.get("d").split() for e in xml.etree.ElementTree.fromstring(self.bytes_of("p.svg")).iter() if "stroke-width:0.7;" in e.get("style", f"stroke-width:{e.get('stroke-width')};")]
+        self.assertEqual(len(lines), 60)
+        self.assertTrue(np.all([line.count("L") > 5 for line in lines]))  # straight pieces of a line are drawn as one
+        at = np.array([[line[1:3], line[-2:]] for line in lines], float)
+        self.assertTrue(np.all((at[..., 0] >= left) & (at[..., 0] <= right) & (at[..., 1] >= TOP) & (at[..., 1] <= TOP + FRAME)))
+        self.done("sample", "cnf.rheo", "-n", 60, "-o", "drawn.npy", "-q")
+        drawn = np.load(self.path("drawn.npy"))
+        self.done("encode", "cnf.rheo", "drawn.npy", "-o", "z.npy", "-q")
+        for column in (0, 1):  # the axes are straight, and so is the way from codes to the units of the data
+            for values, time in ((drawn[:, column], -1), (np.load(self.path("z.npy"))[:, column], 0)):
+                line = np.polyfit(values, at[:, time, column], 1)
+                self.assertLess(abs(np.polyval(line, values) - at[:, time, column]).max(), 0.05)
+                self.assertGreater(abs(line[0]), 1)
+        self.assertGreater(abs(at[:, 0] - at[:, -1]).max(), 5)
+        self.report("plot", "cnf.rheo", "-o", "p.svg", "--range", "-1,0.5,-2,3")
+
     def test_what_cannot_be_drawn(self):
         x, _ = digits(60)
         np.savez(self.path("d.npz"), X=x)
