@@ -321,7 +321,11 @@ static rh_status put_labels(detect_job *t, json_t *report) {
     count[label[i]]++;
     flagged[label[i]] += t->p[i] <= t->o.alarm;
   }
-  json_t *auroc = json_object(), *precision = json_object();
+  json_t *auroc = json_object(), *precision = json_object(); /* the report's from now on */
+  json_object_set_new(report, "anomalies", json_integer(count[1]));
+  json_object_set_new(report, "normal", json_integer(count[0]));
+  json_object_set_new(report, "auroc", auroc);
+  json_object_set_new(report, "average_precision", precision);
   for (int k = 0; k < RH_DETECT_SCORES; k++) {
     double area = NAN, average = NAN;
     for (int64_t i = 0; i < t->rows.n; i++) t->anomaly[i] = anomaly_of(&t->rows, k, i);
@@ -333,10 +337,6 @@ static rh_status put_labels(detect_job *t, json_t *report) {
   }
   if (!count[0] || !count[1])
     add_note(t, "%.200s: every label is %d: AUROC and average precision need both classes", t->data, count[1] ? 1 : 0);
-  json_object_set_new(report, "anomalies", json_integer(count[1]));
-  json_object_set_new(report, "normal", json_integer(count[0]));
-  json_object_set_new(report, "auroc", auroc);
-  json_object_set_new(report, "average_precision", precision);
   json_object_set_new(report, "detected", rh_json_real(count[1] ? (double)flagged[1] / (double)count[1] : NAN));
   json_object_set_new(report, "false_alarms", rh_json_real(count[0] ? (double)flagged[0] / (double)count[0] : NAN));
   return RH_OK;
