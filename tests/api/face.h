@@ -6,6 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+
+#include <jansson.h>
+
 // cmocka last: it wants the headers above
 #include <cmocka.h>
 
@@ -23,6 +26,12 @@
     assert_true(strlen(rh_last_error()) > 10);  \
     assert_null(strchr(rh_last_error(), '\n')); \
   } while (0)
+
+/* A number of a report. */
+static inline double real_of(const json_t *o, const char *key) {
+  assert_true(json_is_number(json_object_get(o, key)));
+  return json_number_value(json_object_get(o, key));
+}
 
 typedef struct failing {
   int64_t left, calls;

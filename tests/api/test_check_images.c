@@ -77,11 +77,6 @@ static json_t *checked(rh_density *d, const char *options) {
   return o;
 }
 
-static double real_of(const json_t *o, const char *key) {
-  assert_true(json_is_number(json_object_get(o, key)));
-  return json_number_value(json_object_get(o, key));
-}
-
 static void expect(json_t *o, const char *method, int jacobians) {
   assert_string_equal(json_string_value(json_object_get(o, "log_det_method")), method);
   assert_int_equal(json_integer_value(json_object_get(o, "jacobians")), jacobians);

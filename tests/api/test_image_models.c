@@ -92,11 +92,6 @@ static json_t *parsed(char *report) {
   return o;
 }
 
-static double real_of(const json_t *o, const char *key) {
-  assert_true(json_is_number(json_object_get(o, key)));
-  return json_number_value(json_object_get(o, key));
-}
-
 /* The values of an array of images: what stands behind NPY's header of 128 bytes. */
 static void taken(const char *name, size_t n, unsigned char *values) {
   static unsigned char file[128 + N * D + 1];
