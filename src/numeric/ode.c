@@ -146,8 +146,8 @@ static void tell_stages(const rh_ode_run *s) {
 
 /* ---- rows, step by step ---- */
 
-/* Where each step ends. Equal steps are counted from t1, so that the last one ends there. Of steps by tolerance the last two are equal: what
- * is left makes no last step that is too small to be worth it, and none that is refused for what a shorter one can share. */
+/* Where each step ends. Equal steps are counted from t1, so that the last one ends there. Of steps by tolerance the last two are equal:
+ * what is left makes no last step that is too small to be worth it, and none that is refused for what a shorter one can share. */
 static void aim(const rh_ode_run *s) {
   rh_ode_work *w = s->w;
   for (int64_t r = 0; r < s->rows; r++) {

@@ -45,8 +45,8 @@ static double error_constant(const rh_ode_tableau *m) {
 }
 
 /* The first step aims at a hundredth of the error allowed. As Hairer, Norsett & Wanner (Solving Ordinary Differential Equations I, II.4,
- * "starting step size") one small step of Euler's gives d1 = |f| and d2 = |df/dt|, as shares of the tolerance; where they take the error of a
- * step to be max(d1, d2) h^k, here derivatives go on to grow as those two do, |y^(k)| = d1 (d2 / d1)^(k - 1), and the method's own
+ * "starting step size") one small step of Euler's gives d1 = |f| and d2 = |df/dt|, as shares of the tolerance; where they take the error of
+ * a step to be max(d1, d2) h^k, here derivatives go on to grow as those two do, |y^(k)| = d1 (d2 / d1)^(k - 1), and the method's own
  * constant stands before them: a short solution, of which the first step is a large part, takes half the steps. k_1 is used as room. */
 void rh_ode_first_steps(const rh_ode_run *s) {
   static const double one[1] = {1}, difference[2] = {-1, 1};
