@@ -105,7 +105,10 @@ static void report_on(const plot *p) {
         (long long)p->unknown);
     warn(o, text);
   }
-  if (100 * p->mass > TOO_MUCH) warn(o, "the mass on the grid is above 1: the density is too narrow for the grid; give a smaller --range");
+  if (100 * p->mass > TOO_MUCH)
+    warn(o,
+         "the mass on the grid is above 1: the density is too narrow for the grid, or holds estimated traces; give a smaller --range, of a "
+         "continuous flow --trace exact");
   if (p->context && p->data.at && !p->data.n) warn(o, "no row of the data has this context");
 }
 

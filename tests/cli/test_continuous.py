@@ -101,6 +101,7 @@ class Continuous(CommandTest):
         one = self.scores("exact.rheo", "--trace", "hutchinson:4", "--seed", 1)
         np.testing.assert_array_equal(one, self.scores("exact.rheo", "--trace", "hutchinson:4", "--seed", 1, "--threads", 1))
         self.assertGreater(abs(one - exact).max(), 1e-3)
+        np.testing.assert_array_equal(one, self.scores("exact.rheo", "--trace", "hutchinson:4", "--seed", 1, "--draws", 20))  # no importance weights
         notes = [self.report("score", "exact.rheo", "x.npy", *more)["notes"] for more in ([], ["--trace", "hutchinson"])]
         self.assertFalse(notes[0])
         self.assertIn("estimated by random probes", notes[1][0])
