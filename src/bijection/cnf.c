@@ -6,8 +6,7 @@
  * Training may estimate the trace by probes e that stay the same during a solve (Grathwohl et al. 2019, FFJORD, section 3.1), and penalize
  * fields that are hard to solve (Finlay et al. 2020, RNODE): of log|det| the integral of kinetic |f|^2 + jacobian |e'J|^2 is taken
  * off, inside the same state. Everything else, scoring above all, has the exact trace and no penalty, up to "exact_columns" tangent
- * columns; beyond, the estimate serves there, too. The inverse is given no noise: its traces are exact, and in training (of a part turned
- * round, bijection/invert.c) it has the kinetic penalty alone. */
+ * columns; beyond, the estimate serves there, too (not in the inverse, which is given no noise). */
 #include <stdio.h>
 
 #include "bijection/parts.h"
@@ -158,7 +157,8 @@ static void cnf_forward(const rh_bijection *b, rh_graph *g, rh_val x, rh_val con
   *ladj = rh_slice(g, end, d, 1);
 }
 
-/* x by itself, so that who asks for x alone pays for no trace and gets the same bits. */
+/* x by itself, so that who asks for x alone pays for no trace and gets the same bits. In training (of a part turned round,
+ * bijection/invert.c) exact traces, there being no noise, and the kinetic penalty alone. */
 static void cnf_inverse(const rh_bijection *b, rh_graph *g, rh_val y, rh_val context, rh_val *x, rh_val *ladj) {
   const cnf *c = (const cnf *)b;
   const task alone = {.c = c}, both = {.c = c, .ladj = true, .penalize = g->training, .back = true};
