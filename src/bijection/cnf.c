@@ -93,10 +93,12 @@ typedef struct task {
   bool ladj;   /* beside x */
   bool probed; /* there are uniforms */
   bool estimate, penalize;
+  bool back; /* from T to 0 */
 } task;
 
-static void add_penalty(rh_graph *g, double weight, rh_val v, rh_val *rate) {
-  if (weight > 0) *rate = rh_sub(g, *rate, rh_mulc(g, v, weight));
+/* Of log|det|, whichever way it is found: so on the way back, where dt < 0, the rate grows. */
+static void add_penalty(const task *k, rh_graph *g, double weight, rh_val v, rh_val *rate) {
+  if (weight > 0) *rate = rh_sub(g, *rate, rh_mulc(g, v, k->back ? -weight : weight));
 }
 
 /* x: [d] -> *dx [d], *rate [1]: d log|det| / dt, less the penalties. */
@@ -112,8 +114,8 @@ static void rates(const task *k, rh_graph *g, rh_val x, rh_val t, rh_val context
   if (k->estimate || frobenius)
     rh_trace_probes(g, x, *dx, c->probes, rh_trace_probe(g, c->probe, uniforms), &estimate, frobenius ? &squares : NULL);
   if (k->estimate) *rate = estimate;
-  if (k->penalize && c->kinetic > 0) add_penalty(g, c->kinetic, rh_sum(g, rh_square(g, *dx)), rate);
-  if (frobenius) add_penalty(g, c->jacobian, squares, rate);
+  if (k->penalize && c->kinetic > 0) add_penalty(k, g, c->kinetic, rh_sum(g, rh_square(g, *dx)), rate);
+  if (frobenius) add_penalty(k, g, c->jacobian, squares, rate);
 }
 
 /* y: [d], or [d + 1] with log|det| behind. */
@@ -155,10 +157,11 @@ static void cnf_forward(const rh_bijection *b, rh_graph *g, rh_val x, rh_val con
   *ladj = rh_slice(g, end, d, 1);
 }
 
-/* x by itself, so that who asks for x alone pays for no trace and gets the same bits. */
+/* x by itself, so that who asks for x alone pays for no trace and gets the same bits. In training (of a part turned round,
+ * bijection/invert.c) exact traces, there being no noise, and the kinetic penalty alone. */
 static void cnf_inverse(const rh_bijection *b, rh_graph *g, rh_val y, rh_val context, rh_val *x, rh_val *ladj) {
   const cnf *c = (const cnf *)b;
-  const task alone = {.c = c}, both = {.c = c, .ladj = true};
+  const task alone = {.c = c}, both = {.c = c, .ladj = true, .penalize = g->training, .back = true};
   *x = solve(&alone, g, y, context, RH_NONE, b->time, 0);
   *ladj = rh_slice(g, with_ladj(&both, g, y, context, RH_NONE, b->time, 0), rh_columns_of(b), 1);
 }

@@ -129,6 +129,30 @@ static void penalties_are_training_s(void **state) {
   }
 }
 
+/* Turned round it is given no probes: an exact trace, and the kinetic penalty alone, on the way from T to 0. */
+static void penalties_of_an_equation_turned_round(void **state) {
+  (void)state;
+  const double a[4] = {0.5, 0, 0, -0.25}, kinetic = 0.7;
+  part p = part_make(
+      "{\"type\":\"inverse\",\"part\":{\"type\":\"cnf\",\"trace\":\"hutchinson\",\"kinetic\":0.7,\"jacobian\":0.3,"
+      "\"rtol\":1e-12,\"atol\":1e-12," AFFINE "}}",
+      2, 0, 8);
+  part_set(&p, "p.part.field.0.weight", 4, a);
+  double *x = probe_random(ROWS * 2, 1, -3, 3), y[ROWS * 2], plain[ROWS * 2], ladj[ROWS], exact[ROWS];
+  forward(&p, true, ROWS, x, NULL, y, ladj);
+  forward(&p, false, ROWS, x, NULL, plain, exact);
+  for (int i = 0; i < ROWS; i++) {
+    double energy = 0; /* int (a x1 e^(a (t - 1)))^2 dt = a x1^2 (1 - e^(-2a)) / 2 */
+    for (int j = 0; j < 2; j++) energy += a[3 * j] * x[2 * i + j] * x[2 * i + j] * -expm1(-2 * a[3 * j]) / 2;
+    const double want = -0.25 - kinetic * energy;
+    if (!(fabs(ladj[i] - want) <= 1e-10 * fmax(1, fabs(want)))) fail_msg("with the penalty %.15g, should be %.15g", ladj[i], want);
+    assert_true(fabs(exact[i] + 0.25) < 1e-15);
+    for (int j = 0; j < 2; j++) assert_true(y[2 * i + j] == plain[2 * i + j]);
+  }
+  free(x);
+  part_free(&p);
+}
+
 #define NET "\"field\":{\"type\":\"time_mlp\",\"hidden\":[6,5,4]}"
 
 /* Scoring has the bits of a flow that never estimates, with the noise at hand or without. */
@@ -306,6 +330,7 @@ int main(void) {
       cmocka_unit_test(rotations_and_stretches),
       cmocka_unit_test(states_on_the_way),
       cmocka_unit_test(penalties_are_training_s),
+      cmocka_unit_test(penalties_of_an_equation_turned_round),
       cmocka_unit_test(scoring_reads_no_probes),
       cmocka_unit_test(training_s_gradients),
       cmocka_unit_test(the_estimate_is_unbiased),
