@@ -40,6 +40,13 @@ class Continuous(CommandTest):
                 drawn = np.load(self.path("drawn.npy"))
                 self.assertLess(abs((drawn.mean(0) - x.mean(0)) / x.std(0)).max(), 0.5)
 
+    def test_fields_of_the_plane_start_steeper(self):
+        for columns, gain in ((1, 2), (2, 2), (3, 0.577)):
+            with self.subTest(columns):
+                self.done("fit", "x.npy", "-o", "steep.rheo", "--arch", "cnf", "--columns", f"1-{columns}", "--steps", 1, "-q")
+                field = self.report("info", "steep.rheo", "-q")["spec"]["flow"]["parts"][0]["field"]
+                self.assertAlmostEqual(field["gain"], gain, places=3)
+
     def test_of_a_context(self):
         self.done("fit", "given.npy", "-o", "given.rheo", "--arch", "rnode", "--context", "4", *SMALL)
         self.assertTrue(self.report("check", "given.rheo", "given.npy", "-q")["ok"])
