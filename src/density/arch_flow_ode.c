@@ -46,7 +46,7 @@ static void read_solver(plan *p, rh_options *o) {
   p->steps = rh_options_int(o, "solver_steps", 0, 0, 1 << 20);
   p->rtol = rh_options_real(o, "rtol", 1e-5, 0, 0.1);
   p->atol = rh_options_real(o, "atol", 1e-5, 1e-300, 0.1);
-  p->max_steps = rh_options_int(o, "max_steps", 1000, 1, 1 << 30);
+  p->max_steps = rh_options_int(o, "max_steps", 1000, 1, 1 << 20);
   p->training_solver = rh_options_choice(o, "training_solver", RH_ODE_RK4, names);
   p->training_steps = rh_options_int(o, "training_steps", p->kind.training_steps, 0, 1 << 20);
   p->gradient = rh_options_choice(o, "gradient", RH_ODE_REPLAY, rh_ode_gradient_names);
