@@ -47,8 +47,9 @@ typedef struct rh_density rh_density;
  *   dtype    "f32" or "f64", the precision of the arithmetic; default: that of the fit
  *   seed     of the noise that a discrete column's score needs; default 0
  *   draws    draws of that noise a row, averaged; default 1
- *   solver, solver_steps, rtol, atol, max_steps, trace  of a model with differential equations, in place of what it says itself: the
- *            method by name, equal steps or tolerances, steps at most; trace "exact", or "hutchinson:K" for estimates by K probes */
+ *   solver, solver_steps, rtol, atol, max_steps, min_step, fallback_steps, trace  of a model with differential equations, in place of
+ *            what it says itself: the method by name, equal steps or tolerances, steps at most, the shortest step, equal steps for rows
+ *            that would be given up; trace "exact", or "hutchinson:K" for estimates by K probes */
 RH_API rh_status rh_density_open(const char *path, const char *options, rh_density **density);
 /* The same from the file's bytes; `name` stands in errors. The bytes may go afterwards. */
 RH_API rh_status rh_density_read(const void *bytes, size_t size, const char *name, const char *options, rh_density **density);
@@ -208,6 +209,10 @@ typedef struct rh_fit_event {
   double rows_per_second, elapsed, eta; /* seconds; eta NaN: unknown */
   int64_t skipped;                      /* steps left out so far */
   const char *log;                      /* the event as one line of JSON; NULL for RH_FIT_STEP. Lives during the call */
+  /* Of models with differential equations: evaluations of their fields that a row's step took on average in this epoch so far, for the
+   * solution and for its derivative. 0: nothing is solved; NaN: no step yet. unfinished: solutions given up so far, out of steps */
+  double evaluations_forward, evaluations_back;
+  int64_t unfinished;
 } rh_fit_event;
 
 /* Called on the thread that fits, about ten times a second. Anything but 0 ends the fit after this step: the best model is kept. */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "api/row_job.h"
+#include "api/solve_report.h"
 #include "base/file.h"
 #include "base/memory.h"
 
@@ -61,14 +62,16 @@ static void note_estimate(json_t *notes) {
 }
 
 /* notes: taken */
-static json_t *score_report(const rh_flow *flow, const tally *t, json_t *notes) {
+static json_t *score_report(const rh_density *d, const tally *t, json_t *notes) {
+  const rh_flow *flow = d->model->flow;
   const double n = (double)t->n;
   const int64_t bad = t->zero + t->unknown;
   json_t *report = json_object();
   json_object_set_new(report, "notes", notes);
-  if (t->unknown) rh_warn_unfinished(t->unknown, report);
+  if (t->unknown) rh_warn_unfinished(d->model, t->unknown, &d->counts, report);
   if (flow->exact && flow->scoring_noise > 0) note_estimate(notes);
   json_object_set_new(report, "unfinished", json_integer(t->unknown));
+  rh_solve_report_put(d, &d->counts, report);
   json_object_set_new(report, "n", json_integer(t->n + bad));
   json_object_set_new(report, "mean", bad || !t->n ? json_null() : json_real(t->mean));
   json_object_set_new(report, "stderr", bad ? json_null() : rh_json_real(t->n > 1 ? sqrt(t->m2 / (n - 1) / n) : NAN));
@@ -91,6 +94,7 @@ static rh_status score_rows(rh_row_job *j, tally *t) {
     tally_add(t, n, j->out);
     if (j->writer) RH_TRY(rh_table_writer_put_f64(j->writer, n, j->out));
   }
+  rh_density_count(j->density);
   return RH_OK;
 }
 
@@ -125,9 +129,8 @@ rh_status rh_score_file(rh_density *density, const char *data, const char *outpu
   rh_density_lock(density);
   rh_status status = rh_read_rows(data, &read, density->model, &table);
   if (status == RH_OK) status = score_table(density, table, output, &t);
+  if (status == RH_OK) status = rh_report_give(score_report(density, &t, notes_of(data, &read, density->model, table)), report);
   rh_density_unlock(density);
-  if (status == RH_OK)
-    status = rh_report_give(score_report(density->model->flow, &t, notes_of(data, &read, density->model, table)), report);
   rh_table_free(table);
   json_decref(json);
   return status;
@@ -175,8 +178,9 @@ rh_status rh_encode_file(rh_density *density, const char *data, const char *outp
   rh_density_lock(density);
   rh_status status = rh_read_rows(data, &read, density->model, &table);
   if (status == RH_OK) status = code_table(density, rh_encode, data, table, output, latent, NULL);
+  if (status == RH_OK)
+    status = rh_rows_report(density, rh_table_rows(table), columns, notes_of(data, &read, density->model, table), report);
   rh_density_unlock(density);
-  if (status == RH_OK) status = rh_rows_report(rh_table_rows(table), columns, notes_of(data, &read, density->model, table), report);
   rh_table_free(table);
   json_decref(json);
   return status;
@@ -201,11 +205,11 @@ rh_status rh_decode_file(rh_density *density, const char *codes, const char *out
   const rh_flow *flow = density->model->flow;
   rh_status status = rh_read_codes(codes, &read, density->model, &table);
   if (status == RH_OK) status = decode_table(density, codes, table, output);
-  rh_density_unlock(density);
   const bool images = density->model->image.h;
   if (status == RH_OK)
     status = images ? rh_images_report(density->model, rh_table_rows(table), report)
-                    : rh_rows_report(rh_table_rows(table), flow->columns + flow->context, NULL, report);
+                    : rh_rows_report(density, rh_table_rows(table), flow->columns + flow->context, NULL, report);
+  rh_density_unlock(density);
   rh_table_free(table);
   json_decref(json);
   return status;
@@ -235,9 +239,9 @@ rh_status rh_density_rows(rh_density *density, const char *data, const char *opt
   int64_t n = 0;
   rh_density_lock(density);
   rh_status status = rh_read_rows(data, &read, density->model, &table);
-  rh_density_unlock(density);
   if (status == RH_OK) status = rows_array(table, &n, &made);
-  if (status == RH_OK) status = rh_rows_report(n, rh_table_columns(table), notes_of(data, &read, density->model, table), report);
+  if (status == RH_OK) status = rh_rows_report(density, n, rh_table_columns(table), notes_of(data, &read, density->model, table), report);
+  rh_density_unlock(density);
   rh_table_free(table);
   json_decref(json);
   if (status != RH_OK) {

@@ -127,6 +127,7 @@ static void ode_vjp(rh_graph *g, rh_val node, rh_val ct, rh_val *out) {
     g->status = RH_E_MEMORY;
     return;
   }
+  head.derives = true;
   head.field = adjoint_field(g, f, head.n);
   state[0] = node;
   state[1] = ct;
@@ -301,6 +302,11 @@ static void ode_report(void *raw, rh_ode_report *sum) {
   rh_runner_report(&w->point, sum);
 }
 
+static bool ode_derives(const void *raw) {
+  const ode_made *made = raw;
+  return made->attr->derives || made->point;
+}
+
 static void put_reals(int real_bytes, int64_t n, const double *x, void *to) {
   for (int64_t i = 0; i < n; i++) {
     if (real_bytes == 4) {
@@ -408,7 +414,7 @@ static int64_t ode_flops(const rh_graph *g, const rh_node *node) { /* of equal s
   return steps * stages * (rh_body_flops(a->field) + (a->other ? rh_body_flops(a->other) : 0));
 }
 
-static const rh_op_bodies ode_bodies = {ode_make, ode_unmake, ode_bytes, ode_open, ode_close, ode_report};
+static const rh_op_bodies ode_bodies = {ode_make, ode_unmake, ode_bytes, ode_open, ode_close, ode_report, ode_derives};
 const rh_op rh_op_ode = {
     .name = "ode", .order = -1, .vjp = ode_vjp, .jvp = ode_jvp, .run = ode_run, .flops = ode_flops, .solves = true, .bodies = &ode_bodies};
 const rh_op rh_op_ode_steps = {.name = "ode_steps",

@@ -43,6 +43,7 @@ typedef struct rh_op_bodies {
   rh_status (*open)(const void *made, void **work);
   void (*close)(void *work);
   void (*report)(void *work, rh_ode_report *sum); /* adds what the runs since the last report counted */
+  bool (*derives)(const void *made);              /* is what is counted a derivative's? NULL: it is not */
 } rh_op_bodies;
 
 /* Parameter operands that the kernels read in a form of their own, made once a run. Nodes of one operation with equal attributes share the

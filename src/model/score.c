@@ -30,7 +30,7 @@ struct rh_scorer {
   rh_pool *pool, *own_pool;
   rh_scorer_options options;
   ready ready[2][RH_TASK_COUNT]; /* whole; the first output alone */
-  int64_t unfinished, evaluations;
+  rh_ode_report counts;
 };
 
 /* ---- the graphs ---- */
@@ -299,22 +299,13 @@ static void run_chunk(rh_scorer *s, ready *r, int64_t n) {
   }
   const rh_run_io io = {.values = s->values, .rows = n, .load = rh_feed_load, .arg = &r->feed, .row_out = row_out, .param_out = shared_out};
   rh_run(r->plan, r->work, s->pool, &io);
-  rh_ode_report report = {0};
-  rh_work_count(r->work, &report);
-  s->unfinished += report.unfinished;
-  s->evaluations += report.evaluations;
+  rh_work_count(r->work, &s->counts, &s->counts);
 }
 
-int64_t rh_scorer_unfinished(rh_scorer *s) {
-  const int64_t n = s->unfinished;
-  s->unfinished = 0;
-  return n;
-}
-
-int64_t rh_scorer_evaluations(rh_scorer *s) {
-  const int64_t n = s->evaluations;
-  s->evaluations = 0;
-  return n;
+rh_ode_report rh_scorer_counts(rh_scorer *s) {
+  const rh_ode_report counts = s->counts;
+  s->counts = (rh_ode_report){0};
+  return counts;
 }
 
 /* Rows [first, first + n) through a task, chunk by chunk; a and b [n, width] take its outputs, b may be NULL. */

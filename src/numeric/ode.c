@@ -246,9 +246,8 @@ static void run_rows(rh_ode_run *s) {
   }
 }
 
-/* rtol that the real type can keep, or what was asked for. */
-static double kept_rtol(const rh_ode_options *o, const rh_ode_work *w) {
-  return fmax(o->rtol, 4 * (w->real_bytes == 4 ? (double)FLT_EPSILON : DBL_EPSILON));
+double rh_ode_least_rtol(int real_bytes) {
+  return 4 * (real_bytes == 4 ? (double)FLT_EPSILON : DBL_EPSILON);
 }
 
 void rh_ode_solve(const rh_ode_problem *p, const rh_ode_options *o, rh_ode_work *w, int64_t rows, const void *y0, void *y1,
@@ -271,7 +270,7 @@ void rh_ode_solve(const rh_ode_problem *p, const rh_ode_options *o, rh_ode_work 
     return;
   }
   if (!o->steps) {
-    s.o.rtol = kept_rtol(o, w);
+    s.o.rtol = fmax(o->rtol, rh_ode_least_rtol(w->real_bytes));
     report->raised += s.o.rtol > o->rtol ? rows : 0;
   }
   run_rows(&s);

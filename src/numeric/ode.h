@@ -44,6 +44,7 @@ typedef struct rh_ode_options {
 } rh_ode_options;
 /* rtol below 4 ulps of the real type cannot be kept: it is solved with 4 ulps, and the report counts it (`raised`). */
 rh_status rh_ode_check(const rh_ode_options *options) RH_WARN_UNUSED;
+double rh_ode_least_rtol(int real_bytes);
 
 typedef struct rh_ode_row { /* what became of one row */
   int64_t evaluations, taken, refused;

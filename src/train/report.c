@@ -51,6 +51,12 @@ json_t *rh_fit_result_json(const rh_fit_report *r) {
   fine &= put(o, "rollbacks", integer(r->rollbacks));
   fine &= put(o, "parameters", integer(r->parameters));
   fine &= put(o, "stopped", json_string(r->stopped));
+  if (r->forward > 0) {
+    fine &= put(o, "evaluations_forward", real(r->forward));
+    fine &= put(o, "evaluations_back", real(r->back));
+    fine &= put(o, "unfinished", integer(r->solves.unfinished));
+    fine &= put(o, "fell_back", integer(r->solves.fell_back));
+  }
   return whole(o, fine);
 }
 
@@ -90,6 +96,11 @@ json_t *rh_progress_json(const rh_progress *p) {
   fine &= put(o, "grad_norm", real(p->grad_norm));
   fine &= put(o, "skipped", integer(p->skipped));
   fine &= put(o, "rollbacks", integer(p->rollbacks));
+  if (p->forward > 0) {
+    fine &= put(o, "evaluations_forward", real(p->forward));
+    fine &= put(o, "evaluations_back", real(p->back));
+    fine &= put(o, "unfinished", integer(p->unfinished));
+  }
   if (p->event != RH_EVENT_EPOCH && p->event != RH_EVENT_DONE) return whole(o, fine);
   fine &= put(o, "val", real(p->val));
   fine &= put(o, "val_zero_density", integer(p->val_bad));

@@ -141,6 +141,9 @@ static void read_report(const json_t *fit, const char *stopped, rh_fit_report *r
       .skipped_steps = integer_of(fit, "skipped_steps"),
       .rollbacks = integer_of(fit, "rollbacks"),
       .train = number_or(fit, "train", NAN),
+      .forward = number_or(fit, "evaluations_forward", 0),
+      .back = number_or(fit, "evaluations_back", 0),
+      .solves = {.unfinished = integer_of(fit, "unfinished"), .fell_back = integer_of(fit, "fell_back")},
       .val = read_sum(fit, "val", "val_stderr", "val_rows", "val_zero_density"),
       .test = read_sum(fit, "test", "test_stderr", "test_rows", "test_zero_density"),
   };

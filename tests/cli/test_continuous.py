@@ -120,6 +120,44 @@ class Continuous(CommandTest):
         self.refused(2, "the model solves no differential equation", "score", "nsf.rheo", "x.npy", "--rtol", 1e-3)
         self.refused(2, "cnf.activation", "fit", "x.npy", "-o", "m", "--arch", "cnf", "--set", "activation=relu", *SMALL)
 
+    def test_rows_that_fall_back(self):
+        """They are counted and said by every report; the other rows keep their bits; more equal steps come nearer to the solution."""
+        hard = ["--solver", "heun", "--rtol", 1e-4, "--atol", 1e-4, "--dtype", "f64", "--max-steps", 20]
+        lost = np.isnan(self.scores("cnf.rheo", *hard))
+        self.assertTrue(0 < lost.sum() < len(lost))
+        solution, error = self.scores("cnf.rheo", "--rtol", 1e-11, "--atol", 1e-11, "--dtype", "f64"), []
+        for steps in (1, 2, 4):
+            fallen = self.scores("cnf.rheo", *hard, "--fallback-steps", steps)
+            np.testing.assert_array_equal(fallen[~lost], self.scores("cnf.rheo", *hard)[~lost])
+            error.append(abs(fallen - solution)[lost].max())
+        self.assertTrue(all(3 < a / b < 5 for a, b in zip(error, error[1:])), error)  # of order 2
+        fallback = [*hard, "--fallback-steps", 16]
+        report = self.report("score", "cnf.rheo", "x.npy", *fallback)
+        self.assertEqual((report["fell_back"], report["unfinished"]), (lost.sum(), 0))
+        self.assertIn(f"{lost.sum()} solutions ran out of steps and went on to the end in equal ones", report["warnings"][0])
+        self.assertEqual(self.report("score", "cnf.rheo", "x.npy")["fell_back"], 0)
+        self.assertNotIn("fell_back", self.report("score", "nsf.rheo", "x.npy"))
+        for command in (["encode", "cnf.rheo", "x.npy", "-o", "z.npy"], ["decode", "cnf.rheo", "x.npy", "-o", "d.npy"], ["sample", "cnf.rheo", "-n", 300, "-o", "s.npy"], ["check", "cnf.rheo", "x.npy"]):
+            with self.subTest(command[0]):
+                report = self.report(*command, *fallback)
+                self.assertGreater(report["fell_back"], 0)
+                self.assertIn("fallback_steps", report["warnings"][0])
+        shortest = np.isnan(self.scores("cnf.rheo", "--rtol", 1e-9, "--atol", 1e-9, "--dtype", "f64", "--min-step", 0.2))
+        self.assertGreater(shortest.sum(), 0)
+
+    def test_a_fit_that_falls_back(self):
+        """Tolerances that one step cannot keep: the steps of a fit go on in equal ones, are taken back exactly, and are counted."""
+        hard = ["--set", "rtol=1e-9", "--set", "atol=1e-9", "--set", "max_steps=1", "--set", "fallback_steps=8", "--dtype", "f64"]
+        fit = ["fit", "x.npy", "--arch", "cnf", *SMALL[:-1]]
+        report = self.report(*fit, "-o", "fallen.rheo", *hard)
+        self.assertGreater(report["fell_back"], 100)
+        self.assertEqual(report["unfinished"], 0)
+        self.assertTrue(any("went on to the end in equal ones" in w for w in report["warnings"]))
+        self.assertEqual(self.report("info", "fallen.rheo")["spec"]["flow"]["parts"][0]["fallback_steps"], 8)
+        equal = self.report(*fit, "-o", "equal.rheo", "--set", "solver_steps=8", "--dtype", "f64")
+        self.assertAlmostEqual(report["val"], equal["val"], delta=1e-3)
+        self.assertEqual((equal["fell_back"], equal["unfinished"]), (0, 0))
+
     def test_rows_out_of_steps(self):
         """They are counted, they are NaN, and files of codes are refused."""
         run = self.done("score", "cnf.rheo", "x.npy", "-o", "s.npy", "--max-steps", 1, "--rtol", 1e-7, "--json")
