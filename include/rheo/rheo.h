@@ -110,7 +110,8 @@ RH_API rh_status rh_density_paths(rh_density *density, int64_t rows, const doubl
  * behind the codes, and one to decode too; decoded and sampled files are tables as the fit's was, the context in its place.
  * report: a JSON object; NULL where it is not wanted. */
 
-/* report: n (rows), mean, stderr, finite_mean, zero_density, unfinished (rows whose density was not found: NaN), warnings, notes
+/* report: n (rows), mean, stderr, finite_mean, zero_density, unfinished (rows whose density was not found: NaN), of a model with differential
+ * equations evaluations_mean (of the field, a row) and fell_back (solutions in fallback_steps), warnings, notes
  * (sentences; encode's has them too); where the data is discrete also bits_per_dim and bits_per_dim_stderr. Columns that the fit dropped
  * (constant, copies, linear combinations of others) are not looked at: a row that contradicts them scores as if it fitted, as does a value
  * between the levels of a discrete column; rh_check_file counts such cells as rounded. */
@@ -255,7 +256,9 @@ typedef struct rh_block {
  *   dequantize   of images: "uniform" noise (default), or "variational": a density that is learned
  *   flip     of images: true: half of the training images, at random, are seen with left and right exchanged
  *   threads, isa, columns, header, separator   as above; of blocks, columns go by number, and there is no header and no separator
- * report: val, test (mean log-likelihood, nats), epochs, steps, seconds, skipped_steps and more. density and report may be NULL. */
+ * report: val, test (mean log-likelihood, nats), epochs, steps, seconds, skipped_steps and more; of models with differential equations
+ * evaluations_forward and evaluations_back (of the field, a row's, in the last epoch), unfinished and fell_back (solutions, in all steps).
+ * density and report may be NULL. */
 /* clang-format on */
 RH_API rh_status rh_fit_files(const char *train, const char *val, const char *test, const char *options, rh_fit_progress *progress,
                               void *arg, rh_density **density, char **report);

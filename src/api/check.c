@@ -208,7 +208,7 @@ static json_t *report_of(const rh_density *d, const findings *f) {
   json_object_set_new(o, "outside", json_integer(f->outside));
   json_object_set_new(o, "non_finite", json_integer(f->non_finite));
   json_object_set_new(o, "unfinished", json_integer(f->counts.unfinished));
-  rh_solve_report_put(d, &f->counts, o);
+  rh_solve_report_put(d, &f->counts, 0, o);
   json_object_set_new(o, "rounded", json_integer(f->rounded));
   json_object_set_new(o, "inverse_error", rh_json_real(f->inverse));
   json_object_set_new(o, "inverse_error_relative", rh_json_real(f->inverse_relative));

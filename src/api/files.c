@@ -71,7 +71,7 @@ static json_t *score_report(const rh_density *d, const tally *t, json_t *notes) 
   if (t->unknown) rh_warn_unfinished(d->model, t->unknown, &d->counts, report);
   if (flow->exact && flow->scoring_noise > 0) note_estimate(notes);
   json_object_set_new(report, "unfinished", json_integer(t->unknown));
-  rh_solve_report_put(d, &d->counts, report);
+  rh_solve_report_put(d, &d->counts, t->n + bad, report);
   json_object_set_new(report, "n", json_integer(t->n + bad));
   json_object_set_new(report, "mean", bad || !t->n ? json_null() : json_real(t->mean));
   json_object_set_new(report, "stderr", bad ? json_null() : rh_json_real(t->n > 1 ? sqrt(t->m2 / (n - 1) / n) : NAN));

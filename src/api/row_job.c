@@ -137,7 +137,7 @@ rh_status rh_row_job_finite(const rh_row_job *j, int64_t first, int64_t n, const
 
 rh_status rh_rows_report(const rh_density *d, int64_t rows, int64_t columns, json_t *notes, char **report) {
   json_t *o = json_pack("{s:I, s:I}", "rows", (json_int_t)rows, "columns", (json_int_t)columns);
-  rh_solve_report_put(d, &d->counts, o);
+  rh_solve_report_put(d, &d->counts, rows, o);
   if (notes) json_object_set_new(o, "notes", notes);
   return rh_report_give(o, report);
 }

@@ -77,9 +77,10 @@ void rh_warn_fit_solves(const rh_model *model, const rh_fit_report *fit, json_t 
   rh_warn_raised(s, model->values.real_bytes, report);
 }
 
-void rh_solve_report_put(const rh_density *d, const rh_ode_report *counts, json_t *report) {
+void rh_solve_report_put(const rh_density *d, const rh_ode_report *counts, int64_t rows, json_t *report) {
   if (rh_solver_time(d->model) < 0) return;
   json_object_set_new(report, "fell_back", json_integer(counts->fell_back));
+  if (rows) json_object_set_new(report, "evaluations_mean", json_real((double)counts->evaluations / (double)rows));
   if (counts->fell_back) warn_fell_back(counts->fell_back, report);
   rh_warn_raised(counts, rh_density_real_bytes(d), report);
 }

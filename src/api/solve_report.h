@@ -16,6 +16,7 @@ void rh_warn_unfinished(const rh_model *model, int64_t rows, const rh_ode_report
 void rh_warn_raised(const rh_ode_report *counts, int real_bytes, json_t *report);
 /* What the steps of a fit and its validation did not solve. */
 void rh_warn_fit_solves(const rh_model *model, const rh_fit_report *fit, json_t *report);
-/* Of a model with differential equations "fell_back", and warnings of such solutions and of tolerances that were raised. */
-void rh_solve_report_put(const rh_density *d, const rh_ode_report *counts, json_t *report);
+/* Of a model with differential equations "fell_back", the "evaluations_mean" of so many rows (0: not told), and warnings of such solutions
+ * and of tolerances that were raised. */
+void rh_solve_report_put(const rh_density *d, const rh_ode_report *counts, int64_t rows, json_t *report);
 #endif

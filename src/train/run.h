@@ -33,9 +33,9 @@
   X(loss)       /* sum over this epoch's rows so far */     \
   X(last_train) /* mean log-likelihood of the last epoch */ \
   X(last_forward)                                           \
-  X(last_back)   /* its evaluations a row */                \
-      X(missing) /* rh_ode_report's, of all steps */        \
-      X(best_val) X(val) X(rate_scale) X(rate) X(grad_norm) X(elapsed)
+  X(last_back) /* its evaluations a row */                  \
+  X(missing)   /* rh_ode_report's, of all steps */          \
+  X(best_val) X(val) X(rate_scale) X(rate) X(grad_norm) X(elapsed)
 
 #define RH_RUN_FIELD_I(name) int64_t name;
 #define RH_RUN_FIELD_F(name) double name;

@@ -107,6 +107,28 @@ class Continuous(CommandTest):
         self.assertLess((mean - exact).std(), 2 * (one - exact).std() / many**0.5)
         self.assertLess(abs((mean - exact).mean()), 5 * (one - exact).std() / (many * len(exact)) ** 0.5)
 
+    def test_evaluations_are_told(self):
+        """Of scoring the mean of what check tells row by row; of training what equal steps take by arithmetic, by whatever gradient."""
+        report, check = (self.report(*what, "x.npy") for what in (("score", "exact.rheo"), ("check", "exact.rheo", "--rows", 600)))
+        self.assertLess(abs(report["evaluations_mean"] - check["evaluations_mean"]), 0.2 * check["evaluations_mean"])
+        self.assertEqual(self.report("score", "cnf.rheo", "x.npy", "--solver", "rk4", "--solver-steps", 3)["evaluations_mean"], 12)
+        self.assertNotIn("evaluations_mean", self.report("score", "nsf.rheo", "x.npy"))
+        text = self.done("score", "cnf.rheo", "x.npy", "--solver", "rk4", "--solver-steps", 3).stdout.decode()
+        self.assertIn("evaluations of the field 12.0 a row\n", text)
+        fit = ["fit", "x.npy", "-o", "m.rheo", "--arch", "cnf", "--steps", 12, "--set", "hidden=8", "--log", "log", "--set", "solver=rk4", "--set", "solver_steps=3"]
+        for gradient, layers, back in (("replay", 1, 12), ("store", 1, 12), ("adjoint", 1, 12), ("replay", 2, 36)):  # the second one also for the first one's sake
+            with self.subTest(gradient=gradient, layers=layers):
+                run = self.done(*fit, "--set", f"gradient={gradient}", "--set", f"layers={layers}", "--json", "--threads", 2)
+                text, report = run.stdout.decode(), json.loads(run.stdout.decode().splitlines()[-1])
+                self.assertEqual((report["evaluations_forward"], report["evaluations_back"], report["unfinished"]), (12 * layers, back, 0))
+                self.assertIn(f"evaluations of the field {12 * layers}.0 a row forwards, {back}.0 back", text)
+                lines = [json.loads(line) for line in self.text_of("log").splitlines()]
+                self.assertEqual({line["evaluations_back"] for line in lines if line["event"] in ("epoch", "done")}, {back})
+                self.assertEqual(self.report("info", "m.rheo")["fit"]["evaluations_back"], back)
+        plain = self.done("fit", "x.npy", "-o", "m.rheo", "--arch", "rnode", "--epochs", 300, "--set", "hidden=8").stderr.decode()
+        self.assertIn(" evals/row 32 + 32 ", plain)
+        self.assertNotIn("evaluations_forward", self.report("fit", "x.npy", "-o", "m.rheo", "--arch", "nsf", *SMALL))
+
     def test_what_is_refused(self):
         for options, words in (
             (["--solver", "rk4"], "rk4 has no error estimate: give a number of steps"),
