@@ -110,11 +110,12 @@ RH_API rh_status rh_density_paths(rh_density *density, int64_t rows, const doubl
  * behind the codes, and one to decode too; decoded and sampled files are tables as the fit's was, the context in its place.
  * report: a JSON object; NULL where it is not wanted. */
 
-/* report: n (rows), mean, stderr, finite_mean, zero_density, unfinished (rows whose density was not found: NaN), of a model with differential
- * equations evaluations_mean (of the field, a row) and fell_back (solutions in fallback_steps), warnings, notes
- * (sentences; encode's has them too); where the data is discrete also bits_per_dim and bits_per_dim_stderr. Columns that the fit dropped
- * (constant, copies, linear combinations of others) are not looked at: a row that contradicts them scores as if it fitted, as does a value
- * between the levels of a discrete column; rh_check_file counts such cells as rounded. */
+/* report: n (rows), mean, stderr, finite_mean, zero_density, unfinished (rows whose density was not found: NaN), of a model with
+ * differential equations evaluations_mean (of the field, a row) and fell_back (solutions in fallback_steps), where traces are estimated
+ * estimate (probes, row_stderr of a row, typically, and stderr of the mean, of the probes alone, nats), warnings, notes (sentences;
+ * encode's has them too); where the data is discrete also bits_per_dim and bits_per_dim_stderr. Columns that the fit dropped (constant,
+ * copies, linear combinations of others) are not looked at: a row that contradicts them scores as if it fitted, as does a value between the
+ * levels of a discrete column; rh_check_file counts such cells as rounded. */
 RH_API rh_status rh_score_file(rh_density *density, const char *data, const char *output, const char *options, char **report);
 RH_API rh_status rh_encode_file(rh_density *density, const char *data, const char *output, const char *options, char **report);
 RH_API rh_status rh_decode_file(rh_density *density, const char *codes, const char *output, const char *options, char **report);

@@ -103,9 +103,48 @@ class Continuous(CommandTest):
         self.assertGreater(abs(one - exact).max(), 1e-3)
         notes = [self.report("score", "exact.rheo", "x.npy", *more)["notes"] for more in ([], ["--trace", "hutchinson"])]
         self.assertFalse(notes[0])
-        self.assertIn("estimated by random probes", notes[1][0])
+        self.assertIn("traces are estimated (hutchinson, 1 rademacher probe a row): that alone leaves a standard error of", notes[1][0])
+        self.assertIn("trace exact leaves none", notes[1][0])
         self.assertLess((mean - exact).std(), 2 * (one - exact).std() / many**0.5)
         self.assertLess(abs((mean - exact).mean()), 5 * (one - exact).std() / (many * len(exact)) ** 0.5)
+
+    def test_the_standard_error_of_an_estimate(self):
+        """That of a row is how far rows are from the exact trace's; that of the mean is how far means are, over many seeds."""
+        exact = self.scores("exact.rheo")
+        for how, probes in (("hutchinson", 1), ("hutchinson:4", 4)):
+            means, rows, told = [], [], []
+            for seed in range(40):
+                report = self.report("score", "exact.rheo", "x.npy", "-o", "s.npy", "--trace", how, "--seed", seed)
+                off = np.load(self.path("s.npy")).ravel() - exact
+                means.append(off.mean())
+                rows.append(off.std())
+                told.append(report["estimate"])
+            self.assertEqual({(e["trace"], e["probes"], e["probe"], e["rows"]) for e in told}, {("hutchinson", probes, "rademacher", 600)})
+            row, mean = (np.mean([e[key] ** 2 for e in told]) ** 0.5 for key in ("row_stderr", "stderr"))
+            self.assertLess(abs(row / np.mean(np.square(rows)) ** 0.5 - 1), 0.02)
+            self.assertAlmostEqual(mean, row / 600**0.5, delta=1e-12)
+            self.assertLess(abs(mean / np.mean(np.square(means)) ** 0.5 - 1), 0.35)  # of 40 numbers: 11 % give or take
+            if probes == 1:
+                one = row
+        self.assertLess(abs(one / row - 2), 0.1)  # a quarter of the variance
+        self.assertNotIn("estimate", self.report("score", "exact.rheo", "x.npy"))
+        self.assertIn("1 row scored again under other probes tells", self.done("score", "exact.rheo", "-", "--trace", "hutchinson", stdin="1,2,3\n").stdout.decode())
+
+    def test_an_estimate_that_was_not_asked_for(self):
+        """Beyond exact_columns a model is scored by its estimate, and says so; the exact one is a word away."""
+        field = {"type": "mlp", "hidden": [8], "activation": "tanh"}
+        with open(self.path("spec.json"), "w") as file:
+            json.dump({"flow": {"type": "chain", "parts": [{"type": "lu"}, {"type": "cnf", "field": field, "exact_columns": 2, "probes": 3, "probe": "gaussian"}]}}, file)
+        self.done("fit", "x.npy", "-o", "wide.rheo", "--spec", "spec.json", "--steps", 60, "-q")
+        self.assertEqual(self.report("info", "wide.rheo")["exact"], False)
+        estimate = self.report("score", "wide.rheo", "x.npy")["estimate"]
+        self.assertEqual((estimate["probes"], estimate["probe"]), (3, "gaussian"))
+        self.assertGreater(estimate["row_stderr"], 0)
+        off = self.scores("wide.rheo") - self.scores("wide.rheo", "--trace", "exact")
+        self.assertLess(abs(off.std() / estimate["row_stderr"] - 1), 0.2)
+        report = self.report("score", "wide.rheo", "x.npy", "--trace", "exact")
+        self.assertNotIn("estimate", report)
+        self.assertEqual(report["notes"], [])
 
     def test_evaluations_are_told(self):
         """Of scoring the mean of what check tells row by row; of training what equal steps take by arithmetic, by whatever gradient."""
