@@ -13,7 +13,4 @@ extern const rh_field_type rh_field_time_mlp, rh_field_planar;
 rh_status rh_field_check(const rh_field *field, const rh_leaves *leaves, const char *where) RH_WARN_UNUSED;
 /* Option "activation" of a field. */
 rh_status rh_field_activation(rh_spec *spec, const char *fallback, int *which) RH_WARN_UNUSED;
-/* y[i, j] = x[j, i]; the diagonal of x [n, n]. */
-rh_val rh_transposed(rh_graph *g, rh_val x);
-rh_val rh_diagonal(rh_graph *g, rh_val x);
 #endif
