@@ -203,11 +203,13 @@ static void put_stretch(json_t *o, const rh_stretch *s) {
 }
 
 static json_t *report_of(const rh_density *d, const findings *f) {
+  char lost[RH_LOST_BYTES];
   json_t *o = json_object();
   json_object_set_new(o, "rows", json_integer(f->rows));
   json_object_set_new(o, "outside", json_integer(f->outside));
   json_object_set_new(o, "non_finite", json_integer(f->non_finite));
   json_object_set_new(o, "unfinished", json_integer(f->counts.unfinished));
+  if (f->counts.unfinished) json_object_set_new(o, "unfinished_why", json_string(rh_lost_text(d->model, &f->counts, lost)));
   rh_solve_report_put(d, &f->counts, 0, o);
   json_object_set_new(o, "rounded", json_integer(f->rounded));
   json_object_set_new(o, "inverse_error", rh_json_real(f->inverse));

@@ -373,7 +373,7 @@ static rh_status give_report(detect_job *t, char **report) {
   }
   json_object_set(o, "notes", t->notes);
   const int64_t unfinished = unfinished_of(&t->rows) + unfinished_of(&t->reference);
-  if (unfinished) rh_warn_unfinished(t->density->model, unfinished, &t->counts, o);
+  rh_warn_unfinished(t->density->model, unfinished, "", &t->counts, o);
   rh_solve_report_put(t->density, &t->counts, 0, o);
   json_object_set_new(o, "unfinished", json_integer(unfinished));
   return rh_report_give(o, report);

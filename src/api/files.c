@@ -64,7 +64,7 @@ static json_t *score_report(const rh_density *d, const tally *t, json_t *notes) 
   const int64_t bad = t->zero + t->unknown;
   json_t *report = json_object();
   json_object_set_new(report, "notes", notes);
-  if (t->unknown) rh_warn_unfinished(d->model, t->unknown, &d->counts, report);
+  rh_warn_unfinished(d->model, t->unknown, "", &d->counts, report);
   rh_estimate_put(&t->estimate, flow->exact, t->n, report);
   json_object_set_new(report, "unfinished", json_integer(t->unknown));
   rh_solve_report_put(d, &d->counts, t->n + bad, report);

@@ -23,24 +23,49 @@ static const char *came_text(const rh_model *model, const rh_ode_report *counts,
   const double time = rh_solver_time(model), came = 1 - counts->missing;
   *text = '\0';
   if (counts->missing > 0 && time > 0)
-    snprintf(text, RH_CAME_BYTES, "; the one that came least far stopped after %.3g of its time, %g", came * time, time);
+    snprintf(text, RH_CAME_BYTES, "; the one that came least far stopped after t = %.3g of T = %g", came * time, time);
   else if (counts->missing > 0)
     snprintf(text, RH_CAME_BYTES, "; the one that came least far stopped after %.3g %% of its time", 100 * came);
   return text;
 }
 
+/* Out of steps, or no finite number: what happened to differential equations, and what to do. */
+typedef struct cause {
+  const char *what, *advice;
+} cause;
+static cause cause_of(const rh_ode_report *counts) {
+  if (counts->capped == counts->unfinished)
+    return (cause){
+        "ran out of steps",
+        "raise max_steps, loosen rtol and atol, or give (more) fallback_steps; a stiff field, which keeps explicit steps short, is made "
+        "easier by a fit with kinetic and jacobian"};
+  if (counts->capped == 0)
+    return (cause){"met what is no finite number",
+                   "the field blows up there: try dtype f64, look at the row, or fit with kinetic and "
+                   "jacobian or a lower lr"};
+  return (cause){"ran out of steps or met what is no finite number",
+                 "raise max_steps, loosen rtol and atol, give fallback_steps, try dtype f64, and look at the row; a fit with kinetic and "
+                 "jacobian keeps a field from being stiff and from blowing up"};
+}
+
 const char *rh_lost_text(const rh_model *model, const rh_ode_report *counts, char text[RH_LOST_BYTES]) {
   char came[RH_CAME_BYTES];
-  snprintf(text, RH_LOST_BYTES,
-           "was not found: a numerical inverse or differential equation of the model met what is no finite number, or ran out of steps%s; "
-           "try dtype f64, of a continuous flow also more max_steps, looser tolerances or fallback_steps, and look at the row",
-           came_text(model, counts, came));
+  const cause c = cause_of(counts);
+  if (rh_solver_time(model) < 0)
+    snprintf(
+        text, RH_LOST_BYTES,
+        "was not found: a numerical inverse of the model met what is no finite number, or ran out of steps; try dtype f64, and look at "
+        "the row");
+  else
+    snprintf(text, RH_LOST_BYTES, "was not found: a differential equation %s%s; %s", c.what, came_text(model, counts, came), c.advice);
   return text;
 }
 
-void rh_warn_unfinished(const rh_model *model, int64_t rows, const rh_ode_report *counts, json_t *report) {
+void rh_warn_unfinished(const rh_model *model, int64_t rows, const char *which, const rh_ode_report *counts, json_t *report) {
   char text[RH_LOST_BYTES];
-  rh_warn(report, "%lld row%s no log-density: it %s", (long long)rows, rows == 1 ? " has" : "s have", rh_lost_text(model, counts, text));
+  if (rows)
+    rh_warn(report, "%lld %srow%s no log-density: it %s", (long long)rows, which, rows == 1 ? " has" : "s have",
+            rh_lost_text(model, counts, text));
 }
 
 void rh_warn_raised(const rh_ode_report *counts, int real_bytes, json_t *report) {
@@ -66,13 +91,16 @@ static void warn_fell_back(int64_t n, json_t *report) {
 void rh_warn_fit_solves(const rh_model *model, const rh_fit_report *fit, json_t *report) {
   char came[RH_CAME_BYTES];
   const rh_ode_report *s = &fit->solves;
-  if (s->unfinished)
+  if (s->unfinished) {
+    const cause c = cause_of(s);
     rh_warn(
         report,
-        "%lld solution%s, in %lld rows of training steps, ran out of steps or met what is no finite number%s; the steps learnt from the "
-        "states where they stopped. Raise max_steps, loosen rtol and atol, give fallback_steps, keep the field easy (kinetic, "
-        "jacobian), lower lr, or train in equal steps (training_steps)",
-        (long long)s->unfinished, s->unfinished == 1 ? "" : "s", (long long)fit->solved_rows, came_text(model, s, came));
+        "%lld solution%s, in %lld rows of training steps, %s%s; the steps learnt from the states where they stopped; %s; or train in equal "
+        "steps (training_steps)",
+        (long long)s->unfinished, s->unfinished == 1 ? "" : "s", (long long)fit->solved_rows, c.what, came_text(model, s, came), c.advice);
+  }
+  rh_warn_unfinished(model, fit->val.unfinished, "validation ", &fit->scored, report);
+  rh_warn_unfinished(model, fit->test.unfinished, "test ", &fit->scored, report);
   if (s->fell_back) warn_fell_back(s->fell_back, report);
   rh_warn_raised(s, model->values.real_bytes, report);
 }

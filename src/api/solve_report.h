@@ -10,8 +10,8 @@ const char *rh_lost_text(const rh_model *model, const rh_ode_report *counts, cha
 
 /* A sentence into the report's "warnings". */
 void rh_warn(json_t *report, const char *format, ...) RH_PRINTF(2, 3);
-/* Rows without a log-density. */
-void rh_warn_unfinished(const rh_model *model, int64_t rows, const rh_ode_report *counts, json_t *report);
+/* Rows without a log-density, if any; which: "" or "validation ". */
+void rh_warn_unfinished(const rh_model *model, int64_t rows, const char *which, const rh_ode_report *counts, json_t *report);
 /* Tolerances that were kept otherwise than asked for. */
 void rh_warn_raised(const rh_ode_report *counts, int real_bytes, json_t *report);
 /* What the steps of a fit and its validation did not solve. */

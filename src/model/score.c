@@ -423,7 +423,7 @@ rh_status rh_score_split(rh_scorer *s, rh_task task, const rh_rows *rows, int64_
 /* ---- summaries ---- */
 
 typedef struct moments {
-  int64_t n, bad;
+  int64_t n, bad, unfinished;
   double mean, m2; /* of the finite ones (Welford 1962) */
 } moments;
 
@@ -431,6 +431,7 @@ static void moments_add(moments *m, int64_t n, const double *x) {
   for (int64_t i = 0; i < n; i++) {
     if (!isfinite(x[i])) {
       m->bad++;
+      m->unfinished += isnan(x[i]);
       continue;
     }
     const double d = x[i] - m->mean;
@@ -444,6 +445,7 @@ static rh_score_sum moments_sum(const moments *m) {
   return (rh_score_sum){
       .rows = m->n + m->bad,
       .bad = m->bad,
+      .unfinished = m->unfinished,
       .mean = m->bad ? -INFINITY
               : m->n ? m->mean
                      : NAN,

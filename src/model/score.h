@@ -76,6 +76,7 @@ rh_status rh_scorer_plan(rh_scorer *s, rh_task task, const rh_plan **plan) RH_WA
 /* Summary of log-densities: mean and standard error over the finite ones, and how many are not. */
 typedef struct rh_score_sum {
   int64_t rows, bad;    /* bad: -inf or NaN */
+  int64_t unfinished;   /* of those NaN: not found */
   double mean, stderr_; /* of all rows: mean is -inf when bad > 0 */
   double finite_mean;   /* of the finite ones; NaN when there are none */
 } rh_score_sum;

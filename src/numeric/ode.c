@@ -30,6 +30,7 @@ void rh_ode_report_add(rh_ode_report *sum, const rh_ode_report *part) {
   sum->taken += part->taken;
   sum->refused += part->refused;
   sum->unfinished += part->unfinished;
+  sum->capped += part->capped;
   sum->fell_back += part->fell_back;
   sum->raised += part->raised;
   sum->missing = fmax(sum->missing, part->missing);
@@ -212,6 +213,7 @@ static int64_t settle(const rh_ode_run *s, bool out) {
       row->taken += taken, row->refused += !taken, row->reached = t;
     }
     if ((taken && w->last[r]) || (lost && (w->equal[r] || !s->o.fallback_steps))) {
+      s->report->capped += out && !(taken && w->last[r]);
       hand_out(s, r, taken && w->last[r], t);
       continue;
     }

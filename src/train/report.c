@@ -24,16 +24,18 @@ static bool put(json_t *o, const char *key, json_t *value) {
 }
 
 static bool put_sum(json_t *o, const char *name, const rh_score_sum *sum) {
-  char error[24], rows[24], bad[24];
+  char error[24], rows[24], bad[24], lost[24];
   snprintf(error, sizeof error, "%s_stderr", name);
   snprintf(rows, sizeof rows, "%s_rows", name);
   snprintf(bad, sizeof bad, "%s_zero_density", name);
+  snprintf(lost, sizeof lost, "%s_unfinished", name);
   bool fine = true;
   if (!sum->rows) return true;
   fine &= put(o, name, real(sum->mean));
   fine &= put(o, error, real(sum->stderr_));
   fine &= put(o, rows, integer(sum->rows));
-  if (sum->bad) fine &= put(o, bad, integer(sum->bad));
+  if (sum->bad > sum->unfinished) fine &= put(o, bad, integer(sum->bad - sum->unfinished));
+  if (sum->unfinished) fine &= put(o, lost, integer(sum->unfinished));
   return fine;
 }
 
@@ -103,7 +105,8 @@ json_t *rh_progress_json(const rh_progress *p) {
   }
   if (p->event != RH_EVENT_EPOCH && p->event != RH_EVENT_DONE) return whole(o, fine);
   fine &= put(o, "val", real(p->val));
-  fine &= put(o, "val_zero_density", integer(p->val_bad));
+  fine &= put(o, "val_zero_density", integer(p->val_bad - p->val_unfinished));
+  if (p->val_unfinished) fine &= put(o, "val_unfinished", integer(p->val_unfinished));
   fine &= put(o, "best_val", real(p->best_val));
   fine &= put(o, "best_epoch", integer(p->best_epoch));
   fine &= put(o, "rows_per_second", real(p->rows_per_second));

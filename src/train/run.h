@@ -19,14 +19,16 @@
   X(worse)      /* validations since the best */                             \
   X(validations)                                                             \
   X(val_bad)                                                                 \
-  X(loss_rows) /* rows in `loss` */                                          \
-  X(updates)   /* Adam's t */                                                \
+  X(val_unfinished) /* of those: not found */                                \
+  X(loss_rows)      /* rows in `loss` */                                     \
+  X(updates)        /* Adam's t */                                           \
   X(good_updates)                                                            \
   X(seen)        /* rows of this epoch's steps, skipped ones included */     \
   X(forward)     /* evaluations of fields for them: solutions */             \
   X(back)        /* and derivatives of solutions */                          \
   X(solved_rows) /* rows of all steps */                                     \
   X(unfinished)  /* solutions for them that were given up where they were */ \
+  X(capped)      /* of those: out of steps */                                \
   X(fell_back) X(raised)
 /* Reals likewise. */
 #define RH_RUN_REAL_LIST(X)                                 \

@@ -62,6 +62,7 @@ static void tell(rh_fit_run *run, rh_train_event event) {
       .val = run->x.val,
       .best_val = run->x.best_val,
       .val_bad = run->n.val_bad,
+      .val_unfinished = run->n.val_unfinished,
       .best_epoch = run->n.best_epoch,
       .rate = run->x.rate,
       .grad_norm = run->x.grad_norm,
@@ -124,6 +125,7 @@ static void note_solves(rh_fit_run *run, int64_t rows, const rh_step_result *res
   run->n.forward += result->forward.evaluations;
   run->n.back += result->back.evaluations;
   run->n.unfinished += result->forward.unfinished;
+  run->n.capped += result->forward.capped;
   run->n.fell_back += result->forward.fell_back;
   run->n.raised += result->forward.raised;
   run->x.missing = fmax(run->x.missing, result->forward.missing);
@@ -192,6 +194,7 @@ static rh_status validate(rh_fit_run *run) {
   RH_TRY(rh_score_mean(run->scorer, run->val, &sum));
   run->x.val = sum.finite_mean;
   run->n.val_bad = sum.bad;
+  run->n.val_unfinished = sum.unfinished;
   run->n.validations++;
   run->n.worse++;
   if (!is_better(run, &sum)) return RH_OK;
@@ -391,14 +394,21 @@ static rh_status fill_report(rh_fit_run *run, const char *stopped, rh_fit_report
       .train = run->x.last_train,
       .forward = a_row(run, run->n.forward, run->x.last_forward),
       .back = a_row(run, run->n.back, run->x.last_back),
-      .solves = {.unfinished = run->n.unfinished, .fell_back = run->n.fell_back, .raised = run->n.raised, .missing = run->x.missing},
+      .solves = {.unfinished = run->n.unfinished,
+                 .capped = run->n.capped,
+                 .fell_back = run->n.fell_back,
+                 .raised = run->n.raised,
+                 .missing = run->x.missing},
       .solved_rows = run->n.solved_rows,
       .seconds = elapsed(run),
   };
   const double session = rh_clock() - run->began;
   if (session > 0) r->rows_per_second = (double)(run->n.step - run->steps_before) * (double)run->batch / session;
+  rh_scorer_counts(run->scorer);
   if (run->val) RH_TRY(rh_score_mean(run->scorer, run->val, &r->val));
-  return run->test ? rh_score_mean(run->scorer, run->test, &r->test) : RH_OK;
+  if (run->test) RH_TRY(rh_score_mean(run->scorer, run->test, &r->test));
+  r->scored = rh_scorer_counts(run->scorer);
+  return RH_OK;
 }
 
 static rh_status note_fit(rh_fit_run *run, const rh_fit_report *report) {
