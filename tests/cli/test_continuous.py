@@ -40,6 +40,29 @@ class Continuous(CommandTest):
                 drawn = np.load(self.path("drawn.npy"))
                 self.assertLess(abs((drawn.mean(0) - x.mean(0)) / x.std(0)).max(), 0.5)
 
+    def test_a_row_s_bits(self):
+        """Alone, in a batch of 7 and in one of 10,000, some of which are far out and take more steps: by exact traces, by estimates, in codes."""
+        many = table(10000, 3, seed=7)
+        many[::9] *= 3
+        for arch in ("cnf", "ffjord", "rnode"):
+            for how in (["score"], ["score", "--trace", "hutchinson:2", "--seed", 3], ["encode"]):
+                with self.subTest(arch=arch, how=how):
+
+                    def of(rows):
+                        np.save(self.path("rows.npy"), rows)
+                        self.done(how[0], f"{arch}.rheo", "rows.npy", "-o", "out.npy", "-q", *how[1:])
+                        return np.load(self.path("out.npy")).reshape(len(rows), -1)
+
+                    want = of(many)
+                    self.assertTrue(np.isfinite(want).all())
+                    for first in (0, 4321, 9993):
+                        np.testing.assert_array_equal(of(many[first : first + 7]), want[first : first + 7])
+                    for row in (0, 9, 4323, 9999):
+                        np.testing.assert_array_equal(of(many[row : row + 1]), want[row : row + 1])
+        np.save(self.path("rows.npy"), many)
+        check = self.report("check", "cnf.rheo", "rows.npy", "--rows", 100)
+        self.assertLess(check["evaluations_mean"], check["evaluations_most"])  # they do differ
+
     def test_of_a_context(self):
         self.done("fit", "given.npy", "-o", "given.rheo", "--arch", "rnode", "--context", "4", *SMALL)
         self.assertTrue(self.report("check", "given.rheo", "given.npy", "-q")["ok"])
