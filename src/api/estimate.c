@@ -19,12 +19,15 @@ static const rh_bijection *find(const rh_bijection *b) {
   return !n && b->exact && b->noise > b->probes ? b : NULL;
 }
 
-rh_status rh_estimate_begin(const rh_flow *flow, int64_t rows, rh_estimate *e) {
+const json_t *rh_estimate_of(const rh_flow *flow) {
   const rh_bijection *part = flow->body ? find(flow->body) : NULL;
-  *e = (rh_estimate){0};
   for (int64_t k = 0; k < flow->components && !part; k++) part = find(flow->component[k].body);
-  if (!part) return RH_OK;
-  e->how = part->spec;
+  return part ? part->spec : NULL;
+}
+
+rh_status rh_estimate_begin(const rh_flow *flow, int64_t rows, rh_estimate *e) {
+  *e = (rh_estimate){.how = rh_estimate_of(flow)};
+  if (!e->how) return RH_OK;
   e->n = rows < MOST_ROWS ? rows : MOST_ROWS;
   e->row = rh_alloc_zero((size_t)e->n + 1, sizeof *e->row);
   e->first = rh_alloc_zero((size_t)e->n + 1, sizeof *e->first);

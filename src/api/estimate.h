@@ -5,12 +5,14 @@
 #include "api/handle.h"
 
 typedef struct rh_estimate {
-  const json_t *how; /* the specification of the part that estimates, borrowed from the flow; NULL: none does, and nothing below happens */
+  const json_t *how; /* rh_estimate_of; NULL: nothing below happens */
   int64_t n, *row;   /* rows that are scored twice, evenly spread */
   double *first;     /* [n] their log-densities */
   int64_t found;     /* of them have both */
   double squares;    /* sum of the squared differences */
 } rh_estimate;
+/* The specification of the first part that estimates in scoring, borrowed; NULL: none does. */
+const json_t *rh_estimate_of(const rh_flow *flow);
 /* rows: of the whole table. Free it whatever comes. */
 rh_status rh_estimate_begin(const rh_flow *flow, int64_t rows, rh_estimate *e) RH_WARN_UNUSED;
 void rh_estimate_free(rh_estimate *e);

@@ -1,6 +1,7 @@
 /* What a fit says of itself at its end. */
 #include <math.h>
 
+#include "api/estimate.h"
 #include "api/fit_job.h"
 #include "api/solve_report.h"
 
@@ -29,6 +30,10 @@ json_t *rh_fit_job_report(const fit_job *j, const rh_fit_report *r) {
   if (j->image.h) put_image(j, o);
   json_t *notes = json_copy(json_object_get(j->plan, "report"));
   if (j->notes) json_array_extend(notes, j->notes);
+  if (rh_estimate_of(j->model->flow))
+    json_array_append_new(notes,
+                          json_string("val and test hold traces that are estimated by random probes, for the field takes more columns than "
+                                      "exact_columns: rheo score tells their standard error, and by trace exact the exact figures"));
   json_object_set_new(o, "notes", notes);
   json_t *warnings = json_copy(json_object_get(j->plan, "warnings"));
   json_array_extend(warnings, j->outside);

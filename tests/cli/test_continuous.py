@@ -158,7 +158,8 @@ class Continuous(CommandTest):
         field = {"type": "mlp", "hidden": [8], "activation": "tanh"}
         with open(self.path("spec.json"), "w") as file:
             json.dump({"flow": {"type": "chain", "parts": [{"type": "lu"}, {"type": "cnf", "field": field, "exact_columns": 2, "probes": 3, "probe": "gaussian"}]}}, file)
-        self.done("fit", "x.npy", "-o", "wide.rheo", "--spec", "spec.json", "--steps", 60, "-q")
+        fit = self.report("fit", "x.npy", "-o", "wide.rheo", "--spec", "spec.json", "--steps", 60, "-q")
+        self.assertTrue(any("val and test hold traces that are estimated" in note for note in fit["notes"]))
         self.assertEqual(self.report("info", "wide.rheo")["exact"], False)
         estimate = self.report("score", "wide.rheo", "x.npy")["estimate"]
         self.assertEqual((estimate["probes"], estimate["probe"]), (3, "gaussian"))
