@@ -87,6 +87,14 @@ static bool is_identity(const int32_t *index, int64_t count, int64_t limit) {
   return same;
 }
 
+bool rh_gather_repeats(const rh_node *node, int64_t width) {
+  if (node->op != RH_OP_gather) return false;
+  const move_attr *m = node->attr;
+  bool same = width > 1 && m->all && m->runs * width == m->count;
+  for (int64_t i = 0; i < m->runs && same; i++) same = runs_of(m)[i].from == 0 && runs_of(m)[i].n == width;
+  return same;
+}
+
 /* What x is once reshapes are looked through. */
 static rh_val behind_reshapes(const rh_graph *g, rh_val x) {
   while (rh_at(g, x)->op == RH_OP_reshape) x = rh_at(g, x)->in[0];
