@@ -21,15 +21,15 @@ FIELD = {"d": 2, "hidden": [64, 64, 64], "activation": "tanh", "trace": "exact"}
 RECIPE = {"lr": 1e-2, "lr_floor": 0.01, "warmup": 100, "clip": 5, "ema": 0.999, "batch": 512, "beta2": 0.99}
 SAME = dict(RECIPE, hidden="3x64", activation="tanh", base="normal", solver="dp54", rtol=1e-5, atol=1e-5, optimizer="adam", patience=0)
 # rheo's own, for so many steps (a limit in time would depend on what else runs): architecture, steps, options.
-OWN = {"cnf": ("cnf", 3200, {}), "cnf-wide": ("cnf", 3200, {"hidden": "2x128", "lr": 0.02, "rtol": 1e-3, "atol": 1e-3}), "rnode": ("rnode", 3200, {}), "nsf": ("nsf", 16000, {})}
+OWN = {"cnf": ("cnf", 3200, {"gain": 2, "lr": 0.02, "rtol": 1e-3, "atol": 1e-3}), "nsf": ("nsf", 16000, {})}
 SOLVED = ("cnf", "ffjord", "rnode")
 
 
 def run(command, environment=None):
-    """(the last line's JSON, user CPU seconds)."""
+    """(the last line's JSON, user CPU seconds). A check whose verdict is no tells its figures all the same."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ, **(environment or {})), check=False)
-    if done.returncode != 0:
+    if done.returncode != 0 and not (command[1] == "check" and done.stdout.strip()):
         raise peers.Failure("'%s' failed: %s" % (" ".join(command[:4]), done.stderr.strip()[-400:]))
     return json.loads(done.stdout.strip().splitlines()[-1]), resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
 
@@ -75,7 +75,7 @@ class Plane:
         run([self.rheo, "score", model, files["test"], "-o", out + ".npy", "-q", "--json", "--threads", "1"] + tight)
         found = {"seconds": seconds, "val": about["val"], "steps": about["steps"], "best_epoch": about["best_epoch"], "parameters": about["parameters"]}
         if arch in SOLVED:
-            checked = run([self.rheo, "check", model, files["test"], "-q", "--json", "--threads", "1"])[0]
+            checked = run([self.rheo, "check", model, files["test"], "-q", "--json", "--threads", "1", "--rtol", "1e-5", "--atol", "1e-5"])[0]
             found.update(evaluations=checked["evaluations_mean"], most=checked["evaluations_most"])
         return found
 

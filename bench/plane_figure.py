@@ -17,7 +17,7 @@ import plane_data  # noqa: E402
 
 # The panels' frames in rheo plot's PNG, in its pixels (cli/plot_panels.c, plot_picture.c).
 PANELS, TOP, SIDE = {"density": 96, "samples": 816, "paths": 1446}, 69, 510
-SHOWN, COLOURS = 220, 128
+SHOWN, COLOURS = 230, 128
 
 
 def drawn(model, folder):

@@ -30,6 +30,7 @@ void rh_ode_report_add(rh_ode_report *sum, const rh_ode_report *part) {
   sum->taken += part->taken;
   sum->refused += part->refused;
   sum->unfinished += part->unfinished;
+  sum->capped += part->capped;
   sum->fell_back += part->fell_back;
   sum->raised += part->raised;
   sum->missing = fmax(sum->missing, part->missing);
@@ -146,8 +147,16 @@ static void tell_stages(const rh_ode_run *s) {
 
 /* ---- rows, step by step ---- */
 
-/* Where each step ends. Equal steps are counted from t1, so that the last one ends there. Of steps by tolerance the last two are equal:
- * what is left makes no last step that is too small to be worth it, and none that is refused for what a shorter one can share. */
+/* Equal steps are counted from t1, so that the last one ends there. */
+double rh_ode_equal_size(const rh_ode_problem *p, int64_t steps) {
+  return (p->t1 - p->t0) / (double)steps;
+}
+double rh_ode_equal_time(const rh_ode_problem *p, int64_t steps, int64_t step) {
+  return step ? p->t1 - (double)(steps - step) * rh_ode_equal_size(p, steps) : p->t0;
+}
+
+/* Where each step ends. Of steps by tolerance the last two are equal: what is left makes no last step that is too small to be worth it, and
+ * none that is refused for what a shorter one can share. */
 static void aim(const rh_ode_run *s) {
   rh_ode_work *w = s->w;
   for (int64_t r = 0; r < s->rows; r++) {
@@ -212,6 +221,7 @@ static int64_t settle(const rh_ode_run *s, bool out) {
       row->taken += taken, row->refused += !taken, row->reached = t;
     }
     if ((taken && w->last[r]) || (lost && (w->equal[r] || !s->o.fallback_steps))) {
+      s->report->capped += out && !(taken && w->last[r]);
       hand_out(s, r, taken && w->last[r], t);
       continue;
     }
@@ -246,9 +256,8 @@ static void run_rows(rh_ode_run *s) {
   }
 }
 
-/* rtol that the real type can keep, or what was asked for. */
-static double kept_rtol(const rh_ode_options *o, const rh_ode_work *w) {
-  return fmax(o->rtol, 4 * (w->real_bytes == 4 ? (double)FLT_EPSILON : DBL_EPSILON));
+double rh_ode_least_rtol(int real_bytes) {
+  return 4 * (real_bytes == 4 ? (double)FLT_EPSILON : DBL_EPSILON);
 }
 
 void rh_ode_solve(const rh_ode_problem *p, const rh_ode_options *o, rh_ode_work *w, int64_t rows, const void *y0, void *y1,
@@ -261,7 +270,7 @@ void rh_ode_solve(const rh_ode_problem *p, const rh_ode_options *o, rh_ode_work 
     w->t[r] = p->t0;
     w->seen[r] = 0;
     w->equal[r] = o->steps;
-    w->h[r] = o->steps ? (p->t1 - p->t0) / (double)o->steps : 0;
+    w->h[r] = o->steps ? rh_ode_equal_size(p, o->steps) : 0;
     w->refused[r] = false;
     if (p->by_row) p->by_row[r] = (rh_ode_row){.reached = p->t0};
   }
@@ -271,7 +280,7 @@ void rh_ode_solve(const rh_ode_problem *p, const rh_ode_options *o, rh_ode_work 
     return;
   }
   if (!o->steps) {
-    s.o.rtol = kept_rtol(o, w);
+    s.o.rtol = fmax(o->rtol, rh_ode_least_rtol(w->real_bytes));
     report->raised += s.o.rtol > o->rtol ? rows : 0;
   }
   run_rows(&s);
