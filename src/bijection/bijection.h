@@ -54,6 +54,9 @@ void rh_inverse(const rh_bijection *b, rh_graph *g, rh_val y, rh_val context, rh
 void rh_state(const rh_bijection *b, rh_graph *g, rh_val y, rh_val context, double t, rh_val *x);
 int64_t rh_bijection_parts(const rh_bijection *b, rh_bijection *const **parts); /* 0: not a chain */
 rh_bijection *rh_bijection_within(const rh_bijection *b);                       /* NULL: none */
+/* probe[i], [b->noise]: whether number i of the noise makes a probe of an estimated log-determinant, which all draws of a row share: that
+ * of a bijection. What a surjection reads is drawn anew: rows of a cell. */
+void rh_bijection_probes(const rh_bijection *b, bool *probe);
 double rh_bijection_box(const rh_bijection *b); /* of the first part that has one, unless one that rescales comes before; 0: none */
 const rh_bijection_type *const *rh_bijection_types(int *n);
 

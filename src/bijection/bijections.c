@@ -113,6 +113,16 @@ rh_bijection *rh_bijection_within(const rh_bijection *b) {
   return b->type->within ? b->type->within(b) : NULL;
 }
 
+void rh_bijection_probes(const rh_bijection *b, bool *probe) {
+  rh_bijection *const *parts;
+  const int64_t n = rh_bijection_parts(b, &parts);
+  for (int64_t i = 0; i < n; i++) {
+    rh_bijection_probes(parts[i], probe);
+    probe += parts[i]->noise;
+  }
+  for (int64_t i = 0; i < b->noise && !n; i++) probe[i] = b->exact;
+}
+
 /* true: what comes behind does not see the columns as they enter b: there is the box, or a part that rescales. */
 static bool find_box(const rh_bijection *b, double *box) {
   rh_bijection *const *parts;

@@ -51,6 +51,7 @@ static rh_feed data_feed(const rh_scorer *s) {
   feed.key = RH_KEY_BYTES;
   feed.stream = RH_STREAM_NOISE;
   feed.middle = s->options.middle;
+  feed.probe = s->flow->probe;
   return feed;
 }
 
@@ -247,7 +248,7 @@ rh_status rh_scorer_create(const rh_flow *flow, const rh_values *values, const r
   s->pool = options->pool;
   if (!s->options.real_bytes) s->options.real_bytes = values->real_bytes;
   /* The noise of a bijection is that of estimated traces, which are unbiased as they are: a mean of their exponentials is not. */
-  if (s->options.draws == 0 || flow->scoring_noise == 0 || flow->exact) s->options.draws = 1;
+  if (s->options.draws == 0 || flow->drawn == 0) s->options.draws = 1;
   if (s->options.temperature == 0) s->options.temperature = 1;
   const rh_status status = fill_scorer(s, values);
   if (status != RH_OK) {
