@@ -95,7 +95,8 @@ RH_API rh_status rh_density_decode(rh_density *density, int64_t rows, const doub
  * has none, and no paths. */
 RH_API double rh_density_time(const rh_density *density);
 /* The states of such a density on the way from codes to rows, at `times` >= 2 equally spaced times from T to 0: z: [rows, latent + c] ->
- * x: [rows, times, d], all in the units of the data. The last state is rh_density_decode's, bit for bit. */
+ * x: [rows, times, d], all in the units of the data. The last state is rh_density_decode's, bit for bit. The others are not rounded: where
+ * a column is discrete they move on between its values, and the last is that value at or below which the path ends. */
 RH_API rh_status rh_density_paths(rh_density *density, int64_t rows, const double *z, int64_t times, double *x);
 
 /* ---- whole files: CSV, NPY, NPZ (FILE.npz:NAME), gzip of them; "-" is standard input or output ----

@@ -96,12 +96,16 @@ void rh_inverse(const rh_bijection *b, rh_graph *g, rh_val y, rh_val context, rh
 
 void rh_state(const rh_bijection *b, rh_graph *g, rh_val y, rh_val context, double t, rh_val *x) {
   rh_val ladj = RH_NONE;
-  if (!(b->time > 0)) {
+  if (!b->type->state && !b->type->rounds) {
     rh_inverse(b, g, y, context, x, &ladj);
     return;
   }
   *x = RH_NONE;
-  if (fits(g, b->type->type, y, &b->out)) b->type->state(b, g, rh_reshape(g, y, b->out), b->context ? context : RH_NONE, t, x);
+  if (!fits(g, b->type->type, y, &b->out)) return;
+  if (b->type->rounds)
+    *x = rh_reshape(g, y, b->in);
+  else
+    b->type->state(b, g, rh_reshape(g, y, b->out), b->context ? context : RH_NONE, t, x);
   look_at(g, b->type->type, &b->in, x, &ladj);
 }
 
