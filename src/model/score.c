@@ -271,7 +271,8 @@ void rh_scorer_destroy(rh_scorer *s) {
 
 static rh_status check_rows(const rh_rows *rows, int64_t first, int64_t n, int64_t width, const char *what) {
   if (rows->columns != width)
-    return rh_fail(RH_E_SHAPE, "the %s have %lld columns, the model takes %lld", what, (long long)rows->columns, (long long)width);
+    return rh_fail(RH_E_SHAPE, "the %s have %lld column%s, the model takes %lld", what, (long long)rows->columns,
+                   rows->columns == 1 ? "" : "s", (long long)width);
   if (first < 0 || n < 0 || first > rows->rows || n > rows->rows - first)
     return rh_fail(RH_E_ARGUMENT, "rows %lld to %lld are asked for, the %s have %lld", (long long)first, (long long)(first + n), what,
                    (long long)rows->rows);

@@ -4,6 +4,7 @@ import unittest
 import numpy as np
 
 from command import CommandTest, table
+from pictures import read_png
 
 SMALL = ["--steps", 60, "--set", "hidden=12", "-q"]
 
@@ -30,6 +31,36 @@ class Words(CommandTest):
         """Probes are no noise of cells: with two of them and one discrete column of two there are no bits/dim."""
         for trace in ("exact", "hutchinson:2"):
             self.assertNotIn("bits_per_dim", self.report("score", "disc.rheo", "disc.npy", "--trace", trace, "-q"))
+
+    def test_labels_of_a_picture_stay_in_it(self):
+        """The last one below the last panel, too, where a tick stands at its end: its last digits are not cut off."""
+        x = np.load(self.path("x.npy"))
+        for name, scale, middle, limits in (("near", 2e-3, 1, "0.99,1.01"), ("big", 1e6, 1.005e9, "1.001e9,1.01e9")):
+            np.save(self.path("far.npy"), scale * x + middle)
+            self.done("fit", "far.npy", "-o", f"{name}.rheo", "--arch", "cnf", "--dtype", "f64", *SMALL)
+            self.assertEqual(self.report("plot", f"{name}.rheo", "-o", "p.png", "--range", f"{limits},{limits}", "-q")["paths"], 60)
+            edge = read_png(self.bytes_of("p.png"))[:, -2:]
+            self.assertGreater(edge.min(), 250)
+
+    def test_how_many_probes(self):
+        for trace, words in (
+            ("hutchinson: 3", "options.trace: 'hutchinson: 3': K of hutchinson:K must be 1 to 64"),
+            ("hutchinson:+3", "must be 1 to 64"),
+            ("hutchinson:0", "must be 1 to 64"),
+            ("exact:3", "only hutchinson has probes"),
+        ):
+            self.refused(2, words, "score", "m.rheo", "x.npy", "--trace", trace)
+        self.refused(2, "cnf.trace: 'hutchinson:0': K of hutchinson:K must be 1 to 64", "fit", "x.npy", "-o", "m", "--arch", "cnf", "--set", "trace=hutchinson:0")
+
+    def test_one_number_is_the_most(self):
+        """The command's and the library's."""
+        self.refused(2, "give an integer from 0 to 1048576", "score", "m.rheo", "x.npy", "--solver-steps", 1048577)
+        self.refused(2, "give an integer from 1 to 1073741824", "score", "m.rheo", "x.npy", "--max-steps", 1073741825)
+        self.report("score", "m.rheo", "x.npy", "--max-steps", 1073741824)
+
+    def test_one_column(self):
+        np.save(self.path("one.npy"), np.load(self.path("x.npy"))[:, :1])
+        self.refused(1, "one.npy: has 1 column, the model takes 2", "score", "m.rheo", "one.npy")
 
 
 if __name__ == "__main__":
