@@ -45,7 +45,7 @@
        .kind = ARG_COUNT,                                                                                                       \
        .value = "N",                                                                                                            \
        .least = 1,                                                                                                              \
-       .most = 1073741824,                                                                                                      \
+       .most = 1048576,                                                                                                         \
        .help = "Continuous flows: steps that a row may try; beyond, it has no log-density."},                                   \
       {.name = "min-step",                                                                                                      \
        .kind = ARG_REAL,                                                                                                        \

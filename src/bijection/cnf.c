@@ -59,8 +59,7 @@ static rh_status read_solver(cnf *c, rh_spec *spec) {
   c->training.gradient = c->ode.gradient;
   RH_TRY(rh_spec_status(spec));
   if (!c->ode.steps && !rh_ode_tableau_of(c->ode.method)->estimate)
-    return rh_spec_fail(spec, "solver",
-                        "%s has no error estimate: give a number of steps (\"steps\"), or take heun, bs32, dp54, ts54 or dop853",
+    return rh_spec_fail(spec, "solver", "%s has no error estimate: give a number of steps (\"steps\"), or take " RH_ODE_CONTROLLED,
                         rh_ode_tableau_of(c->ode.method)->name);
   if (rh_ode_check(&c->ode) != RH_OK) return rh_spec_fail(spec, "solver", "%s", rh_last_error());
   return RH_OK;

@@ -13,8 +13,7 @@ rh_status rh_ode_check(const rh_ode_options *o) {
   if (o->steps) return RH_OK;
   const rh_ode_tableau *m = rh_ode_tableau_of(o->method);
   if (!m->estimate)
-    return rh_fail(RH_E_ARGUMENT, "ode: %s has no error estimate; give a number of steps, or use heun, bs32, dp54, ts54 or dop853",
-                   m->name);
+    return rh_fail(RH_E_ARGUMENT, "ode: %s has no error estimate; give a number of steps, or use " RH_ODE_CONTROLLED, m->name);
   if (!(o->rtol >= 0) || !(o->atol > 0) || isinf(o->rtol) || isinf(o->atol)) {
     return rh_fail(RH_E_ARGUMENT, "ode: tolerances rtol = %g, atol = %g; rtol must be 0 or more, atol above 0", o->rtol, o->atol);
   }

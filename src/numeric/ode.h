@@ -24,6 +24,7 @@ typedef struct rh_ode_tableau { /* the words of tableau.def */
   double c[RH_ODE_SLOPES], a[RH_ODE_SLOPES * (RH_ODE_SLOPES - 1) / 2], b[RH_ODE_SLOPES], e[RH_ODE_SLOPES], e2[RH_ODE_SLOPES];
   double d[RH_ODE_DENSE * RH_ODE_SLOPES]; /* [dense, slopes] */
 } rh_ode_tableau;
+#define RH_ODE_CONTROLLED "heun, bs32, dp54, ts54 or dop853" /* those with an estimate of the error, for errors */
 const rh_ode_tableau *rh_ode_tableau_of(rh_ode_method method);
 int rh_ode_stages(const rh_ode_tableau *m); /* that the new state is made of */
 int rh_ode_slopes(const rh_ode_tableau *m); /* of a step with dense output: the stages, the slope at the end, the extra ones */

@@ -1,4 +1,5 @@
 """What the command says of continuous flows: estimates beside noise, what a check advises, whose key is wrong, paths of rounded columns."""
+import json
 import unittest
 
 import numpy as np
@@ -16,7 +17,18 @@ class Words(CommandTest):
         np.save(cls.path("x.npy"), x)
         np.save(cls.path("disc.npy"), np.column_stack([np.round(2 * x[:, 0]) / 2, x[:, 1]]))
         cls.done("fit", "x.npy", "-o", "m.rheo", "--arch", "cnf", *SMALL)
+        cls.specify("affine", {"type": "cnf", "field": {"type": "time_mlp", "hidden": []}})
+        cls.specify("within", {"type": "inverse", "part": {"type": "cnf"}}, {"type": "cnf"}, {"type": "inverse", "part": {"type": "cnf"}})
+        cls.edit("affine.rheo", "decay.rheo", "flow.0.field.0.weight", lambda w: -10 * np.eye(2).ravel())
+        cls.done("fit", "x.npy", "-o", "soft.rheo", "--arch", "cnf", "--set", "activation=softplus", *SMALL)
+        cls.edit("soft.rheo", "burst.rheo", "flow.0.field.1.weight", lambda w: 200 * w)
         cls.done("fit", "disc.npy", "-o", "disc.rheo", "--arch", "cnf", "--steps", 300, "--set", "hidden=2x16", "-q")
+
+    @classmethod
+    def specify(cls, name, *parts):
+        with open(cls.path(f"{name}.json"), "w") as file:
+            json.dump({"flow": {"type": "chain", "parts": parts}}, file)
+        cls.done("fit", "x.npy", "-o", f"{name}.rheo", "--spec", f"{name}.json", "--steps", 20, "-q")
 
     def test_estimates_beside_the_noise_of_cells(self):
         """The average over draws is hardly higher by an estimate than by exact traces: all of a row's draws share its probes. With probes
@@ -31,6 +43,16 @@ class Words(CommandTest):
         """Probes are no noise of cells: with two of them and one discrete column of two there are no bits/dim."""
         for trace in ("exact", "hutchinson:2"):
             self.assertNotIn("bits_per_dim", self.report("score", "disc.rheo", "disc.npy", "--trace", trace, "-q"))
+
+    def test_whose_key_is_wrong(self):
+        """Errors name the user's key, not what it expands to, and are wrong usage."""
+        fit = ("fit", "x.npy", "-o", "m", "--arch", "cnf")
+        self.refused(2, "rheo: cnf.solver: rk4 has no error estimate: give a number of steps (solver_steps), or take heun,", *fit, "--set", "solver=rk4")
+        self.refused(2, "rheo: cnf.hidden: residual layers add to what they read, so they are of one width, not of 8 and 9", *fit, "--set", "residual=true", "--set", "hidden=[8,9]")
+        self.refused(2, "options.solver: rk4 has no error estimate, so no tolerance controls its steps: give their number, solver_steps (--solver-steps N)", "score", "m.rheo", "x.npy", "--solver", "rk4")
+        self.done("fit", "x.npy", "-o", "rk4.rheo", "--arch", "cnf", "--set", "solver=rk4", "--set", "solver_steps=4", *SMALL)
+        self.refused(2, "options.solver: rk4 has no error estimate, so no tolerance", "score", "rk4.rheo", "x.npy", "--rtol", 1e-3)
+        self.done("score", "rk4.rheo", "x.npy", "--solver", "euler")
 
     def test_labels_of_a_picture_stay_in_it(self):
         """The last one below the last panel, too, where a tick stands at its end: its last digits are not cut off."""
@@ -55,8 +77,8 @@ class Words(CommandTest):
     def test_one_number_is_the_most(self):
         """The command's and the library's."""
         self.refused(2, "give an integer from 0 to 1048576", "score", "m.rheo", "x.npy", "--solver-steps", 1048577)
-        self.refused(2, "give an integer from 1 to 1073741824", "score", "m.rheo", "x.npy", "--max-steps", 1073741825)
-        self.report("score", "m.rheo", "x.npy", "--max-steps", 1073741824)
+        self.refused(2, "give an integer from 1 to 1048576", "score", "m.rheo", "x.npy", "--max-steps", 1048577)
+        self.report("score", "m.rheo", "x.npy", "--max-steps", 1048576)
 
     def test_one_column(self):
         np.save(self.path("one.npy"), np.load(self.path("x.npy"))[:, :1])
