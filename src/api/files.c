@@ -65,7 +65,7 @@ static json_t *score_report(const rh_density *d, const tally *t, json_t *notes) 
   json_t *report = json_object();
   json_object_set_new(report, "notes", notes);
   rh_warn_unfinished(d->model, t->unknown, "", &d->counts, report);
-  rh_estimate_put(&t->estimate, flow->exact, t->n, report);
+  rh_estimate_put(&t->estimate, d, t->n, report);
   json_object_set_new(report, "unfinished", json_integer(t->unknown));
   rh_solve_report_put(d, &d->counts, t->n + bad, report);
   json_object_set_new(report, "n", json_integer(t->n + bad));

@@ -165,3 +165,15 @@ double rh_solver_time(const rh_model *model) {
   visit(model->flow->spec, same_time, &time);
   return time;
 }
+
+static void count_estimate(void *arg, const json_t *cnf) {
+  const char *trace = json_string_value(json_object_get(cnf, "trace"));
+  *(int *)arg +=
+      trace && strcmp(trace, rh_trace_names[RH_TRACE_EXACT]) != 0 && json_integer_value(json_object_get(cnf, "exact_columns")) < 0;
+}
+
+int rh_solver_estimates(const rh_model *model) {
+  int n = 0;
+  visit(model->flow->spec, count_estimate, &n);
+  return n;
+}

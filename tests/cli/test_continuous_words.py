@@ -44,6 +44,27 @@ class Words(CommandTest):
         for trace in ("exact", "hutchinson:2"):
             self.assertNotIn("bits_per_dim", self.report("score", "disc.rheo", "disc.npy", "--trace", trace, "-q"))
 
+    def test_what_averages_of_estimates_are(self):
+        self.done("ensemble", "m.rheo", "m.rheo", "-o", "both.rheo", "-q")
+        many, trace = ("--draws", 4), ("--trace", "hutchinson")
+        for model, options, said in (("both.rheo", trace, True), ("both.rheo", (), False), ("m.rheo", trace, False), ("disc.rheo", trace, False), ("disc.rheo", trace + many, True), ("disc.rheo", many, False), ("m.rheo", trace + many, False)):
+            with self.subTest(model=model, options=options):
+                notes = self.report("score", model, "disc.npy", *options, "-q")["notes"]
+                self.assertEqual(any("averages of estimates, over a mixture's components or over draws, are too high" in n for n in notes), said)
+
+    def test_estimates_that_cannot_be(self):
+        """Within a part that hands on no noise traces stay exact, and that is said."""
+        report = self.report("score", "within.rheo", "x.npy", "--trace", "hutchinson", "-q")
+        self.assertIn("traces of 2 differential equations are exact, not estimated (hutchinson): within another part, such as inverse,", report["notes"][0])
+        self.assertEqual(report["estimate"]["trace"], "hutchinson")  # of the one between
+        self.specify("only", {"type": "inverse", "part": {"type": "cnf"}})
+        report = self.report("score", "only.rheo", "x.npy", "--trace", "hutchinson", "-q")
+        self.assertIn("trace of 1 differential equation is exact, not estimated", report["notes"][0])
+        self.assertNotIn("estimate", report)
+        self.assertEqual(report["mean"], self.report("score", "only.rheo", "x.npy", "-q")["mean"])
+        for model, options in (("only.rheo", ()), ("only.rheo", ("--trace", "exact")), ("m.rheo", ("--trace", "hutchinson"))):
+            self.assertFalse(any("are exact" in n or "is exact" in n for n in self.report("score", model, "x.npy", *options, "-q")["notes"]))
+
     def test_whose_key_is_wrong(self):
         """Errors name the user's key, not what it expands to, and are wrong usage."""
         fit = ("fit", "x.npy", "-o", "m", "--arch", "cnf")
