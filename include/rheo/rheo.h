@@ -170,7 +170,8 @@ RH_API rh_status rh_attribute_file(rh_density *density, const char *data, int n,
 RH_API rh_status rh_reconstruct_file(rh_density *density, const char *images, const char *output, const char *options, char **report);
 
 /* Is it what it claims to be? data may be NULL: then samples are looked at. Options also: rows, how many rows are looked at (default
- * 1,000); jacobians, rows whose log-determinant is held against the dense Jacobian (default 10); seed. report: rows, outside (rows of
+ * 1,000); jacobians, rows whose log-determinant is held against the dense Jacobian (default 10); seed. report: ok; remedy (a sentence,
+ * where it is not: what may help; unfinished_why, where something was not found); rows, outside (rows of
  * density 0, left alone), non_finite, unfinished (solutions of its numerical inverses that were not found), rounded (cells that the model
  * takes as another value: a level not seen in the fit, a dropped column that contradicts the others), inverse_error (max |x -
  * inverse(forward(x))|, x as rounded), inverse_error_relative (the same in the column's standard deviations), worst (where: row, column,
@@ -178,8 +179,8 @@ RH_API rh_status rh_reconstruct_file(rh_density *density, const char *images, co
  * log_det_max, log_det_median, log_det_sd, log_det_low (median minus 1 % quantile), log_det_where (mean |u|^2 / d of the twentieth of the
  * rows with the least, u being the code's normal scores: the standard normal quantiles at the base's probabilities, so that they are
  * standard normal for codes that follow the base, whatever it is), latent_kurtosis (the least excess kurtosis of the scores along any
- * direction), latent_kurtosis_most (the greatest of a column), advice (a sentence, where these show modes that lie apart or heavy tails),
- * ok. Of images all of it is of what lies behind the noise, so that nothing is rounded, and jacobians is 2 by default; log_det_method says
+ * direction), latent_kurtosis_most (the greatest of a column), advice (a sentence, where these show modes that lie apart or heavy tails).
+ * Of images all of it is of what lies behind the noise, so that nothing is rounded, and jacobians is 2 by default; log_det_method says
  * what was held against a dense Jacobian: "dense", whole rows, as many as 3e11 operations give where they have more than 1,024 values; else
  * "crops" of the images (3e12 operations), of the shape `crop`, by the same parts with the same values (crop_leaves_spread counts those
  * that have numbers of single pixels, of which crops have some); or "none", log_det_why saying why. jacobians: how many;

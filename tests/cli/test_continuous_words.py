@@ -65,6 +65,25 @@ class Words(CommandTest):
         for model, options in (("only.rheo", ()), ("only.rheo", ("--trace", "exact")), ("m.rheo", ("--trace", "hutchinson"))):
             self.assertFalse(any("are exact" in n or "is exact" in n for n in self.report("score", model, "x.npy", *options, "-q")["notes"]))
 
+    def test_what_a_failed_check_advises(self):
+        """A decay by exp(-10) leaves few digits for the way back; what helps is the solver's, in f64 that alone."""
+        equal, tolerance = "take more solver_steps, or rtol and atol for steps by tolerance", "tighten rtol and atol, with more max_steps where that takes them"
+        for model, options, words in (
+            ("decay.rheo", [], f"inverse error|; {tolerance}, and try dtype f64"),
+            ("decay.rheo", ["--dtype", "f64"], f"inverse error|; {tolerance}\n"),
+            ("decay.rheo", ["--dtype", "f64", "--solver", "rk4", "--solver-steps", 20], f"inverse error|; {equal}\n"),
+            ("m.rheo", ["--solver", "euler", "--solver-steps", 2], f"inverse error|; {equal}; and try dtype f64"),
+            ("burst.rheo", ["--max-steps", 5], "do not stay finite|raise max_steps"),
+        ):
+            with self.subTest(model=model, options=options):
+                run = self.run_rheo("check", model, "x.npy", "--rows", 50, "--json", *options)
+                report, error = json.loads(run.stdout.decode().splitlines()[-1]), run.stderr.decode()
+                self.assertEqual((run.returncode, report["ok"]), (1, False))
+                for word in words.split("|"):
+                    self.assertIn(word, error)
+        self.assertTrue(self.report("check", "decay.rheo", "x.npy", "--rows", 50, "--dtype", "f64", "--rtol", 1e-13, "--atol", 1e-15, "--max-steps", 10000)["ok"])  # it is as advised
+        self.assertNotIn("remedy", self.report("check", "m.rheo", "x.npy", "--rows", 50))
+
     def test_whose_key_is_wrong(self):
         """Errors name the user's key, not what it expands to, and are wrong usage."""
         fit = ("fit", "x.npy", "-o", "m", "--arch", "cnf")
