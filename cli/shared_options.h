@@ -27,6 +27,7 @@
   { .name = "dtype", .kind = ARG_CHOICE, .value = "TYPE", .choices = "f32|f64", .help = "The arithmetic; default: that of the fit." }
 
 /* Of models with differential equations. */
+#define SOLVER_KEYS "solver", "solver-steps", "rtol", "atol", "max-steps", "min-step", "fallback-steps", "trace"
 #define SOLVER_OPTIONS                                                                                                          \
   {.name = "solver",                                                                                                            \
    .kind = ARG_TEXT,                                                                                                            \

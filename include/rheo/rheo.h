@@ -327,7 +327,8 @@ RH_API rh_status rh_compare_files(const char *train, const char *val, const char
  *   draws    of the noise of discrete columns, averaged; default 16 after a fit, else the density's; of images always that
  *   split    of normal rows: training, validation, held out; default: held out are enough for p-values of half the alarm rate, but at
  *            least 0.1 and at most 0.3 of them
- * Both may be images, of one shape and depth. report: rows, flagged, reference (what p-values are among), reference_rows, fit; of images
+ * Both may be images, of one shape and depth. report: rows, flagged, reference (what p-values are among), reference_rows, fit,
+ * unfinished and reference_unfinished (rows, of data and of the reference, whose density was not found: NaN); of images
  * typical_bits_per_dim (of the median log-density of normal ones); with labels: anomalies, normal, auroc and
  * average_precision (objects by score; null where there is one class), detected, false_alarms (shares of either class that are flagged). */
 /* clang-format on */

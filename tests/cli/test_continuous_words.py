@@ -84,6 +84,33 @@ class Words(CommandTest):
         self.assertTrue(self.report("check", "decay.rheo", "x.npy", "--rows", 50, "--dtype", "f64", "--rtol", 1e-13, "--atol", 1e-15, "--max-steps", 10000)["ok"])  # it is as advised
         self.assertNotIn("remedy", self.report("check", "m.rheo", "x.npy", "--rows", 50))
 
+    def test_detect_by_another_solver(self):
+        """The same scores as rheo score's with the same options; of a fit they are none."""
+        for options in (["--solver", "rk4", "--solver-steps", 3], ["--rtol", 1e-2, "--atol", 1e-2], ["--trace", "hutchinson:2"], ["--solver", "bs32", "--max-steps", 500, "--min-step", 0, "--fallback-steps", 10]):
+            with self.subTest(str(options)):
+                self.done("score", "m.rheo", "x.npy", "-o", "s.npy", "-q", *options)
+                self.done("detect", "--model", "m.rheo", "x.npy", "-o", "d.npy", "-q", *options)
+                np.testing.assert_array_equal(np.load(self.path("d.npy"))[:, 1], np.load(self.path("s.npy")).ravel())
+        self.refused(2, "detect: --rtol is for a model that is given, --model MODEL", "detect", "x.npy", "x.npy", "--rtol", 1e-3)
+        self.refused(2, "detect: --trace is for a model", "detect", "x.npy", "x.npy", "--trace", "exact")
+
+    def test_detect_says_whose_rows_are_not_found(self):
+        x = np.load(self.path("x.npy"))
+        self.done("score", "burst.rheo", "x.npy", "-o", "s.npy", "-q")
+        lost = np.isnan(np.load(self.path("s.npy")).ravel())
+        self.assertTrue(20 < lost.sum() < 580, lost.sum())
+        np.save(self.path("found.npy"), x[~lost])
+        np.save(self.path("lost.npy"), x[lost][:7])
+        sampled = self.report("detect", "--model", "burst.rheo", "found.npy", "-q")
+        self.assertEqual(sampled["unfinished"], 0)
+        self.assertGreater(sampled["reference_unfinished"], 0)
+        self.assertEqual(len(sampled["warnings"]), 1)
+        self.assertIn(f"{sampled['reference_unfinished']} sampled row", sampled["warnings"][0])
+        given = self.report("detect", "--model", "burst.rheo", "x.npy", "lost.npy", "-q")
+        self.assertEqual((given["unfinished"], given["reference_unfinished"]), (7, lost.sum()))
+        self.assertRegex(given["warnings"][0], "^7 rows have no log-density")
+        self.assertRegex(given["warnings"][1], f"^{lost.sum()} normal rows have no log-density")
+
     def test_whose_key_is_wrong(self):
         """Errors name the user's key, not what it expands to, and are wrong usage."""
         fit = ("fit", "x.npy", "-o", "m", "--arch", "cnf")
