@@ -17,8 +17,8 @@ TABLES = ("protein_clean", "miniboone_reduced")
 RHEO = ("realnvp", "maf", "nsf", "nsf-coupling", "cnf", "ffjord", "rnode")
 # FFJORD's layers (concatsquash), activation and trained end time; "published" is its plan for MiniBooNE, 2 layers of 20 units a column.
 FIELD = {"layer": "concatsquash", "activation": "softplus", "train_T": True}
-LIBRARIES = {"ffjord": dict(FIELD, library="ffjord", hidden=[128, 128]), "ffjord-published": dict(FIELD, library="ffjord", hidden=[860, 860]),
-             "zuko": {"library": "zuko", "hidden": [128, 128], "activation": "softplus"}}
+LIBRARIES = {"peer:ffjord": dict(FIELD, library="ffjord", hidden=[128, 128]), "peer:ffjord-published": dict(FIELD, library="ffjord", hidden=[860, 860]),
+             "peer:zuko": {"library": "zuko", "hidden": [128, 128], "activation": "softplus"}}
 RATES = {"lr": 5e-3, "batch": 256}
 
 
@@ -52,7 +52,7 @@ def fit_library(name, settings, files, seed, options, out):
 
 def row(table, words, seed, options, folder):
     name, *settings = words.split()
-    out = os.path.join(folder, "%s_%s_%d.npy" % (table, name, seed))
+    out = os.path.join(folder, "%s_%s_%d.npy" % (table, name.replace(":", "_"), seed))
     report = (fit_library if name in LIBRARIES else fit_rheo)(name, settings, quality.paths(table), seed, options, out)
     density = np.load(out).ravel().astype(np.float64)
     finite = density[np.isfinite(density)]
@@ -64,7 +64,7 @@ def row(table, words, seed, options, folder):
 def main():
     parser = argparse.ArgumentParser(prog="bench/tables.py", description=__doc__)
     parser.add_argument("--table", action="append", choices=list(quality.TABLES), help="default: %s" % ", ".join(TABLES))
-    parser.add_argument("--model", action="append", metavar="WORDS", help="such as 'cnf layers=2' or 'zuko lr=0.01 hidden=[64,64]'; default: %s" % ", ".join(RHEO + tuple(LIBRARIES)))
+    parser.add_argument("--model", action="append", metavar="WORDS", help="such as 'cnf layers=2' or 'peer:zuko lr=0.01 hidden=[64,64]'; default: %s" % ", ".join(RHEO + tuple(LIBRARIES)))
     parser.add_argument("--seconds", type=float, default=100, help="of processor time, for each fit (default 100)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--keep", metavar="DIR", help="keep models and per-row log-densities (.npy) here")

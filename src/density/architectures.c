@@ -13,14 +13,11 @@ const rh_arch *const *rh_archs(int *n) {
   return archs;
 }
 
-/* Of continuous flows; on UCI tables of 10 and 43 columns (docs/results.md). */
-static const rh_arch_recipe recipes[] = {
-    {&rh_arch_cnf, RH_ARCH_TABLE, 2e-2, 0.3}, {&rh_arch_ffjord, RH_ARCH_TABLE, 2e-2, 0.3}, {&rh_arch_rnode, RH_ARCH_TABLE, 2e-2, 0.3}};
-
-const rh_arch_recipe *rh_arch_recipe_of(const char *name, int64_t columns) {
-  for (size_t i = 0; i < RH_COUNT_OF(recipes); i++)
-    if (strcmp(name, recipes[i].arch->name) == 0 && columns >= recipes[i].columns) return &recipes[i];
-  return NULL;
+bool rh_arch_of_fields(const char *name, int64_t columns) {
+  static const rh_arch *const of[] = {&rh_arch_cnf, &rh_arch_ffjord, &rh_arch_rnode};
+  for (size_t i = 0; i < RH_COUNT_OF(of); i++)
+    if (strcmp(name, of[i]->name) == 0) return columns >= RH_ARCH_TABLE;
+  return false;
 }
 
 static rh_status find_arch(const char *name, const rh_arch **arch, const char **why) {

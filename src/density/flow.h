@@ -119,14 +119,9 @@ struct rh_arch {
   bool image;      /* for images only */
 };
 const rh_arch *const *rh_archs(int *n);
-/* What a fit of an architecture takes in place of the defaults of train/recipe.c, from so many columns on. */
-typedef struct rh_arch_recipe {
-  const rh_arch *arch;
-  int64_t columns;
-  double lr, decay_most;
-} rh_arch_recipe;
-/* Of the architecture of that name, for rows of so many columns; NULL: those of train/recipe.c. */
-const rh_arch_recipe *rh_arch_recipe_of(const char *name, int64_t columns);
+/* Whether the architecture of that name moves rows of so many columns by vector fields that are trained as a table's: rh_recipe_of_fields.
+ */
+bool rh_arch_of_fields(const char *name, int64_t columns);
 /* name "auto" chooses by width and size and says why in *why (static text; why may be NULL). preprocess: array of specs, or NULL. */
 rh_status rh_arch_spec(const char *name, const json_t *options, const rh_arch_size *size, const json_t *preprocess, json_t **spec,
                        const char **why) RH_WARN_UNUSED;

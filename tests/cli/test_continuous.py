@@ -109,7 +109,7 @@ class Continuous(CommandTest):
 
     def test_the_recipe_of_tables(self):
         """Continuous flows of four columns and more have their own rate and decay, until they are given."""
-        for arch, columns, more, want in (("cnf", 4, [], (0.02, 0.3)), ("cnf", 3, [], (0.005, 2)), ("realnvp", 4, [], (0.005, 2)), ("rnode", 4, ["--set", "lr=0.003", "--set", "weight_decay=0.5"], (0.003, 0.5)), ("ffjord", 4, ["--set", "optimizer=adam"], (0.02, 0))):
+        for arch, columns, more, want in (("cnf", 4, [], (0.01, 0.3)), ("cnf", 3, [], (0.005, 2)), ("realnvp", 4, [], (0.005, 2)), ("rnode", 4, ["--set", "lr=0.003", "--set", "weight_decay=0.5"], (0.003, 0.5)), ("ffjord", 4, ["--set", "optimizer=adam"], (0.01, 0))):
             with self.subTest(arch=arch, columns=columns):
                 self.done("fit", "given.npy", "-o", "m.rheo", "--arch", arch, "--columns", f"1-{columns}", "--steps", 2, "--set", "hidden=8", "-q", *more)
                 recipe = self.report("info", "m.rheo", "-q")["fit"]["recipe"]
