@@ -11,7 +11,4 @@ extern const rh_field_type rh_field_time_mlp, rh_field_planar;
 
 /* Option "activation" of a field: one of the smooth ones. */
 rh_status rh_field_activation(rh_spec *spec, const char *fallback, int *which) RH_WARN_UNUSED;
-/* y[i, j] = x[j, i]; the diagonal of x [n, n]. */
-rh_val rh_transposed(rh_graph *g, rh_val x);
-rh_val rh_diagonal(rh_graph *g, rh_val x);
 #endif
