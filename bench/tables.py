@@ -21,7 +21,7 @@ RHEO = ("realnvp", "maf", "nsf", "nsf-coupling") + CONTINUOUS
 FIELD = {"layer": "concatsquash", "activation": "softplus", "train_T": True}
 LIBRARIES = {"peer:ffjord": dict(FIELD, library="ffjord", hidden=[128, 128]), "peer:ffjord-published": dict(FIELD, library="ffjord", hidden=[860, 860]),
              "peer:zuko": {"library": "zuko", "hidden": [128, 128], "activation": "softplus"}}
-RATES = {"lr": 5e-3, "batch": 256}
+RATES = {"lr": 2e-2, "batch": 128}
 
 
 def clock(options):
