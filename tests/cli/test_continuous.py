@@ -139,6 +139,14 @@ class Continuous(CommandTest):
         self.assertLess((mean - exact).std(), 2 * (one - exact).std() / many**0.5)
         self.assertLess(abs((mean - exact).mean()), 5 * (one - exact).std() / (many * len(exact)) ** 0.5)
 
+    def test_the_recipe_of_tables(self):
+        """Continuous flows of four columns and more have their own rate and decay, until they are given."""
+        for arch, columns, more, want in (("cnf", 4, [], (0.01, 0.3)), ("cnf", 3, [], (0.005, 2)), ("realnvp", 4, [], (0.005, 2)), ("rnode", 4, ["--set", "lr=0.003", "--set", "weight_decay=0.5"], (0.003, 0.5)), ("ffjord", 4, ["--set", "optimizer=adam"], (0.01, 0))):
+            with self.subTest(arch=arch, columns=columns):
+                self.done("fit", "given.npy", "-o", "m.rheo", "--arch", arch, "--columns", f"1-{columns}", "--steps", 2, "--set", "hidden=8", "-q", *more)
+                recipe = self.report("info", "m.rheo", "-q")["fit"]["recipe"]
+                self.assertEqual((recipe["lr"], recipe["weight_decay"]), want)
+
     def test_the_standard_error_of_an_estimate(self):
         """That of a row is how far rows are from the exact trace's; that of the mean is how far means are, over many seeds."""
         exact = self.scores("exact.rheo")
