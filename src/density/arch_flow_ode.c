@@ -23,7 +23,7 @@ typedef struct plan {
   int64_t layers, hidden[HIDDEN], steps, max_steps, training_steps, probes;
   int hidden_n, field, activation, base, probe, solver, training_solver, gradient;
   bool residual, actnorm;
-  double time, rtol, atol, kinetic, jacobian, gain;
+  double time, rtol, atol, kinetic, jacobian, straight, gain;
   rh_trace_kind trace;
 } plan;
 
@@ -46,7 +46,7 @@ static void read_solver(plan *p, rh_options *o) {
   p->steps = rh_options_int(o, "solver_steps", 0, 0, 1 << 20);
   p->rtol = rh_options_real(o, "rtol", 1e-5, 0, 0.1);
   p->atol = rh_options_real(o, "atol", 1e-5, 1e-300, 0.1);
-  p->max_steps = rh_options_int(o, "max_steps", 1000, 1, 1 << 30);
+  p->max_steps = rh_options_int(o, "max_steps", 1000, 1, 1 << 20);
   p->training_solver = rh_options_choice(o, "training_solver", RH_ODE_RK4, names);
   p->training_steps = rh_options_int(o, "training_steps", p->kind.training_steps, 0, 1 << 20);
   p->gradient = rh_options_choice(o, "gradient", RH_ODE_REPLAY, rh_ode_gradient_names);
@@ -62,6 +62,7 @@ static rh_status read_options(plan *p, const json_t *options, const rh_arch_size
   p->probe = rh_options_choice(&o, "probe", RH_PROBE_RADEMACHER, rh_probe_names);
   p->kinetic = rh_options_real(&o, "kinetic", p->kind.penalty, 0, 1e3);
   p->jacobian = rh_options_real(&o, "jacobian", p->kind.penalty, 0, 1e3);
+  p->straight = rh_options_real(&o, "straight", 0, 0, 1e3);
   p->actnorm = rh_options_bool(&o, "actnorm", false);
   p->base = rh_options_choice(&o, "base", 2, base_names);
   RH_TRY(rh_options_done(&o));
@@ -88,8 +89,9 @@ static json_t *block_spec(const plan *p) {
                              (json_int_t)p->steps, "rtol", p->rtol, "atol", p->atol, "max_steps", (json_int_t)p->max_steps,
                              "training_solver", solver_name(p->training_solver), "training_steps", (json_int_t)p->training_steps, "time",
                              p->time, "gradient", rh_ode_gradient_names[p->gradient]);
-  json_t *rest = json_pack("{s:o, s:s, s:I, s:s, s:f, s:f}", "field", field_spec(p), "trace", rh_trace_names[p->trace], "probes",
-                           (json_int_t)p->probes, "probe", rh_probe_names[p->probe], "kinetic", p->kinetic, "jacobian", p->jacobian);
+  json_t *rest = json_pack("{s:o, s:s, s:I, s:s, s:f, s:f, s:f}", "field", field_spec(p), "trace", rh_trace_names[p->trace], "probes",
+                           (json_int_t)p->probes, "probe", rh_probe_names[p->probe], "kinetic", p->kinetic, "jacobian", p->jacobian,
+                           "straight", p->straight);
   const bool failed = !solver || !rest || json_object_update(solver, rest) != 0;
   json_decref(rest);
   if (!failed) return solver;

@@ -146,8 +146,16 @@ static void tell_stages(const rh_ode_run *s) {
 
 /* ---- rows, step by step ---- */
 
-/* Where each step ends. Equal steps are counted from t1, so that the last one ends there. Of steps by tolerance the last two are equal:
- * what is left makes no last step that is too small to be worth it, and none that is refused for what a shorter one can share. */
+/* Equal steps are counted from t1, so that the last one ends there. */
+double rh_ode_equal_size(const rh_ode_problem *p, int64_t steps) {
+  return (p->t1 - p->t0) / (double)steps;
+}
+double rh_ode_equal_time(const rh_ode_problem *p, int64_t steps, int64_t step) {
+  return step ? p->t1 - (double)(steps - step) * rh_ode_equal_size(p, steps) : p->t0;
+}
+
+/* Where each step ends. Of steps by tolerance the last two are equal: what is left makes no last step that is too small to be worth it, and
+ * none that is refused for what a shorter one can share. */
 static void aim(const rh_ode_run *s) {
   rh_ode_work *w = s->w;
   for (int64_t r = 0; r < s->rows; r++) {
@@ -261,7 +269,7 @@ void rh_ode_solve(const rh_ode_problem *p, const rh_ode_options *o, rh_ode_work 
     w->t[r] = p->t0;
     w->seen[r] = 0;
     w->equal[r] = o->steps;
-    w->h[r] = o->steps ? (p->t1 - p->t0) / (double)o->steps : 0;
+    w->h[r] = o->steps ? rh_ode_equal_size(p, o->steps) : 0;
     w->refused[r] = false;
     if (p->by_row) p->by_row[r] = (rh_ode_row){.reached = p->t0};
   }

@@ -99,14 +99,14 @@ static void states_on_the_way(void **state) {
   part_free(&p);
 }
 
-/* Of a diagonal A every probe of signs tells the trace and the Frobenius norm: d log|det| = tr(A) T - kinetic int |f|^2 - jacobian |A|^2 T.
- */
+/* Of a diagonal A every probe of signs tells the trace and the Frobenius norm: d log|det| = tr(A) T - (kinetic + straight) int |f|^2
+ * - jacobian |A|^2 T + straight |x(T) - x(0)|^2 / T. */
 static void penalties_are_training_s(void **state) {
   (void)state;
-  const double a[4] = {0.5, 0, 0, -0.25}, b[2] = {0, 0}, kinetic = 0.7, jacobian = 0.3;
+  const double a[4] = {0.5, 0, 0, -0.25}, b[2] = {0, 0}, kinetic = 0.7, jacobian = 0.3, straight = 0.4;
   static const char *const options[] = {
-      ",\"trace\":\"hutchinson\",\"kinetic\":0.7,\"jacobian\":0.3,\"rtol\":1e-12,\"atol\":1e-12",
-      ",\"trace\":\"exact\",\"kinetic\":0.7,\"jacobian\":0.3,\"training_steps\":60,\"rtol\":1e-12,\"atol\":1e-12"};
+      ",\"trace\":\"hutchinson\",\"kinetic\":0.7,\"jacobian\":0.3,\"straight\":0.4,\"rtol\":1e-12,\"atol\":1e-12",
+      ",\"trace\":\"exact\",\"kinetic\":0.7,\"jacobian\":0.3,\"straight\":0.4,\"training_steps\":120,\"rtol\":1e-12,\"atol\":1e-12"};
   for (int k = 0; k < 2; k++) {
     part p = affine(options[k], 2, a, b);
     assert_int_equal(p.b->noise, 2);
@@ -117,9 +117,12 @@ static void penalties_are_training_s(void **state) {
     forward(&p, true, ROWS, x, u, y, ladj);
     forward(&p, false, ROWS, x, u, plain, exact);
     for (int i = 0; i < ROWS; i++) {
-      double energy = 0; /* int (a x0 e^(a t))^2 dt = a x0^2 (e^(2a) - 1) / 2 */
-      for (int j = 0; j < 2; j++) energy += a[3 * j] * x[2 * i + j] * x[2 * i + j] * expm1(2 * a[3 * j]) / 2;
-      const double want = 0.25 - kinetic * energy - jacobian * (0.25 + 0.0625);
+      double energy = 0, moved = 0; /* int (a x0 e^(a t))^2 dt = a x0^2 (e^(2a) - 1) / 2 */
+      for (int j = 0; j < 2; j++) {
+        energy += a[3 * j] * x[2 * i + j] * x[2 * i + j] * expm1(2 * a[3 * j]) / 2;
+        moved += pow(x[2 * i + j] * expm1(a[3 * j]), 2);
+      }
+      const double want = 0.25 - (kinetic + straight) * energy + straight * moved - jacobian * (0.25 + 0.0625);
       if (!(fabs(ladj[i] - want) <= 1e-10 * fmax(1, fabs(want)))) fail_msg("with penalties %.15g, should be %.15g", ladj[i], want);
       assert_true(fabs(exact[i] - 0.25) < 1e-15);
       for (int j = 0; j < 2; j++) assert_true(fabs(y[2 * i + j] - plain[2 * i + j]) < 1e-9);
@@ -129,12 +132,12 @@ static void penalties_are_training_s(void **state) {
   }
 }
 
-/* Turned round it is given no probes: an exact trace, and the kinetic penalty alone, on the way from T to 0. */
+/* Turned round it is given no probes: an exact trace, and no penalty on the Jacobian, on the way from T to 0. */
 static void penalties_of_an_equation_turned_round(void **state) {
   (void)state;
-  const double a[4] = {0.5, 0, 0, -0.25}, kinetic = 0.7;
+  const double a[4] = {0.5, 0, 0, -0.25}, kinetic = 0.7, straight = 0.4;
   part p = part_make(
-      "{\"type\":\"inverse\",\"part\":{\"type\":\"cnf\",\"trace\":\"hutchinson\",\"kinetic\":0.7,\"jacobian\":0.3,"
+      "{\"type\":\"inverse\",\"part\":{\"type\":\"cnf\",\"trace\":\"hutchinson\",\"kinetic\":0.7,\"straight\":0.4,\"jacobian\":0.3,"
       "\"rtol\":1e-12,\"atol\":1e-12," AFFINE "}}",
       2, 0, 8);
   part_set(&p, "p.part.field.0.weight", 4, a);
@@ -142,9 +145,12 @@ static void penalties_of_an_equation_turned_round(void **state) {
   forward(&p, true, ROWS, x, NULL, y, ladj);
   forward(&p, false, ROWS, x, NULL, plain, exact);
   for (int i = 0; i < ROWS; i++) {
-    double energy = 0; /* int (a x1 e^(a (t - 1)))^2 dt = a x1^2 (1 - e^(-2a)) / 2 */
-    for (int j = 0; j < 2; j++) energy += a[3 * j] * x[2 * i + j] * x[2 * i + j] * -expm1(-2 * a[3 * j]) / 2;
-    const double want = -0.25 - kinetic * energy;
+    double energy = 0, moved = 0; /* int (a x1 e^(a (t - 1)))^2 dt = a x1^2 (1 - e^(-2a)) / 2 */
+    for (int j = 0; j < 2; j++) {
+      energy += a[3 * j] * x[2 * i + j] * x[2 * i + j] * -expm1(-2 * a[3 * j]) / 2;
+      moved += pow(x[2 * i + j] * expm1(-a[3 * j]), 2);
+    }
+    const double want = -0.25 - (kinetic + straight) * energy + straight * moved;
     if (!(fabs(ladj[i] - want) <= 1e-10 * fmax(1, fabs(want)))) fail_msg("with the penalty %.15g, should be %.15g", ladj[i], want);
     assert_true(fabs(exact[i] + 0.25) < 1e-15);
     for (int j = 0; j < 2; j++) assert_true(y[2 * i + j] == plain[2 * i + j]);

@@ -22,7 +22,7 @@ static const char *const traces[] = {
     "\"trace\":\"hutchinson\"",
     "\"trace\":\"hutchinson\",\"probe\":\"gaussian\",\"probes\":2",
     "\"trace\":\"exact\",\"kinetic\":0.3,\"jacobian\":0.2",
-    "\"trace\":\"hutchinson\",\"kinetic\":0.3,\"jacobian\":0.2",
+    "\"trace\":\"hutchinson\",\"kinetic\":0.3,\"jacobian\":0.2,\"straight\":0.1",
 };
 
 typedef struct cell {
