@@ -5,8 +5,8 @@
 #include "laws/traces_by_hand.h"
 
 enum { POINTS = 3 };
-enum { Y, LADJ, NOISE, KINETIC, JACOBIAN, PROBE, TARGETS };
-static const char *const target_names[TARGETS] = {"y", "ladj", "the probes", "kinetic", "jacobian", "the kind of probes"};
+enum { Y, LADJ, NOISE, KINETIC, STRAIGHT, JACOBIAN, PROBE, TARGETS };
+static const char *const target_names[TARGETS] = {"y", "ladj", "the probes", "kinetic", "straight", "jacobian", "the kind of probes"};
 
 /* ---- one made ---- */
 
@@ -28,6 +28,7 @@ static void break_penalty(json_t *spec, int target, const char *key) {
 /* Mutants of the specification: what training adds, and by which probes. Turned round, it reads neither probes nor what needs them. */
 static void break_spec(const trace_entry *e, json_t *spec) {
   break_penalty(spec, KINETIC, "kinetic");
+  break_penalty(spec, STRAIGHT, "straight");
   if (e->turned) return;
   break_penalty(spec, JACOBIAN, "jacobian");
   if (!mutant_wants_stale(PROBE) || (!e->estimated && !json_object_get(spec, "jacobian"))) return;
@@ -114,8 +115,7 @@ static bool training_law(const trace_entry *e, int real_bytes, char *text) {
   const trace_integrals *ref = trace_reference(e);
   double want[TRACE_ROWS];
   for (int r = 0; r < TRACE_ROWS; r++)
-    want[r] = ref->sum[r][e->estimated ? ESTIMATE : TRACE] - ref->kinetic * ref->sum[r][ENERGY] -
-              (e->turned ? 0 : ref->jacobian * ref->sum[r][SQUARES]);
+    want[r] = ref->sum[r][e->estimated ? ESTIMATE : TRACE] - trace_penalty(ref, r, e->turned ? 0 : ref->sum[r][SQUARES]);
   made m;
   begin(&m, e, real_bytes, RH_KEEP);
   const bool fine = near_reference(&m.training, ref, want, text);
@@ -144,7 +144,7 @@ static void repeat(subject *s, const double *const kept[2], int row) {
 /* Over probes, the mean is the exact trace's integral less the penalties', |e'J|^2 counted as |J|^2, within 4 standard errors. */
 static bool expectation_of(subject *s, const trace_integrals *ref, int row, bool estimated, char *text) {
   double ladj[SUBJECT_ROWS], mean = 0, square = 0;
-  const double *sum = ref->sum[row], want = sum[TRACE] - ref->kinetic * sum[ENERGY] - ref->jacobian * sum[FROBENIUS];
+  const double *sum = ref->sum[row], want = sum[TRACE] - trace_penalty(ref, row, sum[FROBENIUS]);
   subject_rows(s, s->out[1], 0, SUBJECT_ROWS, ladj);
   for (int i = 0; i < SUBJECT_ROWS; i++) mean += ladj[i] / SUBJECT_ROWS;
   for (int i = 0; i < SUBJECT_ROWS; i++) square += (ladj[i] - mean) * (ladj[i] - mean) / (SUBJECT_ROWS - 1);
@@ -257,7 +257,8 @@ static void everyone_is_here(void **state) {
       fail_msg("trace %s has no row in tests/laws/traces.h", rh_trace_names[traces]);
   for (; rh_probe_names[probes]; probes++)
     if (!row_has("probe", rh_probe_names[probes], true)) fail_msg("probes %s have no row in tests/laws/traces.h", rh_probe_names[probes]);
-  assert_true(row_has("kinetic", NULL, true) && row_has("kinetic", NULL, false) && row_has("jacobian", NULL, true));
+  static const char *const penalties[] = {"kinetic", "jacobian", "straight"};
+  for (size_t p = 0; p < RH_COUNT_OF(penalties); p++) assert_true(row_has(penalties[p], NULL, true) && row_has(penalties[p], NULL, false));
   assert_false(row_has("trace", "no such trace", false));
   printf("%d kinds of traces and %d of probes, all in the table\n", traces, probes);
 }

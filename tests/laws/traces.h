@@ -14,14 +14,17 @@ typedef struct trace_entry {
   const char *name, *spec; /* of a cnf */
   where estimated;
   int columns, context;
-  bool turned; /* the inverse, which is given no probes: an exact trace, and the kinetic penalty alone */
+  bool turned; /* the inverse, which is given no probes: an exact trace, and no penalty that needs them */
 } trace_entry;
 
 #define CNF(more, field)            "{\"type\":\"cnf\",\"time\":0.06,\"steps\":2," more ",\"field\":{" field "}}"
 #define CNF_CONTROLLED(more, field) "{\"type\":\"cnf\",\"time\":0.06,\"rtol\":1e-10,\"atol\":1e-10," more ",\"field\":{" field "}}"
-#define SIGNS                       "\"trace\":\"hutchinson\",\"probe\":\"rademacher\""
-#define NORMAL                      "\"trace\":\"hutchinson\",\"probe\":\"gaussian\""
-#define PENALTIES                   "\"kinetic\":4,\"jacobian\":20"
+/* what departs from a straight line does so in time */
+#define CNF_LONG(more, field) "{\"type\":\"cnf\",\"time\":0.25,\"steps\":5," more ",\"field\":{" field "}}"
+#define LINES                 "\"straight\":10"
+#define SIGNS                 "\"trace\":\"hutchinson\",\"probe\":\"rademacher\""
+#define NORMAL                "\"trace\":\"hutchinson\",\"probe\":\"gaussian\""
+#define PENALTIES             "\"kinetic\":4,\"jacobian\":20"
 
 static const trace_entry trace_table[] = {
     {"auto, in closed form, kinetic", CNF("\"kinetic\":4", "\"hidden\":[4,3]"), NOWHERE, 3, 0, false},
@@ -41,7 +44,7 @@ static const trace_entry trace_table[] = {
     {"normal probes", CNF(NORMAL, "\"type\":\"planar\",\"units\":3"), TRAINING, 3, 0, false},
     {"two normal probes, both penalties, a context", CNF(NORMAL ",\"probes\":2," PENALTIES, "\"type\":\"linear\""), TRAINING, 3,
      LAW_CONTEXT, false},
-    {"signs, both penalties, by tolerance", CNF_CONTROLLED(SIGNS "," PENALTIES, "\"hidden\":[2,3,2],\"time\":\"squash\""), TRAINING, 3, 0,
+    {"signs, both penalties, by tolerance", CNF_CONTROLLED(SIGNS "," PENALTIES, "\"hidden\":[3,2],\"time\":\"squash\""), TRAINING, 3, 0,
      false},
     {"normal probes, both penalties, trained in equal steps",
      CNF_CONTROLLED(NORMAL ",\"training_solver\":\"rk4\",\"training_steps\":5," PENALTIES, "\"hidden\":[4],\"activation\":\"gelu\""),
@@ -51,7 +54,10 @@ static const trace_entry trace_table[] = {
     {"normal probes in scoring, too",
      CNF("\"exact_columns\":1,\"probe\":\"gaussian\",\"probes\":2", "\"type\":\"mlp\",\"hidden\":[3],\"activation\":\"tanh\""), SCORING_TOO,
      2, 0, false},
-    {"turned round, both penalties, a context", CNF(SIGNS "," PENALTIES, "\"hidden\":[3,3]"), NOWHERE, 3, LAW_CONTEXT, true},
+    {"exact, straight", CNF_LONG("\"trace\":\"exact\"," LINES, "\"hidden\":[3],\"activation\":\"softplus\""), NOWHERE, 2, 0, false},
+    {"signs, straight, a context", CNF_LONG(SIGNS ",\"kinetic\":0.1," LINES, "\"type\":\"planar\",\"units\":3"), TRAINING, 3, LAW_CONTEXT,
+     false},
+    {"turned round, every penalty, a context", CNF_LONG(SIGNS "," PENALTIES "," LINES, "\"hidden\":[3]"), NOWHERE, 3, LAW_CONTEXT, true},
 };
 enum { TRACE_ENTRIES = sizeof trace_table / sizeof *trace_table };
 

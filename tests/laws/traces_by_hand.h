@@ -44,7 +44,8 @@ typedef struct trace_path {
 
 typedef struct trace_integrals { /* of the first rows of a subject's data */
   double y[TRACE_ROWS * TRACE_WIDTH], sum[TRACE_ROWS][INTEGRALS];
-  double time, kinetic, jacobian;
+  double departure[TRACE_ROWS]; /* from a straight line at even pace, squared and integrated */
+  double time, kinetic, jacobian, straight;
 } trace_integrals;
 
 /* jacobian: column j is [TRACE_WIDTH], of d numbers; e: [probes, d] */
@@ -101,7 +102,7 @@ static inline void trace_integrate(const trace_entry *e, trace_integrals *ref) {
   for (int i = 0; i < TRACE_ROWS * probes * d; i++)
     noise[i] = trace_probes_normal(spec) ? normal_quantile(noise[i]) : noise[i] > 0.5 ? 1 : -1;
   ref->time = trace_number(spec, "time", 1), ref->kinetic = trace_number(spec, "kinetic", 0),
-  ref->jacobian = trace_number(spec, "jacobian", 0);
+  ref->jacobian = trace_number(spec, "jacobian", 0), ref->straight = trace_number(spec, "straight", 0);
   trace_path at[TRACE_ROWS] = {{{0}, {0}}}, half[TRACE_ROWS], k[4][TRACE_ROWS];
   for (int r = 0; r < TRACE_ROWS; r++) memcpy(at[r].x, x + r * d, (size_t)d * 8);
   trace_field f;
@@ -119,7 +120,9 @@ static inline void trace_integrate(const trace_entry *e, trace_integrals *ref) {
   for (int r = 0; r < TRACE_ROWS; r++) {
     memcpy(ref->y + r * d, at[r].x, (size_t)d * 8);
     memcpy(ref->sum[r], at[r].sum, sizeof at[r].sum);
-    if (e->turned) ref->sum[r][ENERGY] *= -1; /* the penalty counts the way, not its direction */
+    if (e->turned) ref->sum[r][ENERGY] *= -1; /* penalties count the way, not its direction */
+    ref->departure[r] = ref->sum[r][ENERGY];
+    for (int i = 0; i < d; i++) ref->departure[r] -= (at[r].x[i] - x[r * d + i]) * (at[r].x[i] - x[r * d + i]) / ref->time;
   }
   trace_field_end(&f);
   free(x), free(context), free(noise);
@@ -131,5 +134,10 @@ static const trace_integrals *trace_reference(const trace_entry *e) {
   trace_integrals *ref = &known[e - trace_table];
   if (ref->time == 0) trace_integrate(e, ref);
   return ref;
+}
+
+/* What training takes off; frobenius: its integral, or what stands for it. */
+static inline double trace_penalty(const trace_integrals *ref, int row, double frobenius) {
+  return ref->kinetic * ref->sum[row][ENERGY] + ref->jacobian * frobenius + ref->straight * ref->departure[row];
 }
 #endif
