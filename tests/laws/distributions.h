@@ -219,7 +219,7 @@ static const distribution_entry distributions[] = {
     /* continuous flows as they are shipped, but for the sizes: each row its own steps, by the tolerances, and taken back */
     {"cnf, as shipped", "cnf", "{\"hidden\":[4,3]}", NULL, 2, 0, 101, {{-12, 12, LINE, 0, 0}, {-12, 12, LINE, 0, 0}}},
     {"cnf, as shipped, context", "cnf", "{\"hidden\":[3,3]}", NULL, 2, 2, 0, PLAIN},
-    {"ffjord, as shipped", "ffjord", "{\"hidden\":[2,3,2]}", NULL, 2, 0, 0, PLAIN},
+    {"ffjord, as shipped", "ffjord", "{\"hidden\":[2,2,2]}", NULL, 2, 0, 0, PLAIN},
     {"ffjord, as shipped, context", "ffjord", "{\"hidden\":[4]}", NULL, 3, 2, 0, PLAIN},
     {"rnode, as shipped", "rnode", "{\"hidden\":[4]}", NULL, 3, 0, 0, PLAIN},
     {"rnode, as shipped, context", "rnode", "{\"hidden\":[3]}", NULL, 2, 2, 0, PLAIN},

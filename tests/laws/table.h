@@ -229,8 +229,8 @@ static const law_entry law_table[] = {
     {"cnf, planar, ts54", CNF_BY("ts54", "adjoint", "0.15", "\"steps\":4", "{\"type\":\"planar\",\"units\":3}"), 2, 0, -3, 3, 0, false},
     {"cnf of a network, dop853, a context", CNF_BY("dop853", "store", "0.1", "\"steps\":1", NET_FIELD), 2, LAW_CONTEXT, -3, 3, 0, true},
     /* and by tolerance, those that estimate their error */
-    {"cnf by tolerance, heun, a context", CNF_BY("heun", "replay", "0.001", TOLERANCES("1e-9"), "{\"type\":\"linear\"}"), 2, LAW_CONTEXT,
-     -3, 3, 0, true},
+    {"cnf by tolerance, heun, a context", CNF_BY("heun", "replay", "0.001", TOLERANCES("1e-9"), "{\"type\":\"planar\",\"units\":2}"), 2,
+     LAW_CONTEXT, -3, 3, 0, true},
     {"cnf by tolerance, bs32", CNF_BY("bs32", "replay", "0.02", TOLERANCES("1e-10"), "{\"type\":\"planar\",\"units\":3}"), 2, 0, -3, 3, 0,
      true},
     {"cnf by tolerance, ts54, all states kept",
