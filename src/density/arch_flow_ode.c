@@ -54,6 +54,24 @@ static void read_solver(plan *p, rh_options *o) {
   p->gradient = rh_options_choice(o, "gradient", RH_ODE_REPLAY, rh_ode_gradient_names);
 }
 
+static const char *solver_name(int method) {
+  return rh_ode_tableau_of((rh_ode_method)method)->name;
+}
+
+/* By the keys of --set, not by those of what they expand to. */
+static rh_status check_plan(const plan *p, const char *where) {
+  if (p->field == PLANAR && p->hidden_n != 1)
+    return rh_fail(RH_E_SPEC, "%s.hidden: a planar field has one hidden layer: give one number", where);
+  for (int i = 1; i < p->hidden_n && p->residual; i++)
+    if (p->hidden[i] != p->hidden[0])
+      return rh_fail(RH_E_SPEC, "%s.hidden: residual layers add to what they read, so they are of one width, not of %lld and %lld", where,
+                     (long long)p->hidden[0], (long long)p->hidden[i]);
+  if (!p->steps && !rh_ode_tableau_of((rh_ode_method)p->solver)->estimate)
+    return rh_fail(RH_E_SPEC, "%s.solver: %s has no error estimate: give a number of steps (solver_steps), or take " RH_ODE_CONTROLLED,
+                   where, solver_name(p->solver));
+  return RH_OK;
+}
+
 static rh_status read_options(plan *p, const json_t *options, const rh_arch_size *size, const char *where) {
   rh_options o = rh_options_begin(options, where);
   p->probes = 1;
@@ -68,8 +86,7 @@ static rh_status read_options(plan *p, const json_t *options, const rh_arch_size
   p->actnorm = rh_options_bool(&o, "actnorm", false);
   p->base = rh_options_choice(&o, "base", 2, base_names);
   RH_TRY(rh_options_done(&o));
-  if (p->field == PLANAR && p->hidden_n != 1)
-    return rh_fail(RH_E_SPEC, "%s.hidden: a planar field has one hidden layer: give one number", where);
+  RH_TRY(check_plan(p, where));
   return rh_trace_read(trace, where, &p->trace, &p->probes);
 }
 
@@ -80,10 +97,6 @@ static json_t *field_spec(const plan *p) {
     if (json_array_append_new(hidden, json_integer(p->hidden[i])) != 0) return NULL;
   return json_pack("{s:s, s:o, s:s, s:s, s:b, s:f}", "type", "time_mlp", "hidden", hidden, "activation", activation_names[p->activation],
                    "time", field_names[p->field], "residual", p->residual, "gain", p->gain);
-}
-
-static const char *solver_name(int method) {
-  return rh_ode_tableau_of((rh_ode_method)method)->name;
 }
 
 static json_t *block_spec(const plan *p) {
