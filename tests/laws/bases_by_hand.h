@@ -2,6 +2,7 @@
 #ifndef RH_TESTS_BASES_BY_HAND_H
 #define RH_TESTS_BASES_BY_HAND_H
 #include "laws/distributions.h"
+#include "support/normal.h"
 
 static inline double distribution_leaf(const distribution *d, const char *name, int64_t i, double fallback) {
   const int l = rh_leaf_find(&d->flow->leaves, name);
@@ -46,25 +47,6 @@ static inline void full_back_by_hand(const distribution *d, int64_t n, const dou
     centred[i] = sum / full_entry(d, i, i);
     z[i] = centred[i] + distribution_leaf(d, "base.mean", i, NAN);
   }
-}
-
-static inline double normal_cdf(double x) {
-  return erfc(-x * 0.70710678118654752440) / 2;
-}
-
-/* By bisection, on the side where the tail keeps its digits. */
-static inline double normal_quantile(double p) {
-  if (p > 0.5) return -normal_quantile(1 - p);
-  double low = -40, high = 0;
-  for (int i = 0; i < 200; i++) {
-    const double middle = (low + high) / 2;
-    if (normal_cdf(middle) < p) {
-      low = middle;
-    } else {
-      high = middle;
-    }
-  }
-  return (low + high) / 2;
 }
 
 /* ---- maps of a standard normal ---- */

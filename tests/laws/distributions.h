@@ -3,6 +3,7 @@
 #ifndef RH_TESTS_DISTRIBUTIONS_H
 #define RH_TESTS_DISTRIBUTIONS_H
 #include "density/flow.h"
+#include "laws/law.h"
 #include "laws/mutant.h"
 #include "laws/subject.h"
 
@@ -215,6 +216,14 @@ static const distribution_entry distributions[] = {
      0,
      601,
      {{-16, 16, SIGMOID, -1, 3}, {-16, 16, EXP, -3, 0}}},
+    /* continuous flows as they are shipped, but for the sizes: each row its own steps, by the tolerances, and taken back */
+    {"cnf, as shipped", "cnf", "{\"hidden\":[4,3]}", NULL, 2, 0, 101, {{-12, 12, LINE, 0, 0}, {-12, 12, LINE, 0, 0}}},
+    {"cnf, as shipped, context", "cnf", "{\"hidden\":[3,3]}", NULL, 2, 2, 0, PLAIN},
+    {"ffjord, as shipped", "ffjord", "{\"hidden\":[2,2,2]}", NULL, 2, 0, 0, PLAIN},
+    {"ffjord, as shipped, context", "ffjord", "{\"hidden\":[4]}", NULL, 3, 2, 0, PLAIN},
+    {"rnode, as shipped", "rnode", "{\"hidden\":[4]}", NULL, 3, 0, 0, PLAIN},
+    {"rnode, as shipped, context", "rnode", "{\"hidden\":[3]}", NULL, 2, 2, 0, PLAIN},
+    /* in equal steps, by the adjoint, whose second order is known */
     {"cnf, context",
      "cnf",
      "{\"hidden\":[6,5],\"time\":0.5,\"gradient\":\"adjoint\",\"solver_steps\":8}",
@@ -312,6 +321,8 @@ enum { DISTRIBUTIONS = sizeof distributions / sizeof *distributions };
 
 typedef struct distribution {
   const distribution_entry *entry;
+  bool once;     /* there is no second order: steps are constants to the derivative that takes them back */
+  double solved; /* tolerance of a solver that chooses its steps; 0: there is none, or it is as good as rounding */
   rh_flow *flow;
   rh_values values;
   rh_base_type base_type; /* the instance's own, so that a mutant may change it */
@@ -354,6 +365,27 @@ static inline double axis_slope(const axis *a, double t) {
 
 static inline bool distribution_is_mixture(const distribution_entry *e) {
   return strstr(e->spec, "\"mixture\":") || (e->arch && strstr(e->spec, "\"components\":"));
+}
+
+/* What a solver leaves to the laws: how near, and how often derived. */
+static inline void distribution_solver(distribution *d, json_t *spec) {
+  const json_t *cnf = law_cnf_of(spec);
+  if (!cnf) return;
+  d->once = strcmp(json_string_value(json_object_get(cnf, "gradient")), "adjoint") != 0;
+  if (!json_integer_value(json_object_get(cnf, "steps"))) d->solved = json_number_value(json_object_get(cnf, "rtol"));
+}
+
+/* A law's tolerance: a solution is no better than its solver's. */
+static inline double distribution_near(const distribution *d, double usual) {
+  return fmax(usual, d->solved);
+}
+
+static inline void distribution_derive(const distribution *d, subject *s, rh_memory memory) {
+  s->solved = d->solved;
+  if (d->once)
+    subject_derive_once(s, memory);
+  else
+    subject_derive(s, memory);
 }
 
 /* From the middle of every axis. */
@@ -403,7 +435,7 @@ static inline void distribution_forward(distribution *d, rh_memory memory) {
               mutant_of(LOG_PROB, &s->g, v,
                         mutant_wants_stale(LOG_PROB) ? rh_flow_log_prob(d->flow, &s->g, mutant_stale(&s->g, x), context, noise) : RH_NONE));
   if (d->flow->body) rh_flow_encode(d->flow, &s->g, x, context, noise, &d->z, &ladj);
-  subject_derive(s, memory);
+  distribution_derive(d, s, memory);
 }
 
 static inline bool distribution_is_uniform(const distribution *d) {
@@ -423,7 +455,7 @@ static inline void distribution_backward(distribution *d, double temperature, rh
   subject_out(s, mutant_of(SAMPLE, &s->g, x, old_x));
   /* of a mixture's samples the density is known by hand where a row tells all */
   subject_out(s, d->flow->body || d->flow->exact ? mutant_of(SAMPLE_LOG_PROB, &s->g, log_prob, old_log_prob) : log_prob);
-  subject_derive(s, memory);
+  distribution_derive(d, s, memory);
   if (!d->flow->body) return;
   s = &d->d;
   subject_begin(s, d->entry->name, &d->flow->leaves, &d->values);
@@ -438,6 +470,7 @@ static inline void distribution_begin(distribution *d, const distribution_entry 
   memset(d, 0, sizeof *d);
   d->entry = e;
   json_t *spec = distribution_spec(e);
+  distribution_solver(d, spec);
   PROBE_OK(rh_flow_create(spec, &d->flow));
   json_decref(spec);
   PROBE_OK(rh_values_create(&d->flow->leaves, real_bytes, &d->values));

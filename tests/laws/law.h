@@ -11,7 +11,7 @@ typedef struct law_entry {
   int columns;
   int context;      /* 0 or LAW_CONTEXT */
   double low, high; /* of the data in every column */
-  double tolerance; /* of the round trip in float64; 0: 1e-10 */
+  double tolerance; /* of the round trip in float64; 0: 1e-10; of log-determinants, too, where it is above 1e-8 */
   bool no_second;   /* reason stands beside it in the table */
 } law_entry;
 
@@ -115,6 +115,18 @@ static inline void law_for_float32(json_t *spec) {
   size_t i;
   json_object_foreach(spec, key, value) law_for_float32(value);
   json_array_foreach(spec, i, value) law_for_float32(value);
+}
+
+/* The first continuous flow at any depth of a specification; NULL: none. */
+static inline json_t *law_cnf_of(json_t *spec) {
+  const char *key;
+  json_t *value, *found = NULL;
+  size_t i;
+  const json_t *type = json_object_get(spec, "type");
+  if (json_is_string(type) && strcmp(json_string_value(type), "cnf") == 0) return spec;
+  json_object_foreach(spec, key, value) if (!found) found = law_cnf_of(value);
+  json_array_foreach(spec, i, value) if (!found) found = law_cnf_of(value);
+  return found;
 }
 
 /* mutate: given the instance's own copy of its type, before any graph is built; NULL: none. */

@@ -21,6 +21,13 @@
 #define CNF(steps, more) "{\"type\":\"cnf\",\"time\":0.25,\"gradient\":\"adjoint\",\"steps\":" #steps "," more "}"
 #define CNF_CONTROLLED   "{\"type\":\"cnf\",\"time\":0.25,\"gradient\":\"adjoint\",\"rtol\":1e-12,\"atol\":1e-12,"
 #define TIME_MLP(more)   "\"field\":{\"type\":\"time_mlp\"," more "}"
+/* The same by any solver and gradient. Methods of low order have a shorter time yet: what they leave of a round trip, and of the
+ * log-determinant of the steps themselves, falls with its square or faster, and is the row's tolerance. */
+#define CNF_BY(solver, gradient, time, steps, field) \
+  "{\"type\":\"cnf\",\"solver\":\"" solver "\",\"gradient\":\"" gradient "\",\"time\":" time "," steps ",\"field\":" field "}"
+#define TOLERANCES(t)  "\"rtol\":" t ",\"atol\":" t
+#define RESIDUAL_FIELD "{\"type\":\"residual\",\"hidden\":3,\"blocks\":1,\"activation\":\"silu\"}"
+#define NET_FIELD      "{\"type\":\"mlp\",\"hidden\":[4],\"activation\":\"softplus\"}"
 
 /* name, spec, columns, context, low, high, round-trip tolerance (0: 1e-10), no second order (with the reason) */
 static const law_entry law_table[] = {
@@ -212,6 +219,23 @@ static const law_entry law_table[] = {
     {"coupling affine, sigmoid, with a context",
      "{\"type\":\"coupling\",\"mask\":\"half\",\"transform\":{\"type\":\"affine\",\"scale\":\"sigmoid\"},\"net\":" MLP "}", 5, LAW_CONTEXT,
      -3, 3, 0, false},
+    /* every solver, in equal steps; no second order where steps are taken back */
+    {"cnf of a linear network, euler", CNF_BY("euler", "store", "0.01", "\"steps\":16", "{\"type\":\"linear\"}"), 2, 0, -3, 3, 5e-6, true},
+    {"cnf of a linear network, midpoint, a context", CNF_BY("midpoint", "replay", "0.02", "\"steps\":16", "{\"type\":\"linear\"}"), 2,
+     LAW_CONTEXT, -3, 3, 0, true},
+    {"cnf of a residual network, heun", CNF_BY("heun", "store", "0.01", "\"steps\":4", RESIDUAL_FIELD), 2, 0, -3, 3, 0, true},
+    {"cnf of a residual network, bs32, a context", CNF_BY("bs32", "adjoint", "0.01", "\"steps\":2", RESIDUAL_FIELD), 2, LAW_CONTEXT, -3, 3,
+     0, false},
+    {"cnf, planar, ts54", CNF_BY("ts54", "adjoint", "0.15", "\"steps\":4", "{\"type\":\"planar\",\"units\":3}"), 2, 0, -3, 3, 0, false},
+    {"cnf of a network, dop853, a context", CNF_BY("dop853", "store", "0.1", "\"steps\":1", NET_FIELD), 2, LAW_CONTEXT, -3, 3, 0, true},
+    /* and by tolerance, those that estimate their error */
+    {"cnf by tolerance, heun, a context", CNF_BY("heun", "replay", "0.001", TOLERANCES("1e-9"), "{\"type\":\"planar\",\"units\":2}"), 2,
+     LAW_CONTEXT, -3, 3, 0, true},
+    {"cnf by tolerance, bs32", CNF_BY("bs32", "replay", "0.02", TOLERANCES("1e-10"), "{\"type\":\"planar\",\"units\":3}"), 2, 0, -3, 3, 0,
+     true},
+    {"cnf by tolerance, ts54, all states kept",
+     CNF_BY("ts54", "store", "0.1", TOLERANCES("1e-12"), "{\"hidden\":[3],\"activation\":\"silu\"}"), 2, 0, -3, 3, 0, true},
+    {"cnf by tolerance, dop853", CNF_BY("dop853", "adjoint", "0.25", TOLERANCES("1e-12"), NET_FIELD), 2, 0, -3, 3, 0, false},
     {"cnf", CNF(6, TIME_MLP("\"hidden\":[6,5]")), 3, 0, -3, 3, 0, false},
     {"cnf of a context", CNF(6, TIME_MLP("\"hidden\":[5,4]")), 2, LAW_CONTEXT, -3, 3, 0, false},
     {"cnf by tolerance", CNF_CONTROLLED TIME_MLP("\"hidden\":[6]") "}", 2, 0, -3, 3, 0, false},

@@ -2,6 +2,8 @@
 #include "bijection/transform.h"
 #include "laws/checks.h"
 #include "laws/table.h"
+#include "net/field.h"
+#include "numeric/ode.h"
 
 static void run_law(size_t which) {
   char text[LAW_TEXT];
@@ -129,11 +131,76 @@ static void every_transform_is_here(void **state) {
   printf("%d transforms, each in %d drivers with and without a context\n", n, DRIVERS);
 }
 
+/* ---- continuous flows ---- */
+
+enum { EITHER = -1 };
+typedef struct cnf_cell {
+  const char *solver, *gradient, *field; /* NULL: any */
+  int controlled, context;               /* or EITHER */
+} cnf_cell;
+
+/* A key's value, or its type where that is an object, is `want`; by default `usual`. */
+static bool says(const json_t *spec, const char *key, const char *usual, const char *want) {
+  const json_t *value = json_object_get(spec, key), *type = json_is_object(value) ? json_object_get(value, "type") : value;
+  return !want || !strcmp(type ? json_string_value(type) : usual, want);
+}
+
+static bool cnf_has(const cnf_cell *c) {
+  bool found = false;
+  for (size_t i = 0; i < sizeof law_table / sizeof *law_table && !found; i++) {
+    json_t *whole;
+    PROBE_OK(rh_json_parse(law_table[i].spec, strlen(law_table[i].spec), law_table[i].name, &whole));
+    const json_t *cnf = law_cnf_of(whole);
+    found = cnf && says(cnf, "solver", "dp54", c->solver) && says(cnf, "gradient", "replay", c->gradient) &&
+            says(cnf, "field", "time_mlp", c->field) &&
+            (c->controlled == EITHER || c->controlled == !json_integer_value(json_object_get(cnf, "steps"))) &&
+            (c->context == EITHER || c->context == (law_table[i].context > 0));
+    json_decref(whole);
+  }
+  return found;
+}
+
+static void need_field(const char *type) {
+  for (int context = 0; context < 2; context++)
+    if (!cnf_has(&(cnf_cell){.field = type, .controlled = EITHER, .context = context}))
+      fail_msg("field %s has no row in a cnf %s a context in tests/laws/table.h", type, context ? "with" : "without");
+}
+
+/* Every solver and gradient, in equal steps and by tolerance; every field, networks too, with and without a context. */
+static void every_solver_and_field_is_here(void **state) {
+  (void)state;
+  static const char *const how[2] = {"in equal steps", "by tolerance"};
+  for (int controlled = 0; controlled < 2; controlled++) {
+    for (int m = 0; m < RH_ODE_METHODS; m++) {
+      const rh_ode_tableau *t = rh_ode_tableau_of((rh_ode_method)m);
+      const cnf_cell c = {.solver = t->name, .controlled = controlled, .context = EITHER};
+      if ((!controlled || t->estimate) && !cnf_has(&c)) fail_msg("solver %s has no row %s in tests/laws/table.h", t->name, how[controlled]);
+    }
+    for (int k = 0; rh_ode_gradient_names[k]; k++) {
+      const cnf_cell c = {.gradient = rh_ode_gradient_names[k], .controlled = controlled, .context = EITHER};
+      if (!cnf_has(&c)) fail_msg("gradient %s has no row %s in tests/laws/table.h", c.gradient, how[controlled]);
+    }
+  }
+  int fields, nets;
+  const rh_field_type *const *field = rh_field_types(&fields);
+  const rh_net_type *const *net = rh_net_types(&nets);
+  for (int t = 0; t < fields; t++) need_field(field[t]->type);
+  for (int t = 0; t < nets; t++)
+    if (net[t]->apply && strcmp(net[t]->type, "constant") != 0) need_field(net[t]->type);
+  assert_false(cnf_has(&(cnf_cell){.solver = "euler", .controlled = 1, .context = EITHER}));
+  assert_false(cnf_has(&(cnf_cell){.field = "no such field", .controlled = EITHER, .context = EITHER}));
+  printf("%d solvers and %d fields, all in the table\n", RH_ODE_METHODS, fields + nets);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(everyone_is_here), cmocka_unit_test(every_transform_is_here),
-      cmocka_unit_test(round_trip),       cmocka_unit_test(jacobian),
-      cmocka_unit_test(gradients),        cmocka_unit_test(bits),
+      cmocka_unit_test(everyone_is_here),
+      cmocka_unit_test(every_transform_is_here),
+      cmocka_unit_test(every_solver_and_field_is_here),
+      cmocka_unit_test(round_trip),
+      cmocka_unit_test(jacobian),
+      cmocka_unit_test(gradients),
+      cmocka_unit_test(bits),
       cmocka_unit_test(extremes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
