@@ -75,18 +75,39 @@ static rh_status change_one(json_t *cnf, const json_t *changes) {
                  json_string_value(json_object_get(cnf, "solver")));
 }
 
+static double number(const json_t *cnf, const char *key) {
+  return json_number_value(json_object_get(cnf, key));
+}
+
+/* Steps by tolerance, of which none are given up. */
+static rh_status solve_by(json_t *cnf, rh_ode_method method, double rtol, double atol, json_int_t most_steps) {
+  const int failed = json_object_set_new(cnf, "solver", json_string(rh_ode_tableau_of(method)->name)) |
+                     json_object_set_new(cnf, "steps", json_integer(0)) | json_object_set_new(cnf, "rtol", json_real(rtol)) |
+                     json_object_set_new(cnf, "atol", json_real(fmax(atol, 1e-300))) |
+                     json_object_set_new(cnf, "max_steps", json_integer(most_steps)) | json_object_set_new(cnf, "min_step", json_real(0)) |
+                     json_object_set_new(cnf, "fallback_steps", json_integer(0));
+  return failed ? no_memory() : RH_OK;
+}
+
+enum { MOST_STEPS = 1 << 20 };
+
 /* A solver without an estimate of its error cannot keep a tolerance, nor can the equal steps of a fallback. */
 static rh_status tighten_one(json_t *cnf, const json_t *none) {
-  enum { TIGHTER = 100, STEPS = 10, MOST_STEPS = 1 << 20 };
+  enum { TIGHTER = 100, STEPS = 10 };
   const json_int_t most = json_integer_value(json_object_get(cnf, "max_steps"));
-  const double rtol = json_number_value(json_object_get(cnf, "rtol")), atol = json_number_value(json_object_get(cnf, "atol"));
-  int failed = controlled(cnf) ? 0 : json_object_set_new(cnf, "solver", json_string(rh_ode_tableau_of(RH_ODE_DP54)->name));
+  int own = RH_ODE_DP54;
   (void)none;
-  failed |= json_object_set_new(cnf, "steps", json_integer(0)) | json_object_set_new(cnf, "rtol", json_real(rtol / TIGHTER)) |
-            json_object_set_new(cnf, "atol", json_real(fmax(atol / TIGHTER, 1e-300))) |
-            json_object_set_new(cnf, "max_steps", json_integer(most < MOST_STEPS / STEPS ? most * STEPS : MOST_STEPS)) |
-            json_object_set_new(cnf, "min_step", json_real(0)) | json_object_set_new(cnf, "fallback_steps", json_integer(0));
-  return failed ? no_memory() : RH_OK;
+  for (int m = 0; m < RH_ODE_METHODS && controlled(cnf); m++)
+    if (strcmp(rh_ode_tableau_of((rh_ode_method)m)->name, json_string_value(json_object_get(cnf, "solver"))) == 0) own = m;
+  return solve_by(cnf, (rh_ode_method)own, number(cnf, "rtol") / TIGHTER, number(cnf, "atol") / TIGHTER,
+                  most < MOST_STEPS / STEPS ? most * STEPS : MOST_STEPS);
+}
+
+/* As good as doubles allow at the cost of some tens of steps. */
+static rh_status sharpen_one(json_t *cnf, const json_t *none) {
+  const double sharp = 1e-10;
+  (void)none;
+  return solve_by(cnf, RH_ODE_DOP853, fmin(number(cnf, "rtol"), sharp), fmin(number(cnf, "atol"), sharp), MOST_STEPS);
 }
 
 /* Every cnf of a specification, at any depth; *found counts them. */
@@ -127,6 +148,9 @@ rh_status rh_solver_change(rh_model *model, const json_t *changes) {
 
 rh_status rh_solver_tighter(const rh_model *model, rh_flow **flow) {
   return make_edited(model, tighten_one, NULL, flow);
+}
+rh_status rh_solver_sharp(const rh_model *model, rh_flow **flow) {
+  return make_edited(model, sharpen_one, NULL, flow);
 }
 
 /* f of every cnf of a specification, at any depth. */

@@ -14,6 +14,9 @@ rh_status rh_solver_change(rh_model *model, const json_t *changes) RH_WARN_UNUSE
  * those in equal steps by their tolerances, too; *flow NULL: it solves none. */
 rh_status rh_solver_tighter(const rh_model *model, rh_flow **flow) RH_WARN_UNUSED;
 
+/* The same with tolerances of 1e-10. */
+rh_status rh_solver_sharp(const rh_model *model, rh_flow **flow) RH_WARN_UNUSED;
+
 /* The loosest tolerance by which the model solves a differential equation; 0: it solves none, or in equal steps. */
 double rh_solver_tolerance(const rh_model *model);
 

@@ -20,7 +20,7 @@ class Words(CommandTest):
         cls.specify("affine", {"type": "cnf", "field": {"type": "time_mlp", "hidden": []}})
         cls.specify("within", {"type": "inverse", "part": {"type": "cnf"}}, {"type": "cnf"}, {"type": "inverse", "part": {"type": "cnf"}})
         cls.edit("affine.rheo", "decay.rheo", "flow.0.field.0.weight", lambda w: -10 * np.eye(2).ravel())
-        cls.done("fit", "x.npy", "-o", "soft.rheo", "--arch", "cnf", "--set", "activation=softplus", *SMALL)
+        cls.done("fit", "x.npy", "-o", "soft.rheo", "--arch", "cnf", "--set", "activation=softplus", "--set", "gain=0.577", *SMALL)
         cls.edit("soft.rheo", "burst.rheo", "flow.0.field.1.weight", lambda w: 200 * w)
         cls.done("fit", "disc.npy", "-o", "disc.rheo", "--arch", "cnf", "--steps", 300, "--set", "hidden=2x16", "-q")
 
