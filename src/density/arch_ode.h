@@ -1,0 +1,28 @@
+/* What architectures of continuous flows share: options of the solver, the trace and the penalties, and a cnf's specification by them. */
+#ifndef RH_DENSITY_ARCH_ODE_H
+#define RH_DENSITY_ARCH_ODE_H
+#include "density/architectures.h"
+#include "net/field.h"
+
+typedef struct rh_ode_kind { /* defaults */
+  const char *trace;
+  double penalty;         /* of both kinds */
+  int64_t training_steps; /* equal steps; 0: by tolerance */
+} rh_ode_kind;
+
+typedef struct rh_ode_plan {
+  int64_t steps, max_steps, training_steps, probes;
+  int probe, solver, training_solver, gradient;
+  double time, rtol, atol, kinetic, jacobian;
+  rh_trace_kind trace;
+} rh_ode_plan;
+
+void rh_ode_plan_read(rh_ode_plan *plan, rh_options *o, const rh_ode_kind *kind);
+json_t *rh_ode_plan_spec(const rh_ode_plan *plan, json_t *field); /* field: taken. A new reference; NULL: no memory */
+
+enum { RH_ARCH_HIDDEN = 16 }; /* hidden layers, at most */
+/* The layers of a field: [type], hidden[n], how they read the time. A new reference; NULL: no memory. */
+json_t *rh_layers_spec(const char *type, int n, const int64_t *hidden, const char *activation, const char *time, bool residual,
+                       double gain);
+extern const char *const rh_smooth_names[]; /* activations of fields; NULL-ended */
+#endif
