@@ -5,6 +5,7 @@
 #include "api/row_job.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "density/front.h"
 
 /* ---- score ---- */
 
@@ -67,7 +68,7 @@ static json_t *score_report(const rh_flow *flow, const tally *t, json_t *notes) 
   json_t *report = json_object();
   json_object_set_new(report, "notes", notes);
   if (t->unknown) rh_warn_unfinished(t->unknown, report);
-  if (flow->exact && flow->scoring_noise > 0) note_estimate(notes);
+  if (rh_flow_estimates(flow)) note_estimate(notes);
   json_object_set_new(report, "unfinished", json_integer(t->unknown));
   json_object_set_new(report, "n", json_integer(t->n + bad));
   json_object_set_new(report, "mean", bad || !t->n ? json_null() : json_real(t->mean));

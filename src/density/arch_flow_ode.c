@@ -82,8 +82,8 @@ static rh_status expand(const rh_arch *arch, const json_t *options, const rh_arc
   return RH_OK;
 }
 
-static const flow_kind cnf = {CONCAT, 2, {"auto", 0, 0}}, ffjord = {SQUASH, 3, {"hutchinson", 0, 0}},
-                       rnode = {SQUASH, 3, {"hutchinson", 0.01, 8}};
+static const flow_kind cnf = {CONCAT, 2, {"auto", 0, 0, 0}}, ffjord = {SQUASH, 3, {"hutchinson", 0, 0, 0}},
+                       rnode = {SQUASH, 3, {"hutchinson", 0.01, 0.01, 8}};
 
 const rh_arch rh_arch_cnf = {"cnf", "continuous flow (Chen et al. 2018): any field, exact traces; each density and sample is a solve",
                              expand, &cnf, false};

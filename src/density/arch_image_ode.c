@@ -92,7 +92,7 @@ static rh_status expand(const rh_arch *arch, const json_t *options, const rh_arc
   return RH_OK;
 }
 
-static const rh_ode_kind usual = {"auto", 0.01, 4};
+static const rh_ode_kind usual = {"auto", 0.01, 0, 2};
 
 const rh_arch rh_arch_ffjord_image = {"ffjord-image",
                                       "images: multi-scale continuous flows by convolutions, with exact traces (Grathwohl et al. 2019)",

@@ -21,8 +21,8 @@ void rh_ode_plan_read(rh_ode_plan *p, rh_options *o, const rh_ode_kind *kind) {
   read_solver(p, o, kind);
   const char *trace = rh_options_text(o, "trace", kind->trace);
   p->probe = rh_options_choice(o, "probe", RH_PROBE_RADEMACHER, rh_probe_names);
-  p->kinetic = rh_options_real(o, "kinetic", kind->penalty, 0, 1e3);
-  p->jacobian = rh_options_real(o, "jacobian", kind->penalty, 0, 1e3);
+  p->kinetic = rh_options_real(o, "kinetic", kind->kinetic, 0, 1e3);
+  p->jacobian = rh_options_real(o, "jacobian", kind->jacobian, 0, 1e3);
   if (o->status == RH_OK) o->status = rh_trace_read(trace, o->where, &p->trace, &p->probes);
 }
 

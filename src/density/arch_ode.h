@@ -6,7 +6,7 @@
 
 typedef struct rh_ode_kind { /* defaults */
   const char *trace;
-  double penalty;         /* of both kinds */
+  double kinetic, jacobian;
   int64_t training_steps; /* equal steps; 0: by tolerance */
 } rh_ode_kind;
 
