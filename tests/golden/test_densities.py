@@ -39,7 +39,7 @@ FITS = [
     ("mixture", "wild", ["--arch", "maf", "--set", "components=3", "--set", "hidden=[16]", "--set", "layers=2"]),
     ("cnf", "protein", ["--arch", "cnf", "--set", "hidden=[8,6]", "--set", "solver_steps=24", "--set", "activation=softplus", "--set", "actnorm=true"]),
     ("rnode-given", "given", ["--arch", "rnode", "--context", "2,5,7,8", "--categorical", "2,7", "--set", "hidden=2x8", "--set", "residual=true", "--set", "solver_steps=24"]),
-    ("hyper", "given", ["--arch", "cnf", "--context", "2,5,7,8", "--categorical", "2,7", "--set", "field=hyper", "--set", "functions=2", "--set", "hidden=[8]", "--set", "solver_steps=24"]),
+    ("hyper", "given", ["--arch", "cnf", "--context", "2,5,7,8", "--categorical", "2,7", "--set", "field=hyper", "--set", "functions=2", "--set", "hidden=[8]", "--set", "time=0.5", "--set", "solver_steps=24"]),
     ("planar", "pair", ["--arch", "cnf", "--context", "1,3", "--categorical", "1,3", "--set", "field=planar", "--set", "hidden=8", "--set", "layers=2", "--set", "solver_steps=24"]),
     ("column-given", "pair", ["--context", "1,3", "--categorical", "1,3", "--arch", "nice", "--set", "hidden=16"]),
 ]
