@@ -19,6 +19,7 @@ static const arg_option options[] = {
     MODEL_COLUMNS_OPTION,
     HEADER_OPTION,
     MODEL_DTYPE_OPTION,
+    SOLVER_OPTIONS,
 };
 
 const cli_command command_plot = {

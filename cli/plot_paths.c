@@ -7,21 +7,25 @@
 
 enum { PATHS = 60, TIMES = 41 };
 
-/* Codes of the first samples -> z [n, latent + c], of which those with finite ones are kept; returns how many, -1 after an error. */
+static bool finite_row(int64_t n, const double *x) {
+  bool finite = true;
+  for (int64_t j = 0; j < n; j++) finite = finite && isfinite(x[j]);
+  return finite;
+}
+
+/* Codes of the first samples -> z [n, latent + c], without those whose sample or code was not found; returns how many, -1 after an error.
+ */
 static int64_t codes(const plot *p, rh_density *density, int64_t n, double *x, double *z) {
   const int64_t d = p->d, c = rh_density_context(density), latent = rh_density_latent(density);
   int64_t kept = 0;
   for (int64_t i = 0; i < n; i++) {
-    memcpy(x + i * (d + c), p->samples.at + i * d, (size_t)d * sizeof *x);
-    if (c) memcpy(x + i * (d + c) + d, p->context, (size_t)c * sizeof *x);
-  }
-  for (int64_t i = 0; i < n; i++) {
     double *code = z + kept * (latent + c);
-    if (rh_density_encode(density, 1, x + i * (d + c), code, NULL) != RH_OK) return -1;
-    bool finite = true;
-    for (int64_t j = 0; j < latent; j++) finite = finite && isfinite(code[j]);
+    memcpy(x, p->samples.at + i * d, (size_t)d * sizeof *x);
+    if (c) memcpy(x + d, p->context, (size_t)c * sizeof *x);
+    if (!finite_row(d, x)) continue;
+    if (rh_density_encode(density, 1, x, code, NULL) != RH_OK) return -1;
     if (c) memcpy(code + latent, p->context, (size_t)c * sizeof *x);
-    kept += finite;
+    kept += finite_row(latent, code);
   }
   return kept;
 }
@@ -47,7 +51,7 @@ int plot_take_paths(plot *p, const cli_args *args, rh_density *density) {
   b->time = rh_density_time(density);
   if (d != 2 || !(b->time > 0)) return EXIT_DONE;
   b->times = TIMES;
-  double *x = calloc((size_t)(n * (d + c)), sizeof *x), *z = calloc((size_t)(n * (rh_density_latent(density) + c)), sizeof *z);
+  double *x = calloc((size_t)(d + c), sizeof *x), *z = calloc((size_t)(n * (rh_density_latent(density) + c)), sizeof *z);
   b->at = calloc((size_t)(n * b->times * d), sizeof *b->at);
   int code = x && z && b->at ? EXIT_DONE : complain(EXIT_FAILED, "plot: out of memory");
   if (code == EXIT_DONE) {

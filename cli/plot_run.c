@@ -81,7 +81,7 @@ static void warn(json_t *report, const char *text) {
 static void report_on(const plot *p) {
   enum { TOO_MUCH = 103 }; /* per cent: what a fine grid sums to exceeds 1 by far less */
   json_t *o = p->report, *range = json_array(), *levels = json_array();
-  char text[160];
+  char text[200];
   for (int j = 0; j < p->d; j++) {
     json_array_append_new(range, json_real(p->low[j]));
     json_array_append_new(range, json_real(p->high[j]));
@@ -98,10 +98,17 @@ static void report_on(const plot *p) {
   json_object_set_new(o, "outside", json_integer(outside(p)));
   json_object_set_new(o, "unfinished", json_integer(p->unknown));
   if (p->unknown) {
-    snprintf(text, sizeof text, "%lld cells have no density that was found; they are drawn as 0: try --dtype f64", (long long)p->unknown);
+    snprintf(
+        text, sizeof text,
+        "%lld cells have no density that was found; they are drawn as 0: try --dtype f64, of a continuous flow also more --max-steps or "
+        "looser tolerances",
+        (long long)p->unknown);
     warn(o, text);
   }
-  if (100 * p->mass > TOO_MUCH) warn(o, "the mass on the grid is above 1: the density is too narrow for the grid; give a smaller --range");
+  if (100 * p->mass > TOO_MUCH)
+    warn(o,
+         "the mass on the grid is above 1: the density is too narrow for the grid, or holds estimated traces; give a smaller --range, of a "
+         "continuous flow --trace exact");
   if (p->context && p->data.at && !p->data.n) warn(o, "no row of the data has this context");
 }
 

@@ -28,7 +28,7 @@ void rh_solver_read(rh_options *o, json_t **changes) {
   json_t *c = json_object();
   for (int m = 0; m < RH_ODE_METHODS; m++) names[m] = rh_ode_tableau_of((rh_ode_method)m)->name;
   const int solver = rh_options_choice(o, "solver", -1, names);
-  const int64_t steps = rh_options_int(o, "solver_steps", -1, 0, 1 << 20), most = rh_options_int(o, "max_steps", 0, 1, 1 << 30);
+  const int64_t steps = rh_options_int(o, "solver_steps", -1, 0, 1 << 20), most = rh_options_int(o, "max_steps", 0, 1, 1 << 20);
   const double rtol = rh_options_real(o, "rtol", -1, 0, 0.1), atol = rh_options_real(o, "atol", -1, 1e-300, 0.1);
   read_trace(o, c);
   if (solver >= 0) change(o, c, "solver", json_string(names[solver]));
@@ -53,7 +53,7 @@ static int change_one(json_t *cnf, const json_t *changes) {
 
 /* A solver without an estimate of its error cannot keep a tolerance. */
 static int tighten_one(json_t *cnf, const json_t *none) {
-  enum { TIGHTER = 100, STEPS = 10, MOST_STEPS = 1 << 30 };
+  enum { TIGHTER = 100, STEPS = 10, MOST_STEPS = 1 << 20 };
   const json_int_t most = json_integer_value(json_object_get(cnf, "max_steps"));
   const double rtol = json_number_value(json_object_get(cnf, "rtol")), atol = json_number_value(json_object_get(cnf, "atol"));
   const char *solver = json_string_value(json_object_get(cnf, "solver"));

@@ -5,8 +5,10 @@
  *
  * Training may estimate the trace by probes e that stay the same during a solve (Grathwohl et al. 2019, FFJORD, section 3.1), and penalize
  * fields that are hard to solve (Finlay et al. 2020, RNODE): of log|det| the integral of kinetic |f|^2 + jacobian |e'J|^2 is taken
- * off, inside the same state. Everything else, scoring above all, has the exact trace and no penalty, up to "exact_columns" tangent
- * columns; beyond, the estimate serves there, too (not in the inverse, which is given no noise). */
+ * off, inside the same state, and straight times what a path departs from a straight line at even pace (Liu et al. 2023, Flow Straight and
+ * Fast, section 2.2), the integral of |f - (x(T) - x(0)) / T|^2, which is that of |f|^2 less |x(T) - x(0)|^2 / T. Everything else, scoring
+ * above all, has the exact trace and no penalty, up to "exact_columns" tangent columns; beyond, the estimate serves there, too (not in the
+ * inverse, which is given no noise). */
 #include <stdio.h>
 
 #include "bijection/parts.h"
@@ -19,7 +21,7 @@ typedef struct cnf {
   rh_bijection b;
   rh_field *field;
   rh_ode_options ode, training; /* training.steps 0: as ode */
-  double kinetic, jacobian;
+  double kinetic, jacobian, straight;
   bool estimate; /* the trace, in training */
   bool beyond;   /* and in scoring */
   rh_probe_kind probe;
@@ -50,7 +52,7 @@ static rh_status read_solver(cnf *c, rh_spec *spec) {
                             .steps = rh_spec_int(spec, "steps", 0, 0, 1 << 20),
                             .rtol = rh_spec_real(spec, "rtol", 1e-5, 0, 0.1),
                             .atol = rh_spec_real(spec, "atol", 1e-5, 1e-300, 0.1),
-                            .max_steps = rh_spec_int(spec, "max_steps", 1000, 1, 1 << 30),
+                            .max_steps = rh_spec_int(spec, "max_steps", 1000, 1, 1 << 20),
                             .gradient = (rh_ode_gradient)rh_spec_choice(spec, "gradient", RH_ODE_REPLAY, rh_ode_gradient_names)};
   c->training.gradient = c->ode.gradient;
   RH_TRY(rh_spec_status(spec));
@@ -69,6 +71,7 @@ static rh_status read_trace(cnf *c, rh_spec *spec) {
   c->probe = (rh_probe_kind)rh_spec_choice(spec, "probe", RH_PROBE_RADEMACHER, rh_probe_names);
   c->kinetic = rh_spec_real(spec, "kinetic", 0, 0, 1e3);
   c->jacobian = rh_spec_real(spec, "jacobian", 0, 0, 1e3);
+  c->straight = rh_spec_real(spec, "straight", 0, 0, 1e3);
   c->beyond = trace != RH_TRACE_EXACT && columns > most;
   c->estimate = c->beyond || trace == RH_TRACE_HUTCHINSON || (trace == RH_TRACE_AUTO && columns > FEW);
   if (c->estimate || c->jacobian > 0) c->b.noise = c->probes * rh_shape_count(&c->b.in);
@@ -93,10 +96,12 @@ typedef struct task {
   bool ladj;   /* beside x */
   bool probed; /* there are uniforms */
   bool estimate, penalize;
+  bool back; /* from T to 0 */
 } task;
 
-static void add_penalty(rh_graph *g, double weight, rh_val v, rh_val *rate) {
-  if (weight > 0) *rate = rh_sub(g, *rate, rh_mulc(g, v, weight));
+/* Of log|det|, whichever way it is found: so on the way back, where dt < 0, the rate grows. */
+static void add_penalty(const task *k, rh_graph *g, double weight, rh_val v, rh_val *rate) {
+  if (weight > 0) *rate = rh_sub(g, *rate, rh_mulc(g, v, k->back ? -weight : weight));
 }
 
 /* x: [d] -> *dx [d], *rate [1]: d log|det| / dt, less the penalties. */
@@ -112,8 +117,9 @@ static void rates(const task *k, rh_graph *g, rh_val x, rh_val t, rh_val context
   if (k->estimate || frobenius)
     rh_trace_probes(g, x, *dx, c->probes, rh_trace_probe(g, c->probe, uniforms), &estimate, frobenius ? &squares : NULL);
   if (k->estimate) *rate = estimate;
-  if (k->penalize && c->kinetic > 0) add_penalty(g, c->kinetic, rh_sum(g, rh_square(g, *dx)), rate);
-  if (frobenius) add_penalty(g, c->jacobian, squares, rate);
+  const double energy = c->kinetic + c->straight;
+  if (k->penalize && energy > 0) add_penalty(k, g, energy, rh_sum(g, rh_square(g, *dx)), rate);
+  if (frobenius) add_penalty(k, g, c->jacobian, squares, rate);
 }
 
 /* y: [d], or [d + 1] with log|det| behind. */
@@ -136,33 +142,37 @@ static rh_val solve(const task *k, rh_graph *g, rh_val y, rh_val context, rh_val
   if (k->probed) captures[n++] = uniforms;
   const rh_val all = n == 2 ? rh_concat(g, 2, captures) : captures[0];
   const rh_ode_options *options = g->training && k->c->training.steps ? &k->c->training : &k->c->ode;
-  const rh_val start = rh_reshape(g, y, rh_shape1(rh_count(g, y))); /* of an image, too; who reads x gives it its shape */
-  return rh_ode(g, start, all, from, to, options, equation, (void *)(uintptr_t)k);
+  return rh_ode(g, rh_reshape(g, y, rh_shape1(rh_count(g, y))), all, from, to, options, equation, (void *)(uintptr_t)k);
 }
 
-/* The state with log|det| beside x, from 0. */
-static rh_val with_ladj(const task *k, rh_graph *g, rh_val x, rh_val context, rh_val uniforms, double from, double to) {
-  const rh_val start[2] = {x, rh_fill(g, rh_shape1(1), 0)};
-  return solve(k, g, rh_concat(g, 2, start), context, uniforms, from, to);
+/* Where x ends, and log|det|. */
+static void with_ladj(const task *k, rh_graph *g, rh_val x, rh_val context, rh_val uniforms, double from, double to, rh_val *end,
+                      rh_val *ladj) {
+  const int64_t d = k->c->field->d;
+  const rh_val start[2] = {rh_reshape(g, x, rh_shape1(d)), rh_fill(g, rh_shape1(1), 0)}; /* an image is a vector here */
+  const rh_val both = solve(k, g, rh_concat(g, 2, start), context, uniforms, from, to);
+  *end = rh_slice(g, both, 0, d);
+  *ladj = rh_slice(g, both, d, 1);
+  if (k->penalize && k->c->straight > 0)
+    *ladj = rh_add(g, *ladj, rh_mulc(g, rh_sum(g, rh_square(g, rh_sub(g, *end, start[0]))), k->c->straight / k->c->b.time));
 }
 
 static void cnf_forward(const rh_bijection *b, rh_graph *g, rh_val x, rh_val context, rh_val noise, rh_val *y, rh_val *ladj) {
   const cnf *c = (const cnf *)b;
-  const int64_t d = c->field->d;
   const bool training = g->training && !rh_is_none(noise);
   const bool estimate = !rh_is_none(noise) && (c->beyond || (training && c->estimate));
   const task k = {.c = c, .ladj = true, .probed = training || estimate, .estimate = estimate, .penalize = g->training};
-  const rh_val end = with_ladj(&k, g, x, context, noise, 0, b->time);
-  *y = rh_slice(g, end, 0, d);
-  *ladj = rh_slice(g, end, d, 1);
+  with_ladj(&k, g, x, context, noise, 0, b->time, y, ladj);
 }
 
-/* x by itself, so that who asks for x alone pays for no trace and gets the same bits. */
+/* x by itself, so that who asks for x alone pays for no trace and gets the same bits. In training (of a part turned round,
+ * bijection/invert.c) exact traces, there being no noise, and the penalties but for the Jacobian's. */
 static void cnf_inverse(const rh_bijection *b, rh_graph *g, rh_val y, rh_val context, rh_val *x, rh_val *ladj) {
   const cnf *c = (const cnf *)b;
-  const task alone = {.c = c}, both = {.c = c, .ladj = true};
+  const task alone = {.c = c}, both = {.c = c, .ladj = true, .penalize = g->training, .back = true};
+  rh_val end;
   *x = solve(&alone, g, y, context, RH_NONE, b->time, 0);
-  *ladj = rh_slice(g, with_ladj(&both, g, y, context, RH_NONE, b->time, 0), c->field->d, 1);
+  with_ladj(&both, g, y, context, RH_NONE, b->time, 0, &end, ladj);
 }
 
 static void cnf_state(const rh_bijection *b, rh_graph *g, rh_val y, rh_val context, double t, rh_val *x) {

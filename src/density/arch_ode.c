@@ -10,7 +10,7 @@ static void read_solver(rh_ode_plan *p, rh_options *o, const rh_ode_kind *kind) 
   p->steps = rh_options_int(o, "solver_steps", 0, 0, 1 << 20);
   p->rtol = rh_options_real(o, "rtol", 1e-5, 0, 0.1);
   p->atol = rh_options_real(o, "atol", 1e-5, 1e-300, 0.1);
-  p->max_steps = rh_options_int(o, "max_steps", 1000, 1, 1 << 30);
+  p->max_steps = rh_options_int(o, "max_steps", 1000, 1, 1 << 20);
   p->training_solver = rh_options_choice(o, "training_solver", RH_ODE_RK4, names);
   p->training_steps = rh_options_int(o, "training_steps", kind->training_steps, 0, 1 << 20);
   p->gradient = rh_options_choice(o, "gradient", RH_ODE_REPLAY, rh_ode_gradient_names);
@@ -23,6 +23,7 @@ void rh_ode_plan_read(rh_ode_plan *p, rh_options *o, const rh_ode_kind *kind) {
   p->probe = rh_options_choice(o, "probe", RH_PROBE_RADEMACHER, rh_probe_names);
   p->kinetic = rh_options_real(o, "kinetic", kind->kinetic, 0, 1e3);
   p->jacobian = rh_options_real(o, "jacobian", kind->jacobian, 0, 1e3);
+  p->straight = rh_options_real(o, "straight", 0, 0, 1e3);
   if (o->status == RH_OK) o->status = rh_trace_read(trace, o->where, &p->trace, &p->probes);
 }
 
@@ -35,8 +36,9 @@ json_t *rh_ode_plan_spec(const rh_ode_plan *p, json_t *field) {
                              (json_int_t)p->steps, "rtol", p->rtol, "atol", p->atol, "max_steps", (json_int_t)p->max_steps,
                              "training_solver", solver_name(p->training_solver), "training_steps", (json_int_t)p->training_steps, "time",
                              p->time, "gradient", rh_ode_gradient_names[p->gradient]);
-  json_t *rest = json_pack("{s:o, s:s, s:I, s:s, s:f, s:f}", "field", field, "trace", rh_trace_names[p->trace], "probes",
-                           (json_int_t)p->probes, "probe", rh_probe_names[p->probe], "kinetic", p->kinetic, "jacobian", p->jacobian);
+  json_t *rest =
+      json_pack("{s:o, s:s, s:I, s:s, s:f, s:f, s:f}", "field", field, "trace", rh_trace_names[p->trace], "probes", (json_int_t)p->probes,
+                "probe", rh_probe_names[p->probe], "kinetic", p->kinetic, "jacobian", p->jacobian, "straight", p->straight);
   const bool failed = !solver || !rest || json_object_update(solver, rest) != 0;
   json_decref(rest);
   if (!failed) return solver;

@@ -13,7 +13,7 @@ typedef struct rh_ode_kind { /* defaults */
 typedef struct rh_ode_plan {
   int64_t steps, max_steps, training_steps, probes;
   int probe, solver, training_solver, gradient;
-  double time, rtol, atol, kinetic, jacobian;
+  double time, rtol, atol, kinetic, jacobian, straight;
   rh_trace_kind trace;
 } rh_ode_plan;
 

@@ -215,7 +215,7 @@ void rh_body_hand_out(rh_graph *g, rh_val sum, const rh_body *gradients, const r
   rh_val *by = rh_body_room(g, n), *ct = rh_body_room(g, n), *leaf = rh_body_room(g, m);
   if (!by || !ct || !leaf) return;
   const int64_t pieces = rh_at(g, sum)->shape.dim[0];
-  const rh_val all = pieces == 1 ? sum : rh_matmul(g, rh_const(g, rh_shape2(1, pieces), 1), sum, false, false);
+  const rh_val all = pieces == 1 ? sum : rh_matmul(g, rh_const(g, rh_shape2(pieces, 1), 1), sum, true, false);
   inline_params(g, gradients, n, gradients->by, by);
   int64_t first = 0;
   for (int i = 0; i < n && g->status == RH_OK; i++) {

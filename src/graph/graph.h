@@ -147,6 +147,9 @@ rh_val rh_scatter(rh_graph *g, rh_val x, rh_shape shape, const int32_t *index);
 typedef int64_t rh_run_start(const void *arg, int64_t i);
 rh_val rh_gather_runs(rh_graph *g, rh_val x, rh_shape shape, int64_t n, rh_run_start *start, const void *arg);
 rh_val rh_scatter_runs(rh_graph *g, rh_val x, rh_shape shape, int64_t n, rh_run_start *start, const void *arg);
+/* y[i, j] = x[j, i]; the diagonal of x [n, n]. */
+rh_val rh_transposed(rh_graph *g, rh_val x);
+rh_val rh_diagonal(rh_graph *g, rh_val x);
 rh_val rh_slice(rh_graph *g, rh_val x, int64_t first, int64_t count); /* flattened x[first .. first + count) -> [count] */
 rh_val rh_concat(rh_graph *g, int n, const rh_val *parts);            /* flattened parts one after another -> [total] */
 

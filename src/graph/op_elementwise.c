@@ -286,15 +286,27 @@ static rh_val binary_jvp(rh_graph *g, rh_val node, const rh_val *tangents) {
   if (rh_is_none(t) || rh_shape_same(&rh_at(g, t)->shape, &shape)) return t;
   return rh_count(g, t) == 1 ? rh_expand(g, t, shape) : rh_reshape(g, t, shape);
 }
+/* An operand [width] of a result of more numbers stands in every line of it (plan.c): then each row is lines of its own. */
 static void binary_run(const rh_run_args *a) {
   const ew_attr *e = a->node->attr;
-  const int64_t n = rh_shape_count(&a->node->shape);
-  int64_t step[2][2];
+  const int64_t n = rh_shape_count(&a->node->shape), size = a->k->real_bytes;
+  int64_t count[2], width = n;
   for (int i = 0; i < 2; i++) {
-    const int64_t count = rh_shape_count(&a->in_node[i]->shape);
-    step[i][0] = a->in_row[i] ? count : 0;
-    step[i][1] = count == n ? 1 : 0; /* n = 1: dense either way */
+    count[i] = rh_shape_count(&a->in_node[i]->shape);
+    if (count[i] > 1 && count[i] < n) width = count[i];
   }
-  a->k->binary[e->f](a->rows, n, a->in[0], step[0][0], step[0][1], a->in[1], step[1][0], step[1][1], a->out, e->p);
+  const bool lines = width < n;
+  const int64_t calls = lines ? a->rows : 1;
+  int64_t row[2], inner[2]; /* steps from row to row, or from line to line; and from number to number, n = 1: dense either way */
+  for (int i = 0; i < 2; i++) {
+    row[i] = lines ? (count[i] == n ? width : 0) : a->in_row[i] ? count[i] : 0;
+    inner[i] = count[i] >= width;
+  }
+  for (int64_t r = 0; r < calls; r++) {
+    const char *in[2];
+    for (int i = 0; i < 2; i++) in[i] = (const char *)a->in[i] + (a->in_row[i] ? r * count[i] * size : 0);
+    a->k->binary[e->f](lines ? n / width : a->rows, width, in[0], row[0], inner[0], in[1], row[1], inner[1], (char *)a->out + r * n * size,
+                       e->p);
+  }
 }
 const rh_op rh_op_binary = {.name = "binary", .order = -1, .vjp = binary_vjp, .jvp = binary_jvp, .run = binary_run, .inplace = 3};

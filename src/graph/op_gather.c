@@ -87,6 +87,14 @@ static bool is_identity(const int32_t *index, int64_t count, int64_t limit) {
   return same;
 }
 
+bool rh_gather_repeats(const rh_node *node, int64_t width) {
+  if (node->op != RH_OP_gather) return false;
+  const move_attr *m = node->attr;
+  bool same = width > 1 && m->all && m->runs * width == m->count;
+  for (int64_t i = 0; i < m->runs && same; i++) same = runs_of(m)[i].from == 0 && runs_of(m)[i].n == width;
+  return same;
+}
+
 /* What x is once reshapes are looked through. */
 static rh_val behind_reshapes(const rh_graph *g, rh_val x) {
   while (rh_at(g, x)->op == RH_OP_reshape) x = rh_at(g, x)->in[0];
@@ -244,3 +252,31 @@ static void scatter_run(const rh_run_args *a) {
 }
 const rh_op rh_op_gather = {.name = "gather", .order = -1, .vjp = gather_vjp, .jvp = gather_jvp, .run = gather_run};
 const rh_op rh_op_scatter = {.name = "scatter", .order = -1, .vjp = scatter_vjp, .jvp = scatter_jvp, .run = scatter_run};
+
+/* ---- matrices ---- */
+
+static int32_t *blank(rh_graph *g, int64_t n) {
+  if (g->status != RH_OK) return NULL;
+  int32_t *index = rh_arena_alloc(&g->arena, (size_t)n * sizeof *index);
+  if (!index) g->status = RH_E_MEMORY;
+  return index;
+}
+
+rh_val rh_transposed(rh_graph *g, rh_val x) {
+  if (g->status != RH_OK) return RH_NONE;
+  const rh_shape s = rh_at(g, x)->shape;
+  const int64_t m = s.dim[0], n = s.dim[1];
+  int32_t *index = blank(g, m * n);
+  if (!index) return RH_NONE;
+  for (int64_t i = 0; i < m * n; i++) index[i] = (int32_t)(i % m * n + i / m);
+  return rh_gather(g, x, rh_shape2(n, m), index);
+}
+
+rh_val rh_diagonal(rh_graph *g, rh_val x) {
+  if (g->status != RH_OK) return RH_NONE;
+  const int64_t n = rh_at(g, x)->shape.dim[0];
+  int32_t *index = blank(g, n);
+  if (!index) return RH_NONE;
+  for (int64_t i = 0; i < n; i++) index[i] = (int32_t)(i * (n + 1));
+  return rh_gather(g, x, rh_shape1(n), index);
+}

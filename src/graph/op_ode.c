@@ -5,28 +5,6 @@
 
 #include "graph/ode_node.h"
 
-rh_val rh_ode_emit(rh_graph *g, rh_op_id op, const rh_ode_attr *head, const unsigned char *mask, const rh_body *reads, int front,
-                   const rh_val *in, rh_shape shape) {
-  if (g->status != RH_OK) return RH_NONE;
-  const size_t bytes = sizeof *head + (size_t)head->captures * sizeof *head->width + (size_t)head->n;
-  rh_ode_attr *a = rh_alloc(bytes);
-  if (!a) {
-    g->status = RH_E_MEMORY;
-    return RH_NONE;
-  }
-  *a = *head;
-  for (int i = 0; i < a->captures; i++) a->width[i] = rh_count(g, in[front + i]);
-  unsigned char *to = (unsigned char *)(a->width + a->captures);
-  if (mask) {
-    memcpy(to, mask, (size_t)a->n);
-  } else {
-    memset(to, 1, (size_t)a->n);
-  }
-  const rh_val v = rh_body_emit(g, op, reads, front + a->captures, in, shape, a, bytes);
-  rh_free(a);
-  return v;
-}
-
 rh_val rh_ode(rh_graph *g, rh_val y0, rh_val captures, double t0, double t1, const rh_ode_options *options, rh_ode_field *field,
               void *arg) {
   if (g->status != RH_OK) return RH_NONE;
@@ -199,93 +177,29 @@ static rh_val ode_steps_jvp(rh_graph *g, rh_val node, const rh_val *tangents) {
 
 /* ---- running ---- */
 
-typedef struct ode_made {
-  rh_plan *field, *point;  /* point: NULL unless a sum */
-  const rh_ode_attr *attr; /* the plan's copy */
-  int64_t rows, *count;    /* [n_count] of each gradient */
-  int n_count, real_bytes;
-  bool strict;
-  rh_ode_options options;
-} ode_made;
-
 typedef struct ode_work {
-  rh_runner field, point;
+  rh_ode_bodies bodies; /* first */
   rh_ode_work *solver;
-  rh_gradients grads;
-  char *end; /* sums: final states, which nobody reads */
-  rh_ode_report report;
-  /* of the running call */
-  rh_ode_call call;
+  rh_ode_problem problem;
   rh_tape tape;
-  bool field_ready, point_ready, first;
 } ode_work;
 
-rh_ode_options rh_ode_options_of(const rh_ode_attr *a, const rh_plan_options *options) {
-  rh_ode_options o = a->options;
-  if (options->max_steps && options->max_steps < o.max_steps) o.max_steps = options->max_steps;
-  return o;
-}
-
-static void ode_unmake(void *raw) {
-  ode_made *made = raw;
-  rh_plan_destroy(made->field);
-  rh_plan_destroy(made->point);
-  rh_free(made->count);
-  rh_free(made);
-}
-static rh_status ode_make(const rh_node *node, const rh_plan_options *options, int64_t rows, void **out) {
-  const rh_ode_attr *a = node->attr;
-  ode_made *made = rh_alloc_zero(1, sizeof *made);
-  if (!made) return RH_E_MEMORY;
-  *made = (ode_made){.attr = a,
-                     .rows = a->other ? RH_ODE_SUM_ROWS : rows,
-                     .real_bytes = options->real_bytes,
-                     .n_count = a->other ? a->other->n_out : 0,
-                     .strict = options->strict,
-                     .options = rh_ode_options_of(a, options)};
-  rh_status status = rh_body_plan(a->field, options, &made->field);
-  if (status == RH_OK && a->other) {
-    status = rh_body_plan(a->other, options, &made->point);
-    made->count = rh_gradients_count(a->other);
-    if (status == RH_OK && !made->count) status = RH_E_MEMORY;
-  }
-  if (status != RH_OK) {
-    ode_unmake(made);
-    return status;
-  }
-  *out = made;
-  return RH_OK;
-}
 static int64_t ode_bytes(const void *raw) {
-  const ode_made *made = raw;
-  const rh_ode_attr *a = made->attr;
-  int64_t bytes =
-      rh_runner_bytes(made->field) + rh_ode_work_bytes(a->n, made->rows, made->real_bytes, a->options.method, made->point != NULL);
-  if (made->point) bytes += rh_runner_bytes(made->point) + (a->total + a->n * made->rows) * made->real_bytes;
-  return bytes;
+  const rh_ode_made *m = raw;
+  return rh_ode_bytes(m) + rh_ode_work_bytes(m->attr->n, m->rows, m->real_bytes, m->options.method, m->sum);
 }
 static void ode_close(void *raw) {
   ode_work *w = raw;
-  rh_runner_close(&w->field);
-  rh_runner_close(&w->point);
+  rh_ode_close(&w->bodies);
   rh_ode_work_destroy(w->solver);
-  rh_gradients_close(&w->grads);
-  rh_free(w->end);
   rh_free(w);
 }
 static rh_status ode_open(const void *raw, void **out) {
-  const ode_made *made = raw;
-  const rh_ode_attr *a = made->attr;
+  const rh_ode_made *m = raw;
   ode_work *w = rh_alloc_zero(1, sizeof *w);
   if (!w) return RH_E_MEMORY;
-  rh_status status = rh_runner_open(made->field, &w->field);
-  if (status == RH_OK) status = rh_ode_work_create(a->n, made->rows, made->real_bytes, a->options.method, made->point != NULL, &w->solver);
-  if (status == RH_OK && made->point) {
-    status = rh_runner_open(made->point, &w->point);
-    if (status == RH_OK) status = rh_gradients_open(made->count, made->n_count, made->real_bytes, &w->grads);
-    w->end = rh_alloc((size_t)(a->n * made->rows * made->real_bytes));
-    if (!w->end) status = RH_E_MEMORY;
-  }
+  rh_status status = rh_ode_open(m, &w->bodies);
+  if (status == RH_OK) status = rh_ode_work_create(m->attr->n, m->rows, m->real_bytes, m->options.method, m->sum, &w->solver);
   if (status != RH_OK) {
     ode_close(w);
     return status;
@@ -294,121 +208,57 @@ static rh_status ode_open(const void *raw, void **out) {
   return RH_OK;
 }
 static void ode_report(void *raw, rh_ode_report *sum) {
-  ode_work *w = raw;
-  rh_ode_report_add(sum, &w->report);
-  w->report = (rh_ode_report){0};
-  rh_runner_report(&w->field, sum);
-  rh_runner_report(&w->point, sum);
+  rh_ode_add_report(&((ode_work *)raw)->bodies, sum);
 }
 
-static void put_reals(int real_bytes, int64_t n, const double *x, void *to) {
-  for (int64_t i = 0; i < n; i++) {
-    if (real_bytes == 4) {
-      ((float *)to)[i] = (float)x[i];
-    } else {
-      ((double *)to)[i] = x[i];
-    }
-  }
-}
-
-/* The solver's rows lie close together, captures where the operand has them. */
-void rh_ode_load(void *raw, int input, int64_t first, int64_t rows, void *dst) {
-  const rh_ode_call *c = raw;
-  const rh_ode_attr *a = c->args->node->attr;
-  const int rb = c->args->k->real_bytes;
-  const bool more = input == 2 + a->captures;
-  if (input == 0 || (more && c->ct)) {
-    memcpy(dst, (const char *)(more ? c->ct : c->y) + first * a->n * rb, (size_t)(rows * a->n * rb));
-  } else if (input == 1 || more) {
-    put_reals(rb, rows, (more ? c->extra : c->t) + first, dst);
-  } else {
-    const int64_t bytes = a->width[input - 2] * rb;
-    const char *from = c->args->in[c->front + input - 2];
-    for (int64_t r = 0; r < rows; r++) memcpy((char *)dst + r * bytes, from + (c->base + c->row[first + r]) * bytes, (size_t)bytes);
-  }
-}
-
-static void run_field(void *raw, int64_t rows, const int64_t *row, const double *t, const void *y, void *dy) {
-  ode_work *w = raw;
-  w->call.row = row, w->call.t = t, w->call.y = y;
-  const rh_run_io io = {
-      .values = w->call.args->values, .rows = rows, .load = rh_ode_load, .arg = &w->call, .row_out = &dy, .ready = w->field_ready};
-  rh_runner_run(&w->field, &io);
-  w->field_ready = true;
-}
-static void run_points(void *raw, int64_t points, const int64_t *row, const double *t, const double *weight, const void *y) {
-  ode_work *w = raw;
-  const rh_run_args *args = w->call.args;
-  w->call.row = row, w->call.t = t, w->call.extra = weight, w->call.y = y;
-  const rh_ode_attr *a = args->node->attr;
-  const rh_run_io io = {.values = args->values, .rows = points, .load = rh_ode_load, .arg = &w->call, .ready = w->point_ready};
-  rh_gradients_run(&w->grads, &w->point, io, args->k, (char *)args->out + args->task * a->total * args->k->real_bytes, w->first);
-  w->point_ready = true;
-  w->first = false;
-}
-
-rh_ode_problem rh_ode_problem_of(const rh_ode_attr *a, bool strict) {
-  return (rh_ode_problem){.n = a->n, .t0 = a->t0, .t1 = a->t1, .in_norm = rh_ode_in_norm(a), .strict = strict};
-}
-
-static rh_ode_problem problem_of(ode_work *w, const rh_run_args *args) {
-  w->call = (rh_ode_call){.args = args, .front = 1};
-  w->field_ready = w->point_ready = false;
-  rh_ode_problem p = rh_ode_problem_of(args->node->attr, ((const ode_made *)args->made)->strict);
-  p.field = run_field;
-  p.arg = w;
-  return p;
+static void solve(ode_work *w, int64_t rows, const void *y0, void *y1) {
+  const rh_ode_made *m = w->bodies.args->made;
+  rh_ode_solve(&w->problem, &m->options, w->solver, rows, y0, y1, &w->bodies.report);
 }
 
 static void ode_run(const rh_run_args *args) {
   ode_work *w = args->work;
-  const rh_ode_problem p = problem_of(w, args);
-  rh_ode_solve(&p, &((const ode_made *)args->made)->options, w->solver, args->rows, args->in[0], args->out, &w->report);
+  w->problem = rh_ode_begin(&w->bodies, args, 1);
+  solve(w, args->rows, args->in[0], args->out);
 }
 
 static void *note_step(void *raw, int64_t row, double t, double h) {
   return rh_tape_step(&((const ode_work *)raw)->tape, row, t, h);
 }
-
 static void ode_steps_run(const rh_run_args *args) {
   ode_work *w = args->work;
-  rh_ode_problem p = problem_of(w, args);
+  w->problem = rh_ode_begin(&w->bodies, args, 1);
   if (args->part[1]) {
-    p.stages = note_step;
+    w->problem.stages = note_step;
     w->tape = rh_ode_tape_of(args, args->part[1]);
     rh_tape_begin(&w->tape, args->rows);
   }
-  rh_ode_solve(&p, &((const ode_made *)args->made)->options, w->solver, args->rows, args->in[0], args->part[0], &w->report);
+  solve(w, args->rows, args->in[0], args->part[0]);
 }
 
-/* A piece solves its rows again, a few at a time, and adds what its steps say. */
+/* A piece solves its rows again, a few at a time, and adds what its steps say. The states at the end nobody reads. */
+static void add_points(void *raw, int64_t points, const int64_t *row, const double *t, const double *weight, const void *y) {
+  rh_ode_run_other(raw, points, row, t, y, NULL, weight);
+}
+static void solve_again(void *raw, int64_t base, int64_t rows) {
+  ode_work *w = raw;
+  const rh_run_args *args = w->bodies.args;
+  solve(w, rows, (const char *)args->in[0] + base * w->problem.n * args->k->real_bytes, w->bodies.end);
+}
 static void ode_sum_run(const rh_run_args *args) {
   ode_work *w = args->work;
-  const rh_ode_attr *a = args->node->attr;
-  const int64_t pieces = args->node->shape.dim[0], bytes = a->n * args->k->real_bytes, last = args->rows * (args->task + 1) / pieces;
-  rh_ode_problem p = problem_of(w, args);
-  p.quadrature = run_points;
-  w->first = !args->accumulate;
-  for (w->call.base = args->rows * args->task / pieces; w->call.base < last; w->call.base += RH_ODE_SUM_ROWS) {
-    const int64_t rows = last - w->call.base < RH_ODE_SUM_ROWS ? last - w->call.base : RH_ODE_SUM_ROWS;
-    rh_ode_solve(&p, &((const ode_made *)args->made)->options, w->solver, rows, (const char *)args->in[0] + w->call.base * bytes, w->end,
-                 &w->report);
-  }
-  if (w->first) memset((char *)args->out + args->task * a->total * args->k->real_bytes, 0, (size_t)(a->total * args->k->real_bytes));
+  w->problem = rh_ode_begin(&w->bodies, args, 1);
+  w->problem.quadrature = add_points;
+  rh_ode_run_sum(&w->bodies, args, solve_again);
 }
 
-int64_t rh_ode_sum_tasks(const rh_graph *g, const rh_node *node) {
-  (void)g;
-  return node->shape.dim[0];
-}
-static int64_t ode_flops(const rh_graph *g, const rh_node *node) { /* of equal steps, or of ten: how many there will be is not known */
+static int64_t ode_flops(const rh_graph *g, const rh_node *node) {
   (void)g;
   const rh_ode_attr *a = node->attr;
-  const int64_t stages = rh_ode_tableau_of(a->options.method)->stages, steps = a->options.steps ? a->options.steps : 10;
-  return steps * stages * (rh_body_flops(a->field) + (a->other ? rh_body_flops(a->other) : 0));
+  return rh_ode_evaluations(a) * (rh_body_flops(a->field) + (a->other ? rh_body_flops(a->other) : 0));
 }
 
-static const rh_op_bodies ode_bodies = {ode_make, ode_unmake, ode_bytes, ode_open, ode_close, ode_report};
+static const rh_op_bodies ode_bodies = {rh_ode_make, rh_ode_unmake, ode_bytes, ode_open, ode_close, ode_report};
 const rh_op rh_op_ode = {
     .name = "ode", .order = -1, .vjp = ode_vjp, .jvp = ode_jvp, .run = ode_run, .flops = ode_flops, .solves = true, .bodies = &ode_bodies};
 const rh_op rh_op_ode_steps = {.name = "ode_steps",

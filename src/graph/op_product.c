@@ -122,6 +122,7 @@ typedef struct matmul_attr {
 rh_val rh_matmul(rh_graph *g, rh_val a, rh_val b, bool ta, bool tb) {
   if (g->status != RH_OK) return RH_NONE;
   if (!matrix(g, a) || !matrix(g, b)) return rh_graph_fail(g, RH_E_SHAPE, "matmul: needs two parameter matrices");
+  if (ta && tb) return rh_matmul(g, a, rh_transposed(g, b), true, false); /* of one order of reading each there are kernels */
   const rh_shape *sa = &rh_at(g, a)->shape, *sb = &rh_at(g, b)->shape;
   const int64_t m = sa->dim[ta], k = sa->dim[!ta], n = sb->dim[!tb];
   if (sb->dim[tb] != k)
@@ -142,35 +143,48 @@ static rh_val matmul_jvp(rh_graph *g, rh_val node, const rh_val *t) {
   const rh_val va = rh_is_none(t[0]) ? RH_NONE : rh_matmul(g, t[0], n.in[1], at.ta, at.tb);
   return rh_add_maybe(g, va, rh_is_none(t[1]) ? RH_NONE : rh_matmul(g, n.in[0], t[1], at.ta, at.tb));
 }
-#define MATMUL(type)                                                                                                                       \
-  static void matmul_##type(int64_t m, int64_t n, int64_t k, const type *a, int64_t ai, int64_t ak, const type *b, int64_t bk, int64_t bj, \
-                            type *c) {                                                                                                     \
-    for (int64_t i = 0; i < m; i++) {                                                                                                      \
-      for (int64_t j = 0; j < n; j++) c[i * n + j] = 0;                                                                                    \
-      for (int64_t l = 0; l < k; l++) {                                                                                                    \
-        const type x = a[i * ai + l * ak];                                                                                                 \
-        for (int64_t j = 0; j < n; j++) c[i * n + j] += x * b[l * bk + j * bj];                                                            \
-      }                                                                                                                                    \
-    }                                                                                                                                      \
-  }
-MATMUL(float)
-MATMUL(double)
+/* a' b is a sum over lines like a gradient's; a b and a b' are row products. */
 static void matmul_run(const rh_run_args *a) {
   const matmul_attr *t = a->node->attr;
-  const rh_shape *sa = &a->in_node[0]->shape, *sb = &a->in_node[1]->shape;
-  const int64_t m = sa->dim[t->ta], k = sa->dim[!t->ta], n = sb->dim[!t->tb];
-  const int64_t ai = t->ta ? 1 : k, ak = t->ta ? m : 1, bk = t->tb ? 1 : n, bj = t->tb ? k : 1;
-  if (a->k->real_bytes == 4) {
-    matmul_float(m, n, k, a->in[0], ai, ak, a->in[1], bk, bj, a->out);
+  const rh_shape *sa = &a->in_node[0]->shape, *out = &a->node->shape;
+  const int64_t m = out->dim[0], k = sa->dim[!t->ta], n = out->dim[1];
+  if (t->ta) {
+    a->k->gemm_tn(m, n, k, a->in[0], m, a->in[1], n, a->out, n, 0);
   } else {
-    matmul_double(m, n, k, a->in[0], ai, ak, a->in[1], bk, bj, a->out);
+    a->k->gemm(m, k, n, a->in[0], k, a->packed[1], NULL, a->out, n, 0, RH_EPI_NONE, NULL);
   }
 }
 static int64_t matmul_flops(const rh_graph *g, const rh_node *node) {
   const matmul_attr *t = node->attr;
   return 2 * rh_shape_count(&node->shape) * rh_at(g, node->in[0])->shape.dim[!t->ta];
 }
-const rh_op rh_op_matmul = {.name = "matmul", .order = -1, .vjp = matmul_vjp, .jvp = matmul_jvp, .run = matmul_run, .flops = matmul_flops};
+static bool matmul_wants(const rh_node *node, int operand) {
+  return operand == 1 && !((const matmul_attr *)node->attr)->ta;
+}
+static int64_t matmul_pack_count(const rh_kernels *k, const rh_node *node, const rh_shape *m, int operand) {
+  (void)operand;
+  return k->pack_count(m->dim[((const matmul_attr *)node->attr)->tb], node->shape.dim[1]);
+}
+static int64_t matmul_pack_pieces(const rh_kernels *k, const rh_node *node, const rh_shape *m, int operand) {
+  (void)k, (void)node, (void)m, (void)operand;
+  return 1;
+}
+static void matmul_pack(const rh_kernels *k, const rh_node *node, const rh_shape *m, int operand, const void *from, void *packed,
+                        int64_t piece, void *scratch) {
+  (void)operand, (void)piece, (void)scratch;
+  const bool t = ((const matmul_attr *)node->attr)->tb;
+  const int64_t terms = m->dim[t], n = node->shape.dim[1];
+  k->pack(terms, n, from, t ? 1 : n, t ? terms : 1, packed, 0, (n + k->panel - 1) / k->panel);
+}
+static const rh_packing matmul_packing = {
+    .wants = matmul_wants, .count = matmul_pack_count, .pieces = matmul_pack_pieces, .pack = matmul_pack};
+const rh_op rh_op_matmul = {.name = "matmul",
+                            .order = -1,
+                            .vjp = matmul_vjp,
+                            .jvp = matmul_jvp,
+                            .run = matmul_run,
+                            .flops = matmul_flops,
+                            .packing = &matmul_packing};
 
 /* ---- sums over the rows ---- */
 rh_val rh_sum_rows(rh_graph *g, rh_val x) {

@@ -56,6 +56,9 @@ typedef struct rh_packing {
                void *scratch);
 } rh_packing;
 
+/* Is it x [width] again and again, and nothing else? */
+bool rh_gather_repeats(const rh_node *node, int64_t width);
+
 /* What a gate that runs as part of a product reads: an operand more, behind the product's own. */
 static inline const void *rh_gate_of(const rh_run_args *a) {
   return a->epilogue == RH_EPI_GATE ? a->in[a->node->arity - 1] : NULL;

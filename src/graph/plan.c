@@ -3,6 +3,19 @@
 
 #include "graph/plan_parts.h"
 
+/* Elementwise operations read a vector that stands in every line of an operand as it is: the lines need not be written out. Both operands
+ * may be such, of one length. */
+static void read_lines(const rh_plan *p, const rh_item *it, rh_val in[2]) {
+  int64_t width = 0;
+  for (int i = 0; i < 2 && it->node.klass == RH_ROW; i++) {
+    const rh_item *lines = &p->item[p->item[in[i].at].root];
+    const int64_t n = lines->node.op == RH_OP_gather ? p->item[lines->node.in[0].at].count : 0;
+    if (lines->count != it->count || !rh_gather_repeats(&lines->node, n) || (width && n != width)) continue;
+    width = n;
+    in[i] = lines->node.in[0];
+  }
+}
+
 static rh_status copy_nodes(rh_plan *p, const rh_graph *g) {
   struct rh_kept *kept = NULL;
   p->n = g->n;
@@ -26,8 +39,9 @@ static rh_status copy_nodes(rh_plan *p, const rh_graph *g) {
     it->in_node = rh_arena_alloc(&p->arena, ((size_t)arity + 1) * sizeof *it->in_node);
     it->in_row = rh_arena_alloc(&p->arena, (size_t)arity + 1);
     if (!in || !it->in_node || !it->in_row || (it->node.attr_bytes && !attr)) return RH_E_MEMORY;
+    for (int i = 0; i < arity; i++) in[i] = g->node[v]->in[i];
+    if (it->node.op == RH_OP_binary) read_lines(p, it, in);
     for (int i = 0; i < arity; i++) {
-      in[i] = g->node[v]->in[i];
       it->in_node[i] = rh_is_none(in[i]) ? NULL : &p->item[in[i].at].node;
       it->in_row[i] = it->in_node[i] && it->in_node[i]->klass == RH_ROW;
     }
@@ -123,6 +137,7 @@ static rh_status fuse(rh_plan *p) {
     const int32_t at = it->node.in[0].at;
     rh_item *product = &p->item[at];
     if (!product->op->epilogue || product->epilogue != RH_EPI_NONE || product->node.klass != RH_ROW || readers[at] != 1) continue;
+    if (product->count != it->count) continue;
     if (epilogue == RH_EPI_GATE && p->item[it->node.in[1].at].count != product->count) continue; /* one number for several */
     status = become(p, it, product, epilogue);
     product->fused = true;

@@ -246,7 +246,8 @@ rh_status rh_scorer_create(const rh_flow *flow, const rh_values *values, const r
   s->options = *options;
   s->pool = options->pool;
   if (!s->options.real_bytes) s->options.real_bytes = values->real_bytes;
-  if (s->options.draws == 0 || flow->scoring_noise == 0) s->options.draws = 1;
+  /* The noise of a bijection is that of estimated traces, which are unbiased as they are: a mean of their exponentials is not. */
+  if (s->options.draws == 0 || flow->scoring_noise == 0 || flow->exact) s->options.draws = 1;
   if (s->options.temperature == 0) s->options.temperature = 1;
   const rh_status status = fill_scorer(s, values);
   if (status != RH_OK) {

@@ -91,29 +91,3 @@ rh_val rh_over_lines(rh_graph *g, rh_val v, int64_t n) {
   const int64_t m = rh_count(g, v);
   return rh_reshape(g, rh_over_pixels(g, v, rh_shape3(1, n, m)), rh_shape2(n, m));
 }
-
-static int32_t *blank(rh_graph *g, int64_t n) {
-  if (g->status != RH_OK) return NULL;
-  int32_t *index = rh_arena_alloc(&g->arena, (size_t)n * sizeof *index);
-  if (!index) g->status = RH_E_MEMORY;
-  return index;
-}
-
-rh_val rh_transposed(rh_graph *g, rh_val x) {
-  if (g->status != RH_OK) return RH_NONE;
-  const rh_shape s = rh_at(g, x)->shape;
-  const int64_t m = s.dim[0], n = s.dim[1];
-  int32_t *index = blank(g, m * n);
-  if (!index) return RH_NONE;
-  for (int64_t i = 0; i < m * n; i++) index[i] = (int32_t)(i % m * n + i / m);
-  return rh_gather(g, x, rh_shape2(n, m), index);
-}
-
-rh_val rh_diagonal(rh_graph *g, rh_val x) {
-  if (g->status != RH_OK) return RH_NONE;
-  const int64_t n = rh_at(g, x)->shape.dim[0];
-  int32_t *index = blank(g, n);
-  if (!index) return RH_NONE;
-  for (int64_t i = 0; i < n; i++) index[i] = (int32_t)(i * (n + 1));
-  return rh_gather(g, x, rh_shape1(n), index);
-}

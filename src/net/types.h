@@ -13,9 +13,6 @@ extern const rh_field_type rh_field_time_mlp, rh_field_planar, rh_field_time_con
 rh_status rh_field_activation(rh_spec *spec, const char *fallback, int *which) RH_WARN_UNUSED;
 /* Of option "residual": hidden layers that add to what they read are of one width. */
 rh_status rh_field_one_width(rh_spec *spec, bool residual, int hidden, const int64_t *width) RH_WARN_UNUSED;
-/* y[i, j] = x[j, i]; the diagonal of x [n, n]. */
-rh_val rh_transposed(rh_graph *g, rh_val x);
-rh_val rh_diagonal(rh_graph *g, rh_val x);
 rh_val rh_over_lines(rh_graph *g, rh_val v, int64_t n); /* v, flattened: [m] -> [n, m], the same in every line */
 /* d a(z) / dz of an elementwise function, from the graph's own rule: z's shape. */
 rh_val rh_slope_of(rh_graph *g, rh_val a, rh_val z);

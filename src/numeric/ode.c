@@ -146,17 +146,25 @@ static void tell_stages(const rh_ode_run *s) {
 
 /* ---- rows, step by step ---- */
 
-/* Where each step ends. Equal steps are counted from t1, so that the last one ends there. */
+/* Equal steps are counted from t1, so that the last one ends there. */
+double rh_ode_equal_size(const rh_ode_problem *p, int64_t steps) {
+  return (p->t1 - p->t0) / (double)steps;
+}
+double rh_ode_equal_time(const rh_ode_problem *p, int64_t steps, int64_t step) {
+  return step ? p->t1 - (double)(steps - step) * rh_ode_equal_size(p, steps) : p->t0;
+}
+
+/* Where each step ends. Of steps by tolerance the last two are equal: what is left makes no last step that is too small to be worth it, and
+ * none that is refused for what a shorter one can share. */
 static void aim(const rh_ode_run *s) {
   rh_ode_work *w = s->w;
   for (int64_t r = 0; r < s->rows; r++) {
-    const double left = s->p->t1 - w->t[r];
-    /* no last step that is too small to be worth it */
-    w->last[r] = w->equal[r] ? w->equal[r] == 1 : fabs(w->h[r]) * 1.01 >= fabs(left);
+    const double left = s->p->t1 - w->t[r], steps = fabs(left) / (1.01 * fabs(w->h[r]));
+    w->last[r] = w->equal[r] ? w->equal[r] == 1 : steps <= 1;
     if (w->equal[r]) {
       w->end[r] = s->p->t1 - (double)(w->equal[r] - 1) * w->h[r];
     } else {
-      if (w->last[r]) w->h[r] = left;
+      if (steps <= 2) w->h[r] = w->last[r] ? left : left / 2;
       w->end[r] = w->last[r] ? s->p->t1 : w->t[r] + w->h[r];
     }
   }
@@ -261,7 +269,7 @@ void rh_ode_solve(const rh_ode_problem *p, const rh_ode_options *o, rh_ode_work 
     w->t[r] = p->t0;
     w->seen[r] = 0;
     w->equal[r] = o->steps;
-    w->h[r] = o->steps ? (p->t1 - p->t0) / (double)o->steps : 0;
+    w->h[r] = o->steps ? rh_ode_equal_size(p, o->steps) : 0;
     w->refused[r] = false;
     if (p->by_row) p->by_row[r] = (rh_ode_row){.reached = p->t0};
   }

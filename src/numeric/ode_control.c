@@ -21,11 +21,38 @@ static double power(double x, double p) {
   return ldexp(g, (int)whole);
 }
 
-/* Hairer, Norsett & Wanner, Solving Ordinary Differential Equations I, II.4, "starting step size". k_1 is used as room. */
+/* The error of a step of y' = L y is c (L h)^p y to leading order: c = |e' A^(p - 1) 1| with the first p where that is not zero. */
+static double leading(const rh_ode_tableau *m, const double *e, int *p) {
+  double v[RH_ODE_SLOPES], c;
+  for (int i = 0; i < m->stages; i++) v[i] = 1;
+  for (*p = 1;; ++*p) {
+    c = 0;
+    for (int i = 0; i < m->stages; i++) c += e[i] * v[i];
+    if (fabs(c) > 1e-9 || *p == m->stages) return fabs(c);
+    for (int i = m->stages - 1; i >= 0; i--) {
+      double sum = 0;
+      for (int j = 0; j < i; j++) sum += rh_ode_a(m, i)[j] * v[j];
+      v[i] = sum;
+    }
+  }
+}
+
+/* The same of the error that control goes by, see error_of. */
+static double error_constant(const rh_ode_tableau *m) {
+  int p;
+  const double c = leading(m, m->e, &p);
+  return m->e2[0] == 0 ? c : c * c / (0.1 * leading(m, m->e2, &p));
+}
+
+/* The first step aims at a hundredth of the error allowed. As Hairer, Norsett & Wanner (Solving Ordinary Differential Equations I, II.4,
+ * "starting step size") one small step of Euler's gives d1 = |f| and d2 = |df/dt|, as shares of the tolerance; where they take the error of
+ * a step to be max(d1, d2) h^k, here derivatives go on to grow as those two do, |y^(k)| = d1 (d2 / d1)^(k - 1), and the method's own
+ * constant stands before them: a short solution, of which the first step is a large part, takes half the steps. k_1 is used as room. */
 void rh_ode_first_steps(const rh_ode_run *s) {
   static const double one[1] = {1}, difference[2] = {-1, 1};
   rh_ode_work *w = s->w;
   const double span = fabs(s->p->t1 - s->p->t0), sign = s->p->t1 > s->p->t0 ? 1 : -1, least = fmin(s->o.min_step, span);
+  const double k = w->method->estimate, c = error_constant(w->method), share = 0.01;
   for (int64_t r = 0; r < s->rows; r++) {
     const double d0 = rh_ode_norm(s, r, 1, 1, one, w->y, w->y), d1 = rh_ode_norm(s, r, 1, 1, one, w->k, w->y);
     const double h = d0 < 1e-5 || d1 < 1e-5 ? 1e-6 : 0.01 * d0 / d1;
@@ -36,9 +63,9 @@ void rh_ode_first_steps(const rh_ode_run *s) {
   rh_ode_combine(w, 0, s->rows, 1, one, w->y, w->stage);
   rh_ode_slope(s, w->at, w->stage, 1);
   for (int64_t r = 0; r < s->rows; r++) {
-    const double d1 = w->before[r], h = fabs(w->h[r]), d2 = rh_ode_norm(s, r, 1 / h, 2, difference, w->k, w->y), d = d1 > d2 ? d1 : d2;
-    const double next = d <= 1e-15 ? fmax(1e-6, h * 1e-3) : power(0.01 / d, 1. / w->method->estimate);
-    const double wish = isfinite(d) && isfinite(next) ? fmin(fmin(100 * h, next), span) : isfinite(d1) ? h * 1e-3 : 0;
+    const double d1 = w->before[r], h = fabs(w->h[r]), d2 = rh_ode_norm(s, r, 1 / h, 2, difference, w->k, w->y);
+    const double next = d2 > 0 ? d1 / d2 * power(share / (c * d1) * (d2 / d1), 1 / k) : span;
+    const double wish = !isfinite(d1) ? 0 : !isfinite(d2) ? h * 1e-3 : d1 > 0 && isfinite(next) ? fmin(fmin(100 * h, next), span) : 1e-6;
     w->h[r] = sign * fmax(wish, least);
     w->before[r] = 0; /* none yet */
   }

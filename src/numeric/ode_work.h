@@ -30,6 +30,10 @@ typedef struct rh_ode_run {
   rh_ode_report *report;
 } rh_ode_run;
 
+/* ---- ode.c ---- */
+double rh_ode_equal_size(const rh_ode_problem *p, int64_t steps);
+double rh_ode_equal_time(const rh_ode_problem *p, int64_t steps, int64_t step); /* where it begins */
+
 /* ---- ode_stages.c ---- */
 void rh_ode_move(const rh_ode_work *w, void *to, int64_t to_row, const void *from, int64_t from_row);
 /* to[i] = y[slot + i] + h[slot + i] sum_j coef[j] k_j[slot + i] for `rows` slots; y by slot, to: [rows, n] */

@@ -7,15 +7,18 @@
 
 enum { LEVELS = 64, EVERY = 2 };
 
-/* Step i of row r is [i, r]. A level of checkpoints holds states of all rows at every `stride`-th step from `first` on. */
+/* Rows without a whole tape are solved again, `group` together: as many as there is room for the times and sizes of all steps that they may
+ * take by tolerance; those of equal steps are known. Step i of row r is [i, r]. A level of checkpoints holds the group's states at every
+ * `stride`-th step from `first` on. */
+enum { TIMES = 1 << 20 }; /* bytes of a group's times and sizes, about */
 struct rh_replay {
-  int64_t n, rows, cap, slots, stride; /* cap: steps a row may take; stride: of level 0 */
+  int64_t n, rows, group, cap, slots, stride; /* cap: steps a row may take; stride: of level 0 */
   int real_bytes, levels;
   rh_ode_work *work;
-  double *t, *h;           /* [cap, rows] */
+  double *t, *h;           /* [cap, group], of steps by tolerance */
   int64_t *count;          /* [rows]: steps taken */
   int64_t *which, *theirs; /* [rows]: the caller's rows; those of a call of the field or of pull */
-  char *level[LEVELS];     /* [slots, rows, n] */
+  char *level[LEVELS];     /* [slots, group, n] */
   char *memory;            /* of the levels and of what follows */
   char *state, *lambda;    /* [rows, n], by row: while steps are found again; the cotangent of the state behind the step */
   char *bar, *back;        /* [rows, n] by slot: cotangent of a slope; [stages, rows, n] by slot: of the stages */
@@ -23,6 +26,7 @@ struct rh_replay {
   /* of the running call */
   const rh_replay_problem *p;
   rh_ode_report *report;
+  int64_t equal; /* steps, 0: by tolerance */
 };
 
 static int64_t cap_of(const rh_ode_options *o) {
@@ -44,38 +48,47 @@ static int64_t state_bytes(int64_t n, int64_t rows, int real_bytes) {
   return (n * rows * real_bytes + RH_ALIGN - 1) / RH_ALIGN * RH_ALIGN;
 }
 
-/* States in `memory`: the levels', and state, lambda, bar, moved, stages and what comes back of them. */
-static int64_t states(const rh_ode_options *o, int64_t slots, int levels) {
-  return slots * levels + 4 + 2 * rh_ode_tableau_of(o->method)->stages;
+static int64_t group_of(const rh_ode_options *o, int64_t rows) {
+  const int64_t fit = o->steps ? rows : TIMES / (2 * (int64_t)sizeof(double) * cap_of(o));
+  return fit < 1 ? 1 : fit < rows ? fit : rows;
+}
+static int64_t times_of(const rh_ode_options *o, int64_t group) {
+  return o->steps ? 0 : 2 * cap_of(o) * group;
+}
+
+/* In `memory`: the levels' states, and state, lambda, bar, moved, stages and what comes back of them. */
+static int64_t memory_bytes(int64_t n, int64_t rows, int real_bytes, const rh_ode_options *o, int64_t slots, int levels) {
+  return slots * levels * state_bytes(n, group_of(o, rows), real_bytes) +
+         (4 + 2 * rh_ode_tableau_of(o->method)->stages) * state_bytes(n, rows, real_bytes);
 }
 
 int64_t rh_replay_bytes(int64_t n, int64_t rows, int real_bytes, const rh_ode_options *o, int64_t slots) {
   int levels;
   const int64_t kept = plan_levels(o, slots, &levels);
-  return rh_ode_work_bytes(n, rows, real_bytes, o->method, false) + states(o, kept, levels) * state_bytes(n, rows, real_bytes) +
-         rows * (cap_of(o) * 2 + 3) * (int64_t)sizeof(double);
+  return rh_ode_work_bytes(n, rows, real_bytes, o->method, false) + memory_bytes(n, rows, real_bytes, o, kept, levels) +
+         (times_of(o, group_of(o, rows)) + 3 * rows) * (int64_t)sizeof(double);
 }
 
 rh_status rh_replay_create(int64_t n, int64_t rows, int real_bytes, const rh_ode_options *o, int64_t slots, rh_replay **out) {
   rh_replay *r = rh_alloc_zero(1, sizeof *r);
   if (!r) return RH_E_MEMORY;
   const int64_t one = state_bytes(n, rows, real_bytes), stages = rh_ode_tableau_of(o->method)->stages;
-  r->n = n, r->rows = rows, r->real_bytes = real_bytes, r->cap = cap_of(o);
+  r->n = n, r->rows = rows, r->group = group_of(o, rows), r->real_bytes = real_bytes, r->cap = cap_of(o);
   r->slots = plan_levels(o, slots, &r->levels);
-  r->memory = rh_alloc_zero((size_t)states(o, r->slots, r->levels), (size_t)one);
-  r->t = rh_alloc_zero((size_t)(2 * r->cap * rows), sizeof *r->t);
+  r->memory = rh_alloc_zero(1, (size_t)memory_bytes(n, rows, real_bytes, o, r->slots, r->levels));
+  r->t = rh_alloc_zero((size_t)times_of(o, r->group) + 1, sizeof *r->t);
   r->count = rh_alloc_zero(3 * (size_t)rows, sizeof *r->count);
   if (!r->memory || !r->t || !r->count || rh_ode_work_create(n, rows, real_bytes, o->method, false, &r->work) != RH_OK) {
     rh_replay_destroy(r);
     return RH_E_MEMORY;
   }
   char *at = r->memory;
-  for (int l = 0; l < r->levels; l++, at += r->slots * one) r->level[l] = at;
+  for (int l = 0; l < r->levels; l++, at += r->slots * state_bytes(n, r->group, real_bytes)) r->level[l] = at;
   char **const single[] = {&r->state, &r->lambda, &r->bar, &r->moved};
   for (size_t i = 0; i < RH_COUNT_OF(single); i++, at += one) *single[i] = at;
   r->stage = at;
   r->back = at + stages * one;
-  r->h = r->t + r->cap * rows;
+  r->h = r->t + times_of(o, r->group) / 2;
   r->which = r->count + rows;
   r->theirs = r->which + rows;
   *out = r;
@@ -94,22 +107,21 @@ void rh_replay_destroy(rh_replay *r) {
 /* ---- forwards ---- */
 
 static char *slot(const rh_replay *r, int level, int64_t which) {
-  return r->level[level] + which * state_bytes(r->n, r->rows, r->real_bytes);
+  return r->level[level] + which * state_bytes(r->n, r->group, r->real_bytes);
 }
 
 /* Every other state of level 0 goes. */
 static void thin(rh_replay *r) {
   for (int64_t i = 1; i < (r->slots + 1) / EVERY; i++)
-    memcpy(slot(r, 0, i), slot(r, 0, EVERY * i), (size_t)(r->n * r->rows * r->real_bytes));
+    memcpy(slot(r, 0, i), slot(r, 0, EVERY * i), (size_t)(r->n * r->group * r->real_bytes));
   r->stride *= EVERY;
 }
 
 static void record(void *arg, int64_t count, const int64_t *row, const double *t, const double *h, const void *y) {
   rh_replay *r = arg;
   for (int64_t i = 0; i < count; i++) {
-    const int64_t step = r->count[row[i]]++, at = step * r->rows + row[i];
-    r->t[at] = t[i];
-    r->h[at] = h[i];
+    const int64_t step = r->count[row[i]]++, at = step * r->group + row[i];
+    if (!r->equal) r->t[at] = t[i], r->h[at] = h[i];
     while (step / r->stride >= r->slots) thin(r);
     if (step % r->stride == 0) rh_ode_move(r->work, slot(r, 0, step / r->stride), row[i], y, i);
   }
@@ -135,8 +147,8 @@ static int64_t take(rh_replay *r, int64_t rows, int64_t step, const char *from) 
   for (int64_t i = 0; i < rows; i++) {
     if (r->count[i] <= step) continue;
     w->row[n] = i;
-    w->t[n] = r->t[step * r->rows + i];
-    w->h[n] = r->h[step * r->rows + i];
+    w->t[n] = r->equal ? rh_ode_equal_time(r->p->forward, r->equal, step) : r->t[step * r->group + i];
+    w->h[n] = r->equal ? rh_ode_equal_size(r->p->forward, r->equal) : r->h[step * r->group + i];
     rh_ode_move(w, w->y, n++, from, i);
   }
   return n;
@@ -149,7 +161,7 @@ static rh_ode_run run_of(rh_replay *r, const rh_ode_problem *mine, int64_t rows)
 /* The states before steps first, first + stride, ... < end into `level`, from that before `first`, in `from`. */
 static void find_again(rh_replay *r, const rh_ode_problem *mine, int64_t rows, const char *from, int level, int64_t first, int64_t end,
                        int64_t stride) {
-  const size_t bytes = (size_t)(r->n * r->rows * r->real_bytes);
+  const size_t bytes = (size_t)(r->n * r->group * r->real_bytes);
   rh_ode_work *w = r->work;
   memcpy(r->state, from, bytes);
   for (int64_t step = first; step < end; step++) {
@@ -304,16 +316,17 @@ static int64_t most_steps(const rh_replay *r, int64_t rows) {
   return most;
 }
 
-/* The rows whose tape is whole, or the others, and their cotangents. */
-static int64_t choose(rh_replay *r, int64_t rows, const rh_tape *tape, bool whole, const void *ct1) {
-  int64_t n = 0;
-  for (int64_t i = 0; i < rows; i++) {
+/* The rows from *from on whose tape is whole, or `most` of the others, and their cotangents. */
+static int64_t choose(rh_replay *r, int64_t *from, int64_t rows, const rh_tape *tape, bool whole, int64_t most, const void *ct1) {
+  int64_t n = 0, i = *from;
+  for (; i < rows && n < most; i++) {
     const int64_t steps = tape ? (int64_t)tape_get(tape, i, 0) : RH_TAPE_STEPS + 1;
     if ((steps <= RH_TAPE_STEPS) != whole) continue;
     r->which[n] = i;
     r->count[n] = whole ? steps : 0;
     rh_ode_move(r->work, r->lambda, n++, ct1, i);
   }
+  *from = i;
   return n;
 }
 
@@ -333,15 +346,16 @@ void rh_replay_run(const rh_replay_problem *p, const rh_ode_options *o, rh_repla
                                .arg = r};
   r->p = p;
   r->report = report;
-  r->stride = 1;
-  int64_t n = choose(r, rows, tape, true, ct1);
+  r->equal = o->steps;
+  int64_t from = 0, n = choose(r, &from, rows, tape, true, rows, ct1);
   for (int64_t step = most_steps(r, n) - 1; step >= 0; step--) step_back_on_tape(r, tape, n, step);
   hand_back(r, n, ct0);
-  n = choose(r, rows, tape, false, ct1);
-  if (!n) return;
-  for (int64_t i = 0; i < n; i++) rh_ode_move(r->work, r->moved, i, y0, r->which[i]);
-  rh_ode_solve(&mine, o, r->work, n, r->moved, r->state, report);
-  const int64_t most = most_steps(r, n);
-  if (most) go_back(r, &mine, n, 0, 0, most, r->stride);
-  hand_back(r, n, ct0);
+  for (from = 0; (n = choose(r, &from, rows, tape, false, r->group, ct1)) > 0;) {
+    for (int64_t i = 0; i < n; i++) rh_ode_move(r->work, r->moved, i, y0, r->which[i]);
+    r->stride = 1;
+    rh_ode_solve(&mine, o, r->work, n, r->moved, r->state, report);
+    const int64_t most = most_steps(r, n);
+    if (most) go_back(r, &mine, n, 0, 0, most, r->stride);
+    hand_back(r, n, ct0);
+  }
 }

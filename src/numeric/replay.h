@@ -1,6 +1,7 @@
 /* The exact gradient of what rh_ode_solve computes: the steps that each row took, taken back one by one (discretize, then optimize; Gholami
  * et al. 2019, ANODE). Steps are constants to it. States are kept at some steps and found again from there (Griewank 1992, treeverse), so
- * memory grows with the logarithm of the number of steps. Pointers and callbacks, as numeric/ode.h. */
+ * memory grows with the logarithm of the number of steps; but for 16 bytes, time and size, of each step by tolerance that a row may take,
+ * of as many rows together as fit in a megabyte. Pointers and callbacks, as numeric/ode.h. */
 #ifndef RH_NUMERIC_REPLAY_H
 #define RH_NUMERIC_REPLAY_H
 #include "numeric/ode.h"

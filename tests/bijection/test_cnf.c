@@ -99,14 +99,14 @@ static void states_on_the_way(void **state) {
   part_free(&p);
 }
 
-/* Of a diagonal A every probe of signs tells the trace and the Frobenius norm: d log|det| = tr(A) T - kinetic int |f|^2 - jacobian |A|^2 T.
- */
+/* Of a diagonal A every probe of signs tells the trace and the Frobenius norm: d log|det| = tr(A) T - (kinetic + straight) int |f|^2
+ * - jacobian |A|^2 T + straight |x(T) - x(0)|^2 / T. */
 static void penalties_are_training_s(void **state) {
   (void)state;
-  const double a[4] = {0.5, 0, 0, -0.25}, b[2] = {0, 0}, kinetic = 0.7, jacobian = 0.3;
+  const double a[4] = {0.5, 0, 0, -0.25}, b[2] = {0, 0}, kinetic = 0.7, jacobian = 0.3, straight = 0.4;
   static const char *const options[] = {
-      ",\"trace\":\"hutchinson\",\"kinetic\":0.7,\"jacobian\":0.3,\"rtol\":1e-12,\"atol\":1e-12",
-      ",\"trace\":\"exact\",\"kinetic\":0.7,\"jacobian\":0.3,\"training_steps\":60,\"rtol\":1e-12,\"atol\":1e-12"};
+      ",\"trace\":\"hutchinson\",\"kinetic\":0.7,\"jacobian\":0.3,\"straight\":0.4,\"rtol\":1e-12,\"atol\":1e-12",
+      ",\"trace\":\"exact\",\"kinetic\":0.7,\"jacobian\":0.3,\"straight\":0.4,\"training_steps\":120,\"rtol\":1e-12,\"atol\":1e-12"};
   for (int k = 0; k < 2; k++) {
     part p = affine(options[k], 2, a, b);
     assert_int_equal(p.b->noise, 2);
@@ -117,9 +117,12 @@ static void penalties_are_training_s(void **state) {
     forward(&p, true, ROWS, x, u, y, ladj);
     forward(&p, false, ROWS, x, u, plain, exact);
     for (int i = 0; i < ROWS; i++) {
-      double energy = 0; /* int (a x0 e^(a t))^2 dt = a x0^2 (e^(2a) - 1) / 2 */
-      for (int j = 0; j < 2; j++) energy += a[3 * j] * x[2 * i + j] * x[2 * i + j] * expm1(2 * a[3 * j]) / 2;
-      const double want = 0.25 - kinetic * energy - jacobian * (0.25 + 0.0625);
+      double energy = 0, moved = 0; /* int (a x0 e^(a t))^2 dt = a x0^2 (e^(2a) - 1) / 2 */
+      for (int j = 0; j < 2; j++) {
+        energy += a[3 * j] * x[2 * i + j] * x[2 * i + j] * expm1(2 * a[3 * j]) / 2;
+        moved += pow(x[2 * i + j] * expm1(a[3 * j]), 2);
+      }
+      const double want = 0.25 - (kinetic + straight) * energy + straight * moved - jacobian * (0.25 + 0.0625);
       if (!(fabs(ladj[i] - want) <= 1e-10 * fmax(1, fabs(want)))) fail_msg("with penalties %.15g, should be %.15g", ladj[i], want);
       assert_true(fabs(exact[i] - 0.25) < 1e-15);
       for (int j = 0; j < 2; j++) assert_true(fabs(y[2 * i + j] - plain[2 * i + j]) < 1e-9);
@@ -127,6 +130,33 @@ static void penalties_are_training_s(void **state) {
     free(x), free(u);
     part_free(&p);
   }
+}
+
+/* Turned round it is given no probes: an exact trace, and no penalty on the Jacobian, on the way from T to 0. */
+static void penalties_of_an_equation_turned_round(void **state) {
+  (void)state;
+  const double a[4] = {0.5, 0, 0, -0.25}, kinetic = 0.7, straight = 0.4;
+  part p = part_make(
+      "{\"type\":\"inverse\",\"part\":{\"type\":\"cnf\",\"trace\":\"hutchinson\",\"kinetic\":0.7,\"straight\":0.4,\"jacobian\":0.3,"
+      "\"rtol\":1e-12,\"atol\":1e-12," AFFINE "}}",
+      2, 0, 8);
+  part_set(&p, "p.part.field.0.weight", 4, a);
+  double *x = probe_random(ROWS * 2, 1, -3, 3), y[ROWS * 2], plain[ROWS * 2], ladj[ROWS], exact[ROWS];
+  forward(&p, true, ROWS, x, NULL, y, ladj);
+  forward(&p, false, ROWS, x, NULL, plain, exact);
+  for (int i = 0; i < ROWS; i++) {
+    double energy = 0, moved = 0; /* int (a x1 e^(a (t - 1)))^2 dt = a x1^2 (1 - e^(-2a)) / 2 */
+    for (int j = 0; j < 2; j++) {
+      energy += a[3 * j] * x[2 * i + j] * x[2 * i + j] * -expm1(-2 * a[3 * j]) / 2;
+      moved += pow(x[2 * i + j] * expm1(-a[3 * j]), 2);
+    }
+    const double want = -0.25 - (kinetic + straight) * energy + straight * moved;
+    if (!(fabs(ladj[i] - want) <= 1e-10 * fmax(1, fabs(want)))) fail_msg("with the penalty %.15g, should be %.15g", ladj[i], want);
+    assert_true(fabs(exact[i] + 0.25) < 1e-15);
+    for (int j = 0; j < 2; j++) assert_true(y[2 * i + j] == plain[2 * i + j]);
+  }
+  free(x);
+  part_free(&p);
 }
 
 #define NET "\"field\":{\"type\":\"time_mlp\",\"hidden\":[6,5,4]}"
@@ -173,9 +203,9 @@ static void scoring_reads_no_probes(void **state) {
 /* d (y_0 + ladj) / d parameter, of two rows with probes and penalties, in equal steps: against central differences. */
 static void training_s_gradients(void **state) {
   (void)state;
-#define TRAINED(probe)                                             \
-  "\"trace\":\"hutchinson\",\"probe\":\"" probe                    \
-  "\",\"probes\":2,\"kinetic\":0.5,\"jacobian\":0.2,\"time\":0.5," \
+#define TRAINED(probe)                                                              \
+  "\"trace\":\"hutchinson\",\"probe\":\"" probe                                     \
+  "\",\"probes\":2,\"kinetic\":0.5,\"jacobian\":0.2,\"straight\":0.3,\"time\":0.5," \
   "\"solver\":\"dp54\",\"steps\":16"
   static const char *const specs[] = {"{\"type\":\"cnf\"," TRAINED("rademacher") "," NET "}",
                                       "{\"type\":\"cnf\"," TRAINED("gaussian") "," NET "}", SCALES(TRAINED("gaussian"))};
@@ -330,6 +360,7 @@ int main(void) {
       cmocka_unit_test(rotations_and_stretches),
       cmocka_unit_test(states_on_the_way),
       cmocka_unit_test(penalties_are_training_s),
+      cmocka_unit_test(penalties_of_an_equation_turned_round),
       cmocka_unit_test(scoring_reads_no_probes),
       cmocka_unit_test(training_s_gradients),
       cmocka_unit_test(the_estimate_is_unbiased),

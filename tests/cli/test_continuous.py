@@ -128,6 +128,7 @@ class Continuous(CommandTest):
         one = self.scores("exact.rheo", "--trace", "hutchinson:4", "--seed", 1)
         np.testing.assert_array_equal(one, self.scores("exact.rheo", "--trace", "hutchinson:4", "--seed", 1, "--threads", 1))
         self.assertGreater(abs(one - exact).max(), 1e-3)
+        np.testing.assert_array_equal(one, self.scores("exact.rheo", "--trace", "hutchinson:4", "--seed", 1, "--draws", 20))  # no importance weights
         notes = [self.report("score", "exact.rheo", "x.npy", *more)["notes"] for more in ([], ["--trace", "hutchinson"])]
         self.assertFalse(notes[0])
         self.assertIn("estimated by random probes", notes[1][0])
@@ -156,6 +157,18 @@ class Continuous(CommandTest):
         self.assertEqual(report["unfinished"], lost)
         self.assertTrue(any("not found" in w for w in report["warnings"]))
         self.refused(1, "was not found", "encode", "cnf.rheo", "x.npy", "-o", "z.npy", "--max-steps", 1, "--rtol", 1e-7)
+
+    def test_a_picture_of_rows_out_of_steps(self):
+        """Cells and samples that were not found are left out and counted, and what helps is an option of the command itself."""
+        np.save(self.path("two.npy"), table(600, 2))
+        self.done("fit", "two.npy", "-o", "two.rheo", "--arch", "cnf", "--steps", 150, "--set", "hidden=2x12", "--set", "atol=1e-8", "--set", "rtol=1e-8", "-q")
+        whole = self.report("plot", "two.rheo", "-o", "p.png", "-q")
+        self.assertEqual((whole["unfinished"], whole["paths"]), (0, 60))
+        steps = next(n for n in range(20, 0, -1) if self.report("score", "two.rheo", "two.npy", "--max-steps", n, "-q")["unfinished"] > 60)
+        few = self.report("plot", "two.rheo", "-o", "p.png", "--max-steps", steps, "-q")
+        self.assertGreater(few["unfinished"], 0)
+        self.assertLess(few["paths"], 60)
+        self.assertIn("more --max-steps", few["warnings"][0])
 
 
 if __name__ == "__main__":

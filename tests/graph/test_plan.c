@@ -219,6 +219,47 @@ static void sums_over_rows_are_not_read_again(void **state) {
   rh_graph_free(&g);
 }
 
+/* A vector over the last dimension, written out in every line or read as it is, on either side or both, from a row or a parameter. */
+static void vectors_are_read_in_every_line(void **state) {
+  (void)state;
+  enum { LINES = 3, WIDE = 4, MANY = LINES * WIDE, SOME = 7, CASES = 6 };
+  rh_leaves leaves = {0};
+  rh_values values;
+  int leaf;
+  PROBE_OK(rh_leaf_add(&leaves, RH_PARAM, rh_shape1(MANY), (rh_init){RH_INIT_UNIFORM, 1, NULL}, false, &leaf, "p"));
+  PROBE_OK(rh_values_create(&leaves, 8, &values));
+  rh_values_init(&leaves, 5, &values);
+  rh_graph g;
+  PROBE_OK(rh_graph_init(&g, &leaves));
+  const rh_shape lines = rh_shape3(1, LINES, WIDE), flat = rh_shape2(LINES, WIDE);
+  const rh_val x = rh_input(&g, flat), v = rh_input(&g, rh_shape1(WIDE)), w = rh_input(&g, rh_shape1(WIDE)), q = rh_leaf_val(&g, leaf);
+  const rh_val over_v = rh_reshape(&g, rh_over_pixels(&g, v, lines), flat), over_w = rh_reshape(&g, rh_over_pixels(&g, w, lines), flat);
+  const rh_val whole = rh_reshape(&g, q, flat), over_q = rh_reshape(&g, rh_over_pixels(&g, rh_slice(&g, q, 0, WIDE), lines), flat);
+  double in[3][SOME * MANY], out[CASES][SOME * MANY], p[MANY];
+  probe run = {.g = &g, .values = &values, .real_bytes = 8, .rows = SOME, .block_rows = 2, .n_row = CASES, .input = {in[0], in[1], in[2]}};
+  run.row_val[0] = rh_sub(&g, x, over_v);
+  run.row_val[1] = rh_sub(&g, over_v, x);
+  run.row_val[2] = rh_sub(&g, over_v, over_w);
+  run.row_val[3] = rh_sub(&g, whole, over_v);
+  run.row_val[4] = rh_sub(&g, over_q, x);
+  run.row_val[5] = rh_sub(&g, over_v, rh_sum(&g, w));
+  for (int i = 0; i < CASES; i++) run.row_out[i] = out[i];
+  for (int i = 0; i < 3; i++)
+    for (int k = 0; k < SOME * MANY; k++) in[i][k] = 1 + 100 * i + k * 0.25;
+  for (int k = 0; k < MANY; k++) p[k] = ((const double *)rh_values_at(&leaves, &values, leaf))[k];
+  probe_run(&run);
+  for (int r = 0; r < SOME; r++)
+    for (int k = 0; k < MANY; k++) {
+      const double *wr = in[2] + r * WIDE, a = in[0][r * MANY + k], b = in[1][r * WIDE + k % WIDE], c = wr[k % WIDE];
+      const double want[CASES] = {a - b, b - a, b - c, p[k] - b, p[k % WIDE] - a, b - (wr[0] + wr[1] + wr[2] + wr[3])};
+      for (int i = 0; i < CASES; i++)
+        if (out[i][r * MANY + k] != want[i]) fail_msg("case %d, row %d, number %d: %g, not %g", i, r, k, out[i][r * MANY + k], want[i]);
+    }
+  rh_graph_free(&g);
+  rh_values_free(&values);
+  rh_leaves_free(&leaves);
+}
+
 static void wrong_shapes_are_refused(void **state) {
   (void)state;
   rh_graph g;
@@ -255,6 +296,7 @@ int main(void) {
       cmocka_unit_test(superblocks_do_not_know_the_threads),
       cmocka_unit_test(packed_forms_take_turns),
       cmocka_unit_test(sums_over_rows_are_not_read_again),
+      cmocka_unit_test(vectors_are_read_in_every_line),
       cmocka_unit_test(wrong_shapes_are_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

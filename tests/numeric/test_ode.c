@@ -167,6 +167,72 @@ static void steps_follow_the_estimate(void **state) {
   }
 }
 
+/* ---- what sizes steps ---- */
+
+enum { KEPT = 64 };
+typedef struct kept_steps {
+  setup s; /* first: the fields read it */
+  int n;
+  double h[KEPT];
+} kept_steps;
+static void keep_step(void *arg, int64_t count, const int64_t *row, const double *t, const double *h, const void *y) {
+  kept_steps *k = arg;
+  (void)row, (void)t, (void)y;
+  for (int64_t i = 0; i < count && k->n < KEPT; i++) k->h[k->n++] = h[i];
+}
+
+/* The error of one step of y' = -y from 1, as the method estimates it, over the tolerance. */
+static double estimated(const rh_ode_tableau *t, double h, double tol) {
+  double k[RH_ODE_SLOPES], sum[2] = {0, 0}, share[2];
+  for (int i = 0; i < t->stages; i++) {
+    double y = 1;
+    for (int j = 0; j < i; j++) y += h * t->a[i * (i - 1) / 2 + j] * k[j];
+    k[i] = -y;
+    sum[0] += t->e[i] * k[i];
+    if (t->e2[0] != 0) sum[1] += t->e2[i] * k[i];
+  }
+  for (int i = 0; i < 2; i++) share[i] = fabs(h * sum[i]) / (2 * tol);
+  return t->e2[0] == 0 ? share[0] : share[0] * share[0] / sqrt(share[0] * share[0] + 0.01 * share[1] * share[1]);
+}
+
+static void decay(void *arg, int64_t rows, const int64_t *row, const double *t, const void *y, void *dy) {
+  (void)row, (void)t;
+  for (int64_t i = 0; i < rows; i++) put(arg, dy, i, -get(arg, y, i));
+}
+
+/* Where derivatives go on as the first two do, the first step makes a hundredth of the error allowed: neither a tenth nor a thousandth. */
+static void the_first_step_knows_its_method(void **state) {
+  (void)state;
+  const double y0 = 1;
+  for (int m = 0; m < RH_ODE_METHODS; m++) {
+    const rh_ode_tableau *t = rh_ode_tableau_of((rh_ode_method)m);
+    for (double tol = 1e-9; t->estimate && tol > 1e-13; tol /= 100) {
+      const rh_ode_options o = {.method = (rh_ode_method)m, .rtol = tol, .atol = tol, .max_steps = 1};
+      kept_steps k = {.s = {.real_bytes = 8, .n = 1}};
+      const rh_ode_problem more = {.accepted = keep_step};
+      double y1;
+      solve_more(&k.s, decay, 0, 10, &o, 1, &y0, &y1, &more);
+      const double share = estimated(t, k.h[0], tol);
+      if (!(share > 0.006 && share < 0.012)) fail_msg("%s at %g: the first step of %g makes %g of the error", t->name, tol, k.h[0], share);
+    }
+  }
+}
+
+/* What is left for two steps is cut in halves: no sliver at the end. */
+static void the_last_two_steps_are_equal(void **state) {
+  (void)state;
+  const double rate[1] = {0.1}, y0[2] = {1, 0};
+  for (double end = 2; end < 5; end += 0.17) {
+    const rh_ode_options o = {.method = RH_ODE_DP54, .rtol = 1e-6, .atol = 1e-6, .max_steps = 1000};
+    kept_steps k = {.s = {.real_bytes = 8, .n = 2, .rate = rate}};
+    const rh_ode_problem more = {.accepted = keep_step};
+    double y1[2];
+    const rh_ode_report r = solve_more(&k.s, spiral, 0, end, &o, 1, y0, y1, &more);
+    assert_true(k.n > 2 && k.n == r.taken);
+    if (fabs(k.h[k.n - 1] - k.h[k.n - 2]) > 1e-12) fail_msg("to %g: steps of %g and %g", end, k.h[k.n - 2], k.h[k.n - 1]);
+  }
+}
+
 static void there_and_back(void **state) {
   (void)state;
   const double rate[2] = {2, 0.5}, y0[2] = {0.3, 0.8};
@@ -330,11 +396,18 @@ static void wrong_options_are_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(order_conditions_hold),  cmocka_unit_test(fixed_steps_converge),
-      cmocka_unit_test(tolerances_are_kept),    cmocka_unit_test(steps_follow_the_estimate),
-      cmocka_unit_test(there_and_back),         cmocka_unit_test(steps_are_capped),
-      cmocka_unit_test(a_row_is_alone),         cmocka_unit_test(quadrature_follows_the_steps),
-      cmocka_unit_test(the_norm_may_look_away), cmocka_unit_test(wrong_options_are_refused),
+      cmocka_unit_test(order_conditions_hold),
+      cmocka_unit_test(fixed_steps_converge),
+      cmocka_unit_test(the_first_step_knows_its_method),
+      cmocka_unit_test(the_last_two_steps_are_equal),
+      cmocka_unit_test(tolerances_are_kept),
+      cmocka_unit_test(steps_follow_the_estimate),
+      cmocka_unit_test(there_and_back),
+      cmocka_unit_test(steps_are_capped),
+      cmocka_unit_test(a_row_is_alone),
+      cmocka_unit_test(quadrature_follows_the_steps),
+      cmocka_unit_test(the_norm_may_look_away),
+      cmocka_unit_test(wrong_options_are_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

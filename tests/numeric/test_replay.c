@@ -191,13 +191,30 @@ static void memory_grows_with_the_logarithm(void **state) {
     const rh_ode_options o = {.method = RH_ODE_RK4, .steps = steps_of[i]};
     double grad[ROWS * (N + 1)];
     rh_ode_report report = {0};
-    bytes[i] = rh_replay_bytes(64, ROWS, 8, &o, 16) - ROWS * steps_of[i] * 16; /* but for the steps' times and sizes */
+    bytes[i] = rh_replay_bytes(64, ROWS, 8, &o, 16);
     gradient(&o, 8, 16, ROWS, all, 0, 3, grad, &report);
     cost[i] = report.evaluations / (ROWS * steps_of[i]);
   }
   assert_int_equal(bytes[1] - bytes[0], bytes[2] - bytes[1]);
   assert_true(bytes[1] - bytes[0] == 16 * ROWS * 64 * 8);
   assert_true(cost[0] <= 4 + 3 + 4 && cost[1] <= cost[0] + 4 && cost[2] <= cost[0] + 8);
+}
+
+/* Steps by tolerance: many more that a row may take cost no more than one row's times. Fewer rows are then solved again together, with the
+ * same bits. */
+static void steps_that_may_come_take_little_room(void **state) {
+  (void)state;
+  const rh_ode_options few = {.method = RH_ODE_BS32, .rtol = 1e-8, .atol = 1e-8, .max_steps = 4000};
+  rh_ode_options many = few;
+  double grad[2][ROWS * (N + 1)];
+  for (int i = 0; i < 2; i++) {
+    rh_ode_report report = {0};
+    gradient(i ? &many : &few, 8, 16, ROWS, all, 0, 1, grad[i], &report);
+    assert_true(report.unfinished == 0 && report.taken > 20 * ROWS); /* no tape holds them */
+    many.max_steps = 1 << 20;
+  }
+  assert_memory_equal(grad[0], grad[1], sizeof grad[0]);
+  assert_true(rh_replay_bytes(64, 64, 8, &many, 16) < ((int64_t)16 << 20) + 4 * rh_replay_bytes(64, 64, 8, &few, 16));
 }
 
 /* No way to go: the cotangent comes back as it was. */
@@ -211,8 +228,11 @@ static void nothing_to_take_back(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(of_every_method), cmocka_unit_test(however_few_are_kept),
-                                     cmocka_unit_test(from_a_tape), cmocka_unit_test(memory_grows_with_the_logarithm),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(of_every_method),
+                                     cmocka_unit_test(however_few_are_kept),
+                                     cmocka_unit_test(from_a_tape),
+                                     cmocka_unit_test(memory_grows_with_the_logarithm),
+                                     cmocka_unit_test(steps_that_may_come_take_little_room),
                                      cmocka_unit_test(nothing_to_take_back)};
   return cmocka_run_group_tests_name("numeric.replay", tests, NULL, NULL);
 }

@@ -75,6 +75,15 @@ RH_INLINE real exp_below(real x) {
   return FMA(FMA(v.r * v.r, EXP_POLY(v.r), v.r), power_of_two(to_bits(v.shifted)), power_of_two(to_bits(v.shifted)));
 }
 
+/* e^x for x <= 0, all of them: the second factor is the same for all, so that the first stays normal. */
+enum { FALLING_SHIFT = RH_BITS == 32 ? 64 : 512 };
+#define FALLING_SCALE (RH_BITS == 32 ? (real)0x1p-64 : (real)0x1p-512)
+RH_INLINE real exp_falling(real x) {
+  const rh_reduced v = reduce_exp(x < EXP_LEAST ? EXP_LEAST : x);
+  const real p = 1 + FMA(v.r * v.r, EXP_POLY(v.r), v.r);
+  return p * power_of_two(to_bits(v.shifted) + FALLING_SHIFT) * FALLING_SCALE;
+}
+
 /* e^x - 1 = 2^n (e^r - 1) + (2^n - 1), without the ends: |x| moderate. */
 RH_INLINE real expm1_core(real x) {
   const rh_reduced v = reduce_exp(x);
@@ -145,11 +154,11 @@ RH_INLINE real f_tanh(real x) {
 #endif
 }
 RH_INLINE real f_sigmoid(real x) {
-  const real e = f_exp(-magnitude(x));
+  const real e = exp_falling(-magnitude(x));
   return (x >= 0 ? (real)1 : e) / (1 + e);
 }
 RH_INLINE real f_softplus(real x) {
-  return (x < 0 ? (real)0 : x) + log1p_unit(f_exp(-magnitude(x)));
+  return (x < 0 ? (real)0 : x) + log1p_unit(exp_falling(-magnitude(x)));
 }
 RH_INLINE real f_silu(real x) {
   return (x < SILU_LEAST ? SILU_LEAST : x) * f_sigmoid(x);
