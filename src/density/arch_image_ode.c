@@ -7,6 +7,7 @@
 enum { CONCAT, SQUASH };
 static const char *const field_names[] = {"concat", "squash", NULL}, *const base_names[] = {"normal", "diagonal", "student-t", NULL};
 enum { NORMAL, DIAGONAL };
+enum { MANY_NUMBERS = 1024 };
 
 typedef struct plan {
   rh_ode_plan ode;
@@ -21,10 +22,10 @@ static rh_status read_options(plan *p, const json_t *options, const rh_arch_size
   rh_options o = rh_options_begin(options, where);
   p->levels = rh_arch_levels(&o, &size->image);
   p->steps = rh_options_int(&o, "steps", 2, 1, 1024);
-  p->fine = rh_options_int(&o, "fine", 0, 0, 1024);
+  p->fine = rh_options_int(&o, "fine", 1, 0, 1024);
   p->field = rh_options_choice(&o, "field", CONCAT, field_names);
   p->hidden_n = 2;
-  for (int i = 0; i < p->hidden_n; i++) p->hidden[i] = 32;
+  for (int i = 0; i < p->hidden_n; i++) p->hidden[i] = size->columns > MANY_NUMBERS ? 32 : 16;
   rh_options_ints(&o, "hidden", 1, 1 << 16, RH_ARCH_HIDDEN, &p->hidden_n, p->hidden);
   p->activation = rh_options_choice(&o, "activation", 0, rh_smooth_names);
   p->residual = rh_options_bool(&o, "residual", false);
@@ -92,7 +93,7 @@ static rh_status expand(const rh_arch *arch, const json_t *options, const rh_arc
   return RH_OK;
 }
 
-static const rh_ode_kind usual = {"auto", 0.01, 0, 2};
+static const rh_ode_kind usual = {"auto", 0.03, 0, 4};
 
 const rh_arch rh_arch_ffjord_image = {"ffjord-image",
                                       "images: multi-scale continuous flows by convolutions, with exact traces (Grathwohl et al. 2019)",
