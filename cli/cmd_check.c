@@ -80,12 +80,12 @@ static void human(json_t *report) {
 static int complain_failed(const cli_args *args, const json_t *report) {
   const char *model = args->operand[0], *data = args->operands > 1 ? args->operand[1] : "the samples";
   const json_t *worst = json_object_get(report, "worst");
+  if (count_of(report, "unfinished") > 0)
+    return complain(EXIT_FAILED, "%s: the check failed: of the rows of %s %lld do not stay finite, there and back; what is solved for %s",
+                    model, data, count_of(report, "non_finite"), text_of(report, "unfinished_why"));
   if (count_of(report, "non_finite") > 0)
     return complain(EXIT_FAILED, "%s: the check failed: %lld of the rows of %s do not stay finite; try --dtype f64", model,
                     count_of(report, "non_finite"), data);
-  if (count_of(report, "unfinished") > 0)
-    return complain(EXIT_FAILED, "%s: the check failed: %lld solutions of its numerical inverse or differential equation were not found",
-                    model, count_of(report, "unfinished"));
   const json_t *det = json_object_get(report, "log_det_error");
   char words[64] = "";
   if (json_is_number(det)) snprintf(words, sizeof words, ", log-determinant error %.3g", json_number_value(det));

@@ -149,6 +149,9 @@ static void human(json_t *report) {
   print_figure("train", report, "");
   print_figure("val", report, "val_stderr");
   print_figure("test", report, "test_stderr");
+  if (json_object_get(report, "evaluations_forward"))
+    printf("evaluations of the field %.1f a row forwards, %.1f back, in the last epoch\n", real_of(report, "evaluations_forward"),
+           real_of(report, "evaluations_back"));
   const bool already = json_is_true(json_object_get(report, "already_done"));
   printf("%s %s, %lld parameters, ended by %s after %lld epochs (%lld steps, %lld skipped)", text_of(report, "arch"),
          text_of(report, "dtype"), count_of(report, "parameters"), text_of(report, "stopped"), count_of(report, "epochs"),

@@ -66,6 +66,10 @@ static const arg_option sample_options[] = {
 
 typedef rh_status file_call(rh_density *density, const char *data, const char *output, const char *options, char **report);
 
+static void print_evaluations(json_t *report) {
+  if (json_object_get(report, "evaluations_mean")) printf("evaluations of the field %.1f a row\n", real_of(report, "evaluations_mean"));
+}
+
 static void score_human(json_t *report) {
   const long long zero = count_of(report, "zero_density"), n = count_of(report, "n");
   const long long lost = count_of(report, "unfinished");
@@ -89,6 +93,7 @@ static void score_human(json_t *report) {
     if (!isnan(error)) printf(" +- %.4f", error);
     printf(" bits/dim\n");
   }
+  print_evaluations(report);
 }
 
 static void rows_human(json_t *report) {
@@ -96,6 +101,7 @@ static void rows_human(json_t *report) {
     printf("%lld images\n", count_of(report, "images"));
   else
     printf("%lld rows, %lld columns\n", count_of(report, "rows"), count_of(report, "columns"));
+  print_evaluations(report);
 }
 
 /* Where rows go to standard output, words about them go nowhere. */

@@ -130,12 +130,19 @@ int finish_own(const cli_args *args, const json_t *report, void (*human)(json_t 
 rh_density *open_model(const cli_args *args, int *code) {
   static const struct {
     const char *option, *key;
-  } keys[] = {{"threads", "threads"}, {"isa", "isa"},
-              {"dtype", "dtype"},     {"seed", "seed"},
-              {"draws", "draws"},     {"solver", "solver"},
-              {"rtol", "rtol"},       {"solver-steps", "solver_steps"},
-              {"atol", "atol"},       {"max-steps", "max_steps"},
-              {"trace", "trace"}};
+  } keys[] = {{"threads", "threads"},
+              {"isa", "isa"},
+              {"dtype", "dtype"},
+              {"seed", "seed"},
+              {"draws", "draws"},
+              {"solver", "solver"},
+              {"rtol", "rtol"},
+              {"solver-steps", "solver_steps"},
+              {"atol", "atol"},
+              {"max-steps", "max_steps"},
+              {"trace", "trace"},
+              {"min-step", "min_step"},
+              {"fallback-steps", "fallback_steps"}};
   json_t *picked = json_object();
   for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
     json_t *value = json_object_get(args->given, keys[i].option);

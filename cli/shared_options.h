@@ -47,6 +47,18 @@
        .least = 1,                                                                                                              \
        .most = 1e9,                                                                                                             \
        .help = "Continuous flows: steps that a row may try; beyond, it has no log-density."},                                   \
+      {.name = "min-step",                                                                                                      \
+       .kind = ARG_REAL,                                                                                                        \
+       .value = "H",                                                                                                            \
+       .most = 1e3,                                                                                                             \
+       .help = "Continuous flows: a row whose steps would be shorter is given up; 0, the default: as short as it takes."},      \
+      {.name = "fallback-steps",                                                                                                \
+       .kind = ARG_COUNT,                                                                                                       \
+       .value = "N",                                                                                                            \
+       .most = 1048576,                                                                                                         \
+       .help =                                                                                                                  \
+           "Continuous flows: a row that would be given up goes on to the end in N equal steps; such rows are counted. 0, the " \
+           "default: it has no log-density."},                                                                                  \
   {                                                                                                                             \
     .name = "trace", .kind = ARG_TEXT, .value = "HOW",                                                                          \
     .help = "Continuous flows: log-determinants by exact traces (exact), or by estimates from K random probes (hutchinson:K)."  \

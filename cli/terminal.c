@@ -27,27 +27,37 @@ static void number_text(double x, char text[32]) {
     snprintf(text, 32, "%.4f", x);
 }
 
+/* What solving took of a row: evaluations of the field, forwards and back. "" where nothing is solved. */
+static void solves_text(const rh_fit_event *e, char text[96]) {
+  *text = '\0';
+  if (!(e->evaluations_forward > 0)) return;
+  const int n = snprintf(text, 96, " evals/row %.0f + %.0f", e->evaluations_forward, e->evaluations_back);
+  if (e->unfinished) snprintf(text + n, (size_t)(96 - n), ", %lld out of steps", (long long)e->unfinished);
+}
+
 static void bar(const rh_fit_event *e) {
-  char loss[32], val[32], eta[32], filled[BAR + 1];
+  char loss[32], val[32], eta[32], solves[96], filled[BAR + 1];
   number_text(e->loss, loss);
   number_text(e->val, val);
   clock_text(e->eta, eta);
   const int done = (int)(e->fraction * BAR + 0.5);
   for (int i = 0; i < BAR; i++) filled[i] = i < done ? '=' : ' ';
   filled[BAR] = '\0';
-  fprintf(stderr, "\r[%s] %3.0f%% epoch %lld loss %s val %s %.3g rows/s %s left\033[K", filled, 100 * e->fraction, (long long)e->epoch + 1,
-          loss, val, e->rows_per_second, eta);
+  solves_text(e, solves);
+  fprintf(stderr, "\r[%s] %3.0f%% epoch %lld loss %s val %s%s %.3g rows/s %s left\033[K", filled, 100 * e->fraction,
+          (long long)e->epoch + 1, loss, val, solves, e->rows_per_second, eta);
   fflush(stderr);
   bar_shown = true;
 }
 
 static void line(const rh_fit_event *e) {
-  char loss[32], val[32], eta[32];
+  char loss[32], val[32], eta[32], solves[96];
   number_text(e->loss, loss);
   number_text(e->val, val);
   clock_text(e->eta, eta);
-  fprintf(stderr, "epoch %lld step %lld loss %s val %s rate %.2g %.3g rows/s %s left\n", (long long)e->epoch, (long long)e->step, loss, val,
-          e->rate, e->rows_per_second, eta);
+  solves_text(e, solves);
+  fprintf(stderr, "epoch %lld step %lld loss %s val %s%s rate %.2g %.3g rows/s %s left\n", (long long)e->epoch, (long long)e->step, loss,
+          val, solves, e->rate, e->rows_per_second, eta);
   last_line = e->elapsed;
 }
 

@@ -47,8 +47,9 @@ typedef struct rh_density rh_density;
  *   dtype    "f32" or "f64", the precision of the arithmetic; default: that of the fit
  *   seed     of the noise that a discrete column's score needs; default 0
  *   draws    draws of that noise a row, averaged; default 1
- *   solver, solver_steps, rtol, atol, max_steps, trace  of a model with differential equations, in place of what it says itself: the
- *            method by name, equal steps or tolerances, steps at most; trace "exact", or "hutchinson:K" for estimates by K probes */
+ *   solver, solver_steps, rtol, atol, max_steps, min_step, fallback_steps, trace  of a model with differential equations, in place of
+ *            what it says itself: the method by name, equal steps or tolerances, steps at most, the shortest step, equal steps for rows
+ *            that would be given up; trace "exact", or "hutchinson:K" for estimates by K probes */
 RH_API rh_status rh_density_open(const char *path, const char *options, rh_density **density);
 /* The same from the file's bytes; `name` stands in errors. The bytes may go afterwards. */
 RH_API rh_status rh_density_read(const void *bytes, size_t size, const char *name, const char *options, rh_density **density);
@@ -109,10 +110,12 @@ RH_API rh_status rh_density_paths(rh_density *density, int64_t rows, const doubl
  * behind the codes, and one to decode too; decoded and sampled files are tables as the fit's was, the context in its place.
  * report: a JSON object; NULL where it is not wanted. */
 
-/* report: n (rows), mean, stderr, finite_mean, zero_density, unfinished (rows whose density was not found: NaN), warnings, notes
- * (sentences; encode's has them too); where the data is discrete also bits_per_dim and bits_per_dim_stderr. Columns that the fit dropped
- * (constant, copies, linear combinations of others) are not looked at: a row that contradicts them scores as if it fitted, as does a value
- * between the levels of a discrete column; rh_check_file counts such cells as rounded. */
+/* report: n (rows), mean, stderr, finite_mean, zero_density, unfinished (rows whose density was not found: NaN), of a model with
+ * differential equations evaluations_mean (of the field, a row) and fell_back (solutions in fallback_steps), where traces are estimated
+ * estimate (probes, row_stderr of a row, typically, and stderr of the mean, of the probes alone, nats), warnings, notes (sentences;
+ * encode's has them too); where the data is discrete also bits_per_dim and bits_per_dim_stderr. Columns that the fit dropped (constant,
+ * copies, linear combinations of others) are not looked at: a row that contradicts them scores as if it fitted, as does a value between the
+ * levels of a discrete column; rh_check_file counts such cells as rounded. */
 RH_API rh_status rh_score_file(rh_density *density, const char *data, const char *output, const char *options, char **report);
 RH_API rh_status rh_encode_file(rh_density *density, const char *data, const char *output, const char *options, char **report);
 RH_API rh_status rh_decode_file(rh_density *density, const char *codes, const char *output, const char *options, char **report);
@@ -208,6 +211,10 @@ typedef struct rh_fit_event {
   double rows_per_second, elapsed, eta; /* seconds; eta NaN: unknown */
   int64_t skipped;                      /* steps left out so far */
   const char *log;                      /* the event as one line of JSON; NULL for RH_FIT_STEP. Lives during the call */
+  /* Of models with differential equations: evaluations of their fields that a row's step took on average in this epoch so far, for the
+   * solution and for its derivative. 0: nothing is solved; NaN: no step yet. unfinished: solutions given up so far, out of steps */
+  double evaluations_forward, evaluations_back;
+  int64_t unfinished;
 } rh_fit_event;
 
 /* Called on the thread that fits, about ten times a second. Anything but 0 ends the fit after this step: the best model is kept. */
@@ -250,7 +257,9 @@ typedef struct rh_block {
  *   dequantize   of images: "uniform" noise (default), or "variational": a density that is learned
  *   flip     of images: true: half of the training images, at random, are seen with left and right exchanged
  *   threads, isa, columns, header, separator   as above; of blocks, columns go by number, and there is no header and no separator
- * report: val, test (mean log-likelihood, nats), epochs, steps, seconds, skipped_steps and more. density and report may be NULL. */
+ * report: val, test (mean log-likelihood, nats), epochs, steps, seconds, skipped_steps and more; of models with differential equations
+ * evaluations_forward and evaluations_back (of the field, a row's, in the last epoch), unfinished and fell_back (solutions, in all steps).
+ * density and report may be NULL. */
 /* clang-format on */
 RH_API rh_status rh_fit_files(const char *train, const char *val, const char *test, const char *options, rh_fit_progress *progress,
                               void *arg, rh_density **density, char **report);

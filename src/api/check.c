@@ -6,6 +6,7 @@
 #include "api/det_check.h"
 #include "api/rounded.h"
 #include "api/solve_check.h"
+#include "api/solve_report.h"
 #include "api/solver.h"
 #include "api/stretch.h"
 #include "base/memory.h"
@@ -15,15 +16,16 @@ enum { IMAGE_JACOBIANS = 2 };
 
 /* What the rows looked at have shown. */
 typedef struct findings {
-  int64_t rows, outside, non_finite, rounded, unfinished; /* outside: of the support; rounded: cells that lie on no level of the model's */
-  double inverse, inverse_relative;                       /* max |x - inverse(forward(x))|, also in standard deviations of its column */
-  int64_t row, column;                                    /* where the relative one is largest; -1: nowhere */
-  double there, back;                                     /* what stands there, and what came back */
-  double det_least, det_most;                             /* range of ladj */
+  int64_t rows, outside, non_finite, rounded; /* outside: of the support; rounded: cells that lie on no level of the model's */
+  double inverse, inverse_relative;           /* max |x - inverse(forward(x))|, also in standard deviations of its column */
+  int64_t row, column;                        /* where the relative one is largest; -1: nowhere */
+  double there, back;                         /* what stands there, and what came back */
+  double det_least, det_most;                 /* range of ladj */
   rh_det_check det;
   rh_solve_check solve;
   rh_stretch stretch;
-  double det_inverse; /* max |ladj + the inverse's ladj|; NaN where the model is no bijection */
+  rh_ode_report counts; /* of the way there and back */
+  double det_inverse;   /* max |ladj + the inverse's ladj|; NaN where the model is no bijection */
 } findings;
 
 typedef struct rows_in {
@@ -119,7 +121,7 @@ static rh_status soften(rh_density *d, rows_in *in) {
 }
 
 /* x -> z -> x */
-static rh_status there_and_back(rh_density *d, rows_in *in, int64_t *unfinished) {
+static rh_status there_and_back(rh_density *d, rows_in *in, rh_ode_report *counts) {
   const int64_t latent = in->latent, c = in->context, width = in->columns + c;
   rh_scorer *scorer;
   RH_TRY(rh_density_scorer(d, d->options.seed, d->options.temperature, &scorer));
@@ -134,7 +136,7 @@ static rh_status there_and_back(rh_density *d, rows_in *in, int64_t *unfinished)
   }
   RH_TRY(images ? rh_score_split(scorer, RH_TASK_BEHIND_BACK, &back_rows, 0, in->rows, in->back, in->ladj_back)
                 : rh_decode(scorer, &back_rows, 0, in->rows, in->back, in->ladj_back));
-  *unfinished = rh_scorer_unfinished(scorer);
+  *counts = rh_density_count(d);
   return RH_OK;
 }
 
@@ -159,7 +161,7 @@ static void compare_row(const rows_in *in, int64_t i, findings *f) {
 static void compare(const rows_in *in, bool exact, findings *f) {
   *f = (findings){.rows = in->rows,
                   .rounded = f->rounded,
-                  .unfinished = f->unfinished,
+                  .counts = f->counts,
                   .solve = f->solve,
                   .row = -1,
                   .det_least = INFINITY,
@@ -185,7 +187,7 @@ static void compare(const rows_in *in, bool exact, findings *f) {
  * tolerance cannot be nearer than some of that: on tables of 2 to 10 columns 4 of it, and 10 of it in nats a column. */
 static bool all_well(const findings *f, int real_bytes, int64_t columns, double tolerance) {
   const double inverse = fmax(real_bytes == 4 ? 1e-2 : 1e-8, 1e3 * tolerance), det = fmax(real_bytes == 4 ? 1e-3 : 1e-8, 1e2 * tolerance);
-  return f->non_finite == 0 && f->unfinished == 0 && f->inverse_relative <= inverse &&
+  return f->non_finite == 0 && f->counts.unfinished == 0 && f->inverse_relative <= inverse &&
          (f->det.rows == 0 || f->det.error <= det * (double)(f->det.columns + 10)) && !(f->det_inverse > det * (double)(columns + 10));
 }
 
@@ -201,12 +203,14 @@ static void put_stretch(json_t *o, const rh_stretch *s) {
 }
 
 static json_t *report_of(const rh_density *d, const findings *f) {
-  const int real_bytes = d->options.real_bytes ? d->options.real_bytes : d->model->values.real_bytes;
+  char lost[RH_LOST_BYTES];
   json_t *o = json_object();
   json_object_set_new(o, "rows", json_integer(f->rows));
   json_object_set_new(o, "outside", json_integer(f->outside));
   json_object_set_new(o, "non_finite", json_integer(f->non_finite));
-  json_object_set_new(o, "unfinished", json_integer(f->unfinished));
+  json_object_set_new(o, "unfinished", json_integer(f->counts.unfinished));
+  if (f->counts.unfinished) json_object_set_new(o, "unfinished_why", json_string(rh_lost_text(d->model, &f->counts, lost)));
+  rh_solve_report_put(d, &f->counts, 0, o);
   json_object_set_new(o, "rounded", json_integer(f->rounded));
   json_object_set_new(o, "inverse_error", rh_json_real(f->inverse));
   json_object_set_new(o, "inverse_error_relative", rh_json_real(f->inverse_relative));
@@ -220,7 +224,7 @@ static json_t *report_of(const rh_density *d, const findings *f) {
   json_object_set_new(o, "log_det_min", rh_json_real(f->det_least));
   json_object_set_new(o, "log_det_max", rh_json_real(f->det_most));
   put_stretch(o, &f->stretch);
-  json_object_set_new(o, "ok", json_boolean(all_well(f, real_bytes, d->model->flow->columns, rh_solver_tolerance(d->model))));
+  json_object_set_new(o, "ok", json_boolean(all_well(f, rh_density_real_bytes(d), d->model->flow->columns, rh_solver_tolerance(d->model))));
   return o;
 }
 
@@ -267,7 +271,7 @@ static rh_status check_rows(rh_density *d, const char *data, const check_options
   if (status == RH_OK) status = soften(d, &in);
   if (status == RH_OK) deviations(&in);
   if (status == RH_OK && !d->model->image.h) status = round_rows(d, &in, &f->rounded);
-  if (status == RH_OK) status = there_and_back(d, &in, &f->unfinished);
+  if (status == RH_OK) status = there_and_back(d, &in, &f->counts);
   if (status == RH_OK) {
     compare(&in, d->model->flow->exact || d->model->image.h, f);
     status = whole_column(d->model, &f->column);

@@ -8,6 +8,7 @@
 #include "api/detect_scores.h"
 #include "api/fitting.h"
 #include "api/labelled_images.h"
+#include "api/solve_report.h"
 #include "api/unbounded.h"
 #include "base/memory.h"
 #include "data/images.h"
@@ -41,6 +42,7 @@ typedef struct detect_job {
   double *sorted, *anomaly, *p; /* reference scores [reference.n]; of the data [rows.n] */
   int64_t train_rows, flagged, gone;
   json_t *fit_report, *notes;
+  rh_ode_report counts; /* of all log-densities */
 } detect_job;
 
 /* ---- options ---- */
@@ -371,7 +373,8 @@ static rh_status give_report(detect_job *t, char **report) {
   }
   json_object_set(o, "notes", t->notes);
   const int64_t unfinished = unfinished_of(&t->rows) + unfinished_of(&t->reference);
-  if (unfinished) rh_warn_unfinished(unfinished, o);
+  rh_warn_unfinished(t->density->model, unfinished, "", &t->counts, o);
+  rh_solve_report_put(t->density, &t->counts, 0, o);
   json_object_set_new(o, "unfinished", json_integer(unfinished));
   return rh_report_give(o, report);
 }
@@ -388,6 +391,7 @@ static rh_status with_density(detect_job *t, char **report) {
   if (status == RH_OK) status = score_reference(t, &s);
   if (status == RH_OK) status = find_center(t, &s);
   if (status == RH_OK) status = rh_scorers_run(&s, &rows, &t->rows);
+  if (status == RH_OK) t->counts = rh_scorer_counts(s.mean);
   rh_scorers_free(&s);
   RH_TRY(status);
   set_typicality(t->center, &t->reference);

@@ -2,16 +2,18 @@
 #include <math.h>
 #include <string.h>
 
+#include "api/estimate.h"
 #include "api/row_job.h"
+#include "api/solve_report.h"
 #include "base/file.h"
 #include "base/memory.h"
-#include "density/front.h"
 
 /* ---- score ---- */
 
 typedef struct tally {
   int64_t n, zero, unknown; /* unknown: not found by the model's numerical inverse or differential equation */
   double mean, m2;          /* of the finite ones (Welford 1962) */
+  rh_estimate estimate;
 } tally;
 
 static void tally_add(tally *t, int64_t n, const double *x) {
@@ -55,21 +57,17 @@ static json_t *notes_of(const char *path, const rh_read_options *read, const rh_
   return notes;
 }
 
-/* A bijection that reads noise in scoring estimates its log-determinant. */
-static void note_estimate(json_t *notes) {
-  json_array_append_new(notes, json_string("log-densities hold log-determinants that are estimated by random probes (hutchinson): scores "
-                                           "under several seeds tell how far they scatter"));
-}
-
 /* notes: taken */
-static json_t *score_report(const rh_flow *flow, const tally *t, json_t *notes) {
+static json_t *score_report(const rh_density *d, const tally *t, json_t *notes) {
+  const rh_flow *flow = d->model->flow;
   const double n = (double)t->n;
   const int64_t bad = t->zero + t->unknown;
   json_t *report = json_object();
   json_object_set_new(report, "notes", notes);
-  if (t->unknown) rh_warn_unfinished(t->unknown, report);
-  if (rh_flow_estimates(flow)) note_estimate(notes);
+  rh_warn_unfinished(d->model, t->unknown, "", &d->counts, report);
+  rh_estimate_put(&t->estimate, flow->exact, t->n, report);
   json_object_set_new(report, "unfinished", json_integer(t->unknown));
+  rh_solve_report_put(d, &d->counts, t->n + bad, report);
   json_object_set_new(report, "n", json_integer(t->n + bad));
   json_object_set_new(report, "mean", bad || !t->n ? json_null() : json_real(t->mean));
   json_object_set_new(report, "stderr", bad ? json_null() : rh_json_real(t->n > 1 ? sqrt(t->m2 / (n - 1) / n) : NAN));
@@ -90,8 +88,10 @@ static rh_status score_rows(rh_row_job *j, tally *t) {
     RH_TRY(rh_row_job_go_on(j));
     RH_TRY(rh_score(j->scorer, &j->rows, i, n, j->out));
     tally_add(t, n, j->out);
+    rh_estimate_take(&t->estimate, i, n, j->out);
     if (j->writer) RH_TRY(rh_table_writer_put_f64(j->writer, n, j->out));
   }
+  rh_density_count(j->density);
   return RH_OK;
 }
 
@@ -101,7 +101,9 @@ static rh_status score_table(rh_density *d, const rh_table *table, const char *o
   rh_status status = rh_density_scorer(d, d->options.seed, d->options.temperature, &j.scorer);
   static const char *const name[] = {"log_prob"};
   if (status == RH_OK) status = rh_row_job_open(&j, output, j.rows.rows, 1, rh_table_names(table) ? name : NULL);
+  if (status == RH_OK) status = rh_estimate_begin(d->model->flow, j.rows.rows, &t->estimate);
   if (status == RH_OK) status = score_rows(&j, t);
+  if (status == RH_OK) status = rh_estimate_again(&t->estimate, d, &j.rows);
   return rh_row_job_close(&j, status);
 }
 
@@ -126,9 +128,9 @@ rh_status rh_score_file(rh_density *density, const char *data, const char *outpu
   rh_density_lock(density);
   rh_status status = rh_read_rows(data, &read, density->model, &table);
   if (status == RH_OK) status = score_table(density, table, output, &t);
+  if (status == RH_OK) status = rh_report_give(score_report(density, &t, notes_of(data, &read, density->model, table)), report);
   rh_density_unlock(density);
-  if (status == RH_OK)
-    status = rh_report_give(score_report(density->model->flow, &t, notes_of(data, &read, density->model, table)), report);
+  rh_estimate_free(&t.estimate);
   rh_table_free(table);
   json_decref(json);
   return status;
@@ -176,8 +178,9 @@ rh_status rh_encode_file(rh_density *density, const char *data, const char *outp
   rh_density_lock(density);
   rh_status status = rh_read_rows(data, &read, density->model, &table);
   if (status == RH_OK) status = code_table(density, rh_encode, data, table, output, latent, NULL);
+  if (status == RH_OK)
+    status = rh_rows_report(density, rh_table_rows(table), columns, notes_of(data, &read, density->model, table), report);
   rh_density_unlock(density);
-  if (status == RH_OK) status = rh_rows_report(rh_table_rows(table), columns, notes_of(data, &read, density->model, table), report);
   rh_table_free(table);
   json_decref(json);
   return status;
@@ -202,11 +205,11 @@ rh_status rh_decode_file(rh_density *density, const char *codes, const char *out
   const rh_flow *flow = density->model->flow;
   rh_status status = rh_read_codes(codes, &read, density->model, &table);
   if (status == RH_OK) status = decode_table(density, codes, table, output);
-  rh_density_unlock(density);
   const bool images = density->model->image.h;
   if (status == RH_OK)
     status = images ? rh_images_report(density->model, rh_table_rows(table), report)
-                    : rh_rows_report(rh_table_rows(table), flow->columns + flow->context, NULL, report);
+                    : rh_rows_report(density, rh_table_rows(table), flow->columns + flow->context, NULL, report);
+  rh_density_unlock(density);
   rh_table_free(table);
   json_decref(json);
   return status;
@@ -236,9 +239,9 @@ rh_status rh_density_rows(rh_density *density, const char *data, const char *opt
   int64_t n = 0;
   rh_density_lock(density);
   rh_status status = rh_read_rows(data, &read, density->model, &table);
-  rh_density_unlock(density);
   if (status == RH_OK) status = rows_array(table, &n, &made);
-  if (status == RH_OK) status = rh_rows_report(n, rh_table_columns(table), notes_of(data, &read, density->model, table), report);
+  if (status == RH_OK) status = rh_rows_report(density, n, rh_table_columns(table), notes_of(data, &read, density->model, table), report);
+  rh_density_unlock(density);
   rh_table_free(table);
   json_decref(json);
   if (status != RH_OK) {

@@ -49,5 +49,6 @@ rh_status rh_fit_job_finish(fit_job *j, rh_density **density, char **report) RH_
 rh_status rh_fit_read_images(fit_job *j) RH_WARN_UNUSED;
 rh_status rh_fit_take_images(fit_job *j, int part) RH_WARN_UNUSED; /* j->table[part] is there: are its images as they must be? */
 rh_status rh_fit_analyse_images(fit_job *j) RH_WARN_UNUSED;
-void rh_fit_job_clear(fit_job *j); /* what it holds */
+json_t *rh_fit_job_report(const fit_job *j, const rh_fit_report *fit); /* NULL: out of memory */
+void rh_fit_job_clear(fit_job *j);                                     /* what it holds */
 #endif

@@ -17,7 +17,6 @@
 #include "data/conditions.h"
 #include "data/images.h"
 #include "data/split.h"
-#include "train/train.h"
 
 static const double OPERATIONS_SECOND = 60e9; /* of a thread, float32: what training makes of the processors of the day, roughly */
 enum { COPIES = 8, SPLIT_LEAST = 20 }; /* values a fit holds: parameters, moments, average, gradient, best, good; rows worth splitting */
@@ -282,6 +281,9 @@ static void on_progress(void *arg, const rh_progress *p) {
       .eta = p->eta,
       .skipped = p->skipped,
       .log = text,
+      .evaluations_forward = p->forward,
+      .evaluations_back = p->back,
+      .unfinished = p->unfinished,
   };
   if (j->progress(j->arg, &event) != 0) atomic_store(&j->stop, 1);
   free(text);
@@ -314,38 +316,6 @@ static rh_status train(fit_job *j, rh_fit_report *report) {
   return rh_train(j->model, rows[RH_PART_TRAIN], rows[RH_PART_VAL], rows[RH_PART_TEST], &options, report);
 }
 
-/* The likelihood of images is that of whole numbers. */
-static void put_image(const fit_job *j, json_t *o) {
-  static const char *const figures[][2] = {{"val", "val_bits_per_dim"}, {"test", "test_bits_per_dim"}};
-  json_object_set_new(o, "image", rh_model_image_json(&j->image));
-  for (size_t i = 0; i < RH_COUNT_OF(figures); i++) {
-    const json_t *nats = json_object_get(o, figures[i][0]);
-    if (json_is_number(nats)) json_object_set_new(o, figures[i][1], json_real(-json_number_value(nats) / (double)j->data / log(2.0)));
-  }
-}
-
-static json_t *report_of(const fit_job *j, const rh_fit_report *r) {
-  json_t *o = rh_fit_report_json(r);
-  if (!o) return NULL;
-  static const char *const figures[] = {"val", "test"};
-  for (size_t i = 0; i < RH_COUNT_OF(figures); i++) {
-    if (!json_object_get(o, figures[i])) json_object_set_new(o, figures[i], json_null()); /* there were no such rows */
-  }
-  json_object_set_new(o, "arch", json_incref(json_object_get(j->model->flow->spec, "arch")));
-  if (j->why) json_object_set_new(o, "why", json_string(j->why));
-  json_object_set_new(o, "dtype", json_string(j->o.compute.real_bytes == 4 ? "f32" : "f64"));
-  json_object_set_new(o, "columns", json_integer(j->data));
-  if (j->context) json_object_set_new(o, "context", json_integer(j->context));
-  if (j->image.h) put_image(j, o);
-  json_t *notes = json_copy(json_object_get(j->plan, "report"));
-  if (j->notes) json_array_extend(notes, j->notes);
-  json_object_set_new(o, "notes", notes);
-  json_t *warnings = json_copy(json_object_get(j->plan, "warnings"));
-  json_array_extend(warnings, j->outside);
-  json_object_set_new(o, "warnings", warnings);
-  return o;
-}
-
 /* A fit of an hour must not end at a folder that cannot be written to. */
 rh_status rh_try_output(const char *output) {
   if (!output || !regular_or_new(output)) return RH_OK;
@@ -360,7 +330,7 @@ rh_status rh_fit_job_finish(fit_job *j, rh_density **density, char **report) {
   RH_TRY(make_model(j));
   rh_fit_report r;
   RH_TRY(train(j, &r));
-  RH_TRY(rh_report_give(report_of(j, &r), report));
+  RH_TRY(rh_report_give(rh_fit_job_report(j, &r), report));
   if (!density) return RH_OK;
   rh_model *model = j->model;
   j->model = NULL;
@@ -470,7 +440,7 @@ rh_status rh_fit_job_run(fit_job *j, const rh_fit_try *t, rh_model **model, json
   rh_fit_report r;
   rh_status status = make_model(j);
   if (status == RH_OK) status = train(j, &r);
-  json_t *made = status == RH_OK ? report_of(j, &r) : NULL;
+  json_t *made = status == RH_OK ? rh_fit_job_report(j, &r) : NULL;
   if (status == RH_OK && !made) status = rh_fail(RH_E_MEMORY, "out of memory for the report");
   if (status == RH_OK) {
     *model = j->model;

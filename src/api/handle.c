@@ -205,6 +205,7 @@ void rh_density_stop(rh_density *density, int stop) {
 
 void rh_density_lock(rh_density *d) {
   pthread_mutex_lock(&d->lock);
+  d->counts = (rh_ode_report){0};
 }
 
 void rh_density_unlock(rh_density *d) {
@@ -220,15 +221,17 @@ rh_status rh_density_scorer(rh_density *d, uint64_t seed, double temperature, rh
   d->options.seed = seed;
   d->options.temperature = temperature;
   if (!d->scorer) RH_TRY(rh_scorer_create(d->model->flow, &d->model->values, &d->options, &d->scorer));
-  rh_scorer_unfinished(d->scorer); /* what was not found is told of each call by itself */
+  rh_scorer_counts(d->scorer); /* what was not found is told of each call by itself */
   *scorer = d->scorer;
   return RH_OK;
 }
 
-void rh_warn_unfinished(int64_t rows, json_t *report) {
-  char text[400];
-  json_t *list = json_object_get(report, "warnings");
-  snprintf(text, sizeof text, "%lld row%s no log-density: it %s", (long long)rows, rows == 1 ? " has" : "s have", RH_NOT_FOUND);
-  if (!list && json_object_set_new(report, "warnings", list = json_array())) return;
-  json_array_append_new(list, json_string(text));
+rh_ode_report rh_density_count(rh_density *d) {
+  const rh_ode_report counts = rh_scorer_counts(d->scorer);
+  rh_ode_report_add(&d->counts, &counts);
+  return counts;
+}
+
+int rh_density_real_bytes(const rh_density *d) {
+  return d->options.real_bytes ? d->options.real_bytes : d->model->values.real_bytes;
 }

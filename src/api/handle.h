@@ -16,6 +16,7 @@ struct rh_density {
   rh_pool *pool;
   rh_scorer_options options; /* as the scorer was made */
   rh_scorer *scorer;         /* NULL before the first use, and when the options have changed */
+  rh_ode_report counts;      /* what solvers have counted since the lock was taken, as far as it was asked (rh_density_count) */
 };
 
 /* What every call that computes is told: threads, isa, dtype, seed, draws. */
@@ -35,6 +36,9 @@ void rh_density_lock(rh_density *d);
 void rh_density_unlock(rh_density *d);
 /* The scorer with these options of samples; the lock is held. */
 rh_status rh_density_scorer(rh_density *d, uint64_t seed, double temperature, rh_scorer **scorer) RH_WARN_UNUSED;
+/* What the scorer's solvers counted since this was last asked; d->counts has it, too. */
+rh_ode_report rh_density_count(rh_density *d);
+int rh_density_real_bytes(const rh_density *d); /* of its arithmetic */
 
 /* Options as the face takes them: NULL, "" or a JSON object; *json is a new reference, never NULL on success. */
 rh_status rh_options_parse(const char *text, json_t **json) RH_WARN_UNUSED;
@@ -42,11 +46,6 @@ rh_status rh_options_parse(const char *text, json_t **json) RH_WARN_UNUSED;
 rh_status rh_options_divide(const json_t *options, const char *const *names, json_t **own, json_t **rest) RH_WARN_UNUSED;
 /* A report for the caller: *text is to be freed by rh_text_free. Takes the reference, also on failure; text may be NULL. */
 rh_status rh_report_give(json_t *report, char **text) RH_WARN_UNUSED;
-#define RH_NOT_FOUND                                                                                                                 \
-  "was not found: a numerical inverse or differential equation of the model met what is no finite number, or ran out of steps; try " \
-  "dtype f64, of a continuous flow also more max_steps or looser tolerances, and look at the row"
-/* So many rows were not found: a sentence into the report's "warnings". */
-void rh_warn_unfinished(int64_t rows, json_t *report);
 /* NaN and infinity have no JSON: they become null. */
 json_t *rh_json_real(double x);
 #endif

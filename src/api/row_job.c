@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/conditional.h"
+#include "api/solve_report.h"
 #include "base/memory.h"
 
 enum { PIECE_ROWS = 1 << 16, PIECE_NUMBERS = 1 << 20, PIECE_LEAST = 256 };
@@ -17,8 +18,7 @@ static int64_t piece_rows(int64_t rows, int64_t width) {
 }
 
 rh_cell rh_density_cell(const rh_density *d) {
-  const int real_bytes = d->options.real_bytes ? d->options.real_bytes : d->model->values.real_bytes;
-  return real_bytes == 4 ? RH_CELL_F4 : RH_CELL_F8;
+  return rh_density_real_bytes(d) == 4 ? RH_CELL_F4 : RH_CELL_F8;
 }
 
 rh_status rh_row_job_context(rh_row_job *j, const rh_model *m, bool codes) {
@@ -123,17 +123,21 @@ rh_status rh_row_job_go_on(const rh_row_job *j) {
 }
 
 rh_status rh_row_job_finite(const rh_row_job *j, int64_t first, int64_t n, const char *why) {
-  const int64_t unfinished = rh_scorer_unfinished(j->scorer);
+  char lost[RH_LOST_BYTES];
+  const rh_ode_report counts = rh_density_count(j->density);
   for (int64_t i = 0; i < n; i++)
     for (int64_t k = 0; k < j->width; k++)
       if (!isfinite(j->out[i * j->width + k]))
-        return rh_fail(RH_E_NUMERIC, "%s: row %lld %s", j->name, (long long)(first + i) + 1, unfinished ? RH_NOT_FOUND : why);
-  if (!unfinished) return RH_OK;
-  return rh_fail(RH_E_NUMERIC, "%s: among rows %lld to %lld one %s", j->name, (long long)first + 1, (long long)(first + n), RH_NOT_FOUND);
+        return rh_fail(RH_E_NUMERIC, "%s: row %lld %s", j->name, (long long)(first + i) + 1,
+                       counts.unfinished ? rh_lost_text(j->density->model, &counts, lost) : why);
+  if (!counts.unfinished) return RH_OK;
+  return rh_fail(RH_E_NUMERIC, "%s: among rows %lld to %lld one %s", j->name, (long long)first + 1, (long long)(first + n),
+                 rh_lost_text(j->density->model, &counts, lost));
 }
 
-rh_status rh_rows_report(int64_t rows, int64_t columns, json_t *notes, char **report) {
+rh_status rh_rows_report(const rh_density *d, int64_t rows, int64_t columns, json_t *notes, char **report) {
   json_t *o = json_pack("{s:I, s:I}", "rows", (json_int_t)rows, "columns", (json_int_t)columns);
+  rh_solve_report_put(d, &d->counts, rows, o);
   if (notes) json_object_set_new(o, "notes", notes);
   return rh_report_give(o, report);
 }

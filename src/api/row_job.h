@@ -45,8 +45,9 @@ void rh_image_bytes(const rh_model_image *image, int64_t n, const double *values
 /* How pictures of `n` images of the model are written. */
 rh_image_size rh_image_size_of(const rh_model_image *image, int64_t n, int64_t columns);
 
-rh_cell rh_density_cell(const rh_density *d);                                                         /* of its precision */
-rh_status rh_rows_report(int64_t rows, int64_t columns, json_t *notes, char **report) RH_WARN_UNUSED; /* notes: taken; or NULL */
+rh_cell rh_density_cell(const rh_density *d); /* of its precision */
+/* Before the lock is given back. notes: taken; or NULL */
+rh_status rh_rows_report(const rh_density *d, int64_t rows, int64_t columns, json_t *notes, char **report) RH_WARN_UNUSED;
 /* {"images": n, "shape": [h, w, c]} */
 rh_status rh_images_report(const rh_model *model, int64_t n, char **report) RH_WARN_UNUSED;
 /* Of a call named `call`: nothing is NULL, and the output is none of the inputs. */

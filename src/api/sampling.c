@@ -123,10 +123,11 @@ rh_status rh_sample_file(rh_density *density, const char *output, const char *op
   s.read.narrow = rh_density_cell(density) == RH_CELL_F4;
   if (status == RH_OK && !images) status = read_conditions(density->model, &s, &c);
   if (status == RH_OK) status = images ? sample_images(density, &s, output, &rows) : sample_to(density, &s, &c, output, &rows, &columns);
+  if (status == RH_OK)
+    status = images ? rh_images_report(density->model, rows, report) : rh_rows_report(density, rows, columns, NULL, report);
   rh_density_unlock(density);
   rh_table_free(c.table);
   rh_free(c.row);
   json_decref(json);
-  if (status != RH_OK) return status;
-  return images ? rh_images_report(density->model, rows, report) : rh_rows_report(rows, columns, NULL, report);
+  return status;
 }

@@ -16,9 +16,9 @@ typedef struct solved {
 
 /* The row alone: so the evaluations are its own. */
 static rh_status solve(solved *s, const rh_rows *rows, int64_t i, double *evaluations) {
-  rh_scorer_evaluations(s->scorer);
+  rh_scorer_counts(s->scorer);
   RH_TRY(rh_score(s->scorer, rows, i, 1, &s->log_density));
-  *evaluations = (double)rh_scorer_evaluations(s->scorer);
+  *evaluations = (double)rh_scorer_counts(s->scorer).evaluations;
   return rh_encode(s->scorer, rows, i, 1, s->code, NULL);
 }
 

@@ -29,10 +29,14 @@ void rh_solver_read(rh_options *o, json_t **changes) {
   for (int m = 0; m < RH_ODE_METHODS; m++) names[m] = rh_ode_tableau_of((rh_ode_method)m)->name;
   const int solver = rh_options_choice(o, "solver", -1, names);
   const int64_t steps = rh_options_int(o, "solver_steps", -1, 0, 1 << 20), most = rh_options_int(o, "max_steps", 0, 1, 1 << 20);
-  const double rtol = rh_options_real(o, "rtol", -1, 0, 0.1), atol = rh_options_real(o, "atol", -1, 1e-300, 0.1);
+  const int64_t fallback = rh_options_int(o, "fallback_steps", -1, 0, 1 << 20);
+  const double rtol = rh_options_real(o, "rtol", -1, 0, 0.1), atol = rh_options_real(o, "atol", -1, 1e-300, 0.1),
+               least = rh_options_real(o, "min_step", -1, 0, 1e3);
   read_trace(o, c);
   if (solver >= 0) change(o, c, "solver", json_string(names[solver]));
   if (most) change(o, c, "max_steps", json_integer(most));
+  if (least >= 0) change(o, c, "min_step", json_real(least));
+  if (fallback >= 0) change(o, c, "fallback_steps", json_integer(fallback));
   if (rtol >= 0) change(o, c, "rtol", json_real(rtol));
   if (atol >= 0) change(o, c, "atol", json_real(atol));
   if (steps >= 0 || rtol >= 0 || atol >= 0) change(o, c, "steps", json_integer(steps >= 0 ? steps : 0)); /* a tolerance means its control */
@@ -51,7 +55,7 @@ static int change_one(json_t *cnf, const json_t *changes) {
   return json_object_update(cnf, (json_t *)(uintptr_t)changes);
 }
 
-/* A solver without an estimate of its error cannot keep a tolerance. */
+/* A solver without an estimate of its error cannot keep a tolerance, nor can the equal steps of a fallback. */
 static int tighten_one(json_t *cnf, const json_t *none) {
   enum { TIGHTER = 100, STEPS = 10, MOST_STEPS = 1 << 20 };
   const json_int_t most = json_integer_value(json_object_get(cnf, "max_steps"));
@@ -65,7 +69,8 @@ static int tighten_one(json_t *cnf, const json_t *none) {
   return json_object_set_new(cnf, "solver", json_string(solver)) | json_object_set_new(cnf, "steps", json_integer(0)) |
          json_object_set_new(cnf, "rtol", json_real(rtol / TIGHTER)) |
          json_object_set_new(cnf, "atol", json_real(fmax(atol / TIGHTER, 1e-300))) |
-         json_object_set_new(cnf, "max_steps", json_integer(most < MOST_STEPS / STEPS ? most * STEPS : MOST_STEPS));
+         json_object_set_new(cnf, "max_steps", json_integer(most < MOST_STEPS / STEPS ? most * STEPS : MOST_STEPS)) |
+         json_object_set_new(cnf, "min_step", json_real(0)) | json_object_set_new(cnf, "fallback_steps", json_integer(0));
 }
 
 /* Every cnf of a specification, at any depth; *found counts them. */
@@ -108,18 +113,39 @@ rh_status rh_solver_tighter(const rh_model *model, rh_flow **flow) {
   return make_edited(model, tighten_one, NULL, flow);
 }
 
-static double loosest(json_t *spec) {
+/* f of every cnf of a specification, at any depth. */
+static void visit(json_t *spec, void (*f)(void *arg, const json_t *cnf), void *arg) {
   const char *key, *type = json_string_value(json_object_get(spec, "type"));
-  const double rtol = json_number_value(json_object_get(spec, "rtol")), atol = json_number_value(json_object_get(spec, "atol"));
   json_t *value;
   size_t i;
-  if (type && strcmp(type, "cnf") == 0) return json_integer_value(json_object_get(spec, "steps")) ? 0 : fmax(rtol, atol);
-  double most = 0;
-  json_object_foreach(spec, key, value) most = fmax(most, loosest(value));
-  json_array_foreach(spec, i, value) most = fmax(most, loosest(value));
-  return most;
+  if (type && strcmp(type, "cnf") == 0) {
+    f(arg, spec);
+    return;
+  }
+  json_object_foreach(spec, key, value) visit(value, f, arg);
+  json_array_foreach(spec, i, value) visit(value, f, arg);
+}
+
+static void loosest(void *arg, const json_t *cnf) {
+  double *most = arg;
+  const double rtol = json_number_value(json_object_get(cnf, "rtol")), atol = json_number_value(json_object_get(cnf, "atol"));
+  if (!json_integer_value(json_object_get(cnf, "steps"))) *most = fmax(*most, fmax(rtol, atol));
 }
 
 double rh_solver_tolerance(const rh_model *model) {
-  return loosest(model->flow->spec);
+  double most = 0;
+  visit(model->flow->spec, loosest, &most);
+  return most;
+}
+
+static void same_time(void *arg, const json_t *cnf) {
+  double *time = arg;
+  const double t = json_number_value(json_object_get(cnf, "time"));
+  *time = *time < 0 || *time == t ? t : 0;
+}
+
+double rh_solver_time(const rh_model *model) {
+  double time = -1;
+  visit(model->flow->spec, same_time, &time);
+  return time;
 }

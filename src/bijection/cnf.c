@@ -53,6 +53,8 @@ static rh_status read_solver(cnf *c, rh_spec *spec) {
                             .rtol = rh_spec_real(spec, "rtol", 1e-5, 0, 0.1),
                             .atol = rh_spec_real(spec, "atol", 1e-5, 1e-300, 0.1),
                             .max_steps = rh_spec_int(spec, "max_steps", 1000, 1, 1 << 20),
+                            .min_step = rh_spec_real(spec, "min_step", 0, 0, 1e3),
+                            .fallback_steps = rh_spec_int(spec, "fallback_steps", 0, 0, 1 << 20),
                             .gradient = (rh_ode_gradient)rh_spec_choice(spec, "gradient", RH_ODE_REPLAY, rh_ode_gradient_names)};
   c->training.gradient = c->ode.gradient;
   RH_TRY(rh_spec_status(spec));

@@ -11,6 +11,8 @@ static void read_solver(rh_ode_plan *p, rh_options *o, const rh_ode_kind *kind) 
   p->rtol = rh_options_real(o, "rtol", 1e-5, 0, 0.1);
   p->atol = rh_options_real(o, "atol", 1e-5, 1e-300, 0.1);
   p->max_steps = rh_options_int(o, "max_steps", 1000, 1, 1 << 20);
+  p->min_step = rh_options_real(o, "min_step", 0, 0, 1e3);
+  p->fallback_steps = rh_options_int(o, "fallback_steps", 0, 0, 1 << 20);
   p->training_solver = rh_options_choice(o, "training_solver", RH_ODE_RK4, names);
   p->training_steps = rh_options_int(o, "training_steps", kind->training_steps, 0, 1 << 20);
   p->gradient = rh_options_choice(o, "gradient", RH_ODE_REPLAY, rh_ode_gradient_names);
@@ -36,9 +38,9 @@ json_t *rh_ode_plan_spec(const rh_ode_plan *p, json_t *field) {
                              (json_int_t)p->steps, "rtol", p->rtol, "atol", p->atol, "max_steps", (json_int_t)p->max_steps,
                              "training_solver", solver_name(p->training_solver), "training_steps", (json_int_t)p->training_steps, "time",
                              p->time, "gradient", rh_ode_gradient_names[p->gradient]);
-  json_t *rest =
-      json_pack("{s:o, s:s, s:I, s:s, s:f, s:f, s:f}", "field", field, "trace", rh_trace_names[p->trace], "probes", (json_int_t)p->probes,
-                "probe", rh_probe_names[p->probe], "kinetic", p->kinetic, "jacobian", p->jacobian, "straight", p->straight);
+  json_t *rest = json_pack("{s:o, s:s, s:I, s:s, s:f, s:f, s:f, s:f, s:I}", "field", field, "trace", rh_trace_names[p->trace], "probes",
+                           (json_int_t)p->probes, "probe", rh_probe_names[p->probe], "kinetic", p->kinetic, "jacobian", p->jacobian,
+                           "straight", p->straight, "min_step", p->min_step, "fallback_steps", (json_int_t)p->fallback_steps);
   const bool failed = !solver || !rest || json_object_update(solver, rest) != 0;
   json_decref(rest);
   if (!failed) return solver;

@@ -11,9 +11,9 @@ typedef struct rh_ode_kind { /* defaults */
 } rh_ode_kind;
 
 typedef struct rh_ode_plan {
-  int64_t steps, max_steps, training_steps, probes;
+  int64_t steps, max_steps, fallback_steps, training_steps, probes;
   int probe, solver, training_solver, gradient;
-  double time, rtol, atol, kinetic, jacobian, straight;
+  double time, rtol, atol, min_step, kinetic, jacobian, straight;
   rh_trace_kind trace;
 } rh_ode_plan;
 

@@ -22,15 +22,6 @@ bool rh_flow_splits(const rh_flow *f) {
   return c.flow && c.flow->exact;
 }
 
-bool rh_flow_estimates(const rh_flow *f) {
-  if (f->exact) return f->scoring_noise > 0;
-  const cut c = cut_of(f);
-  if (!c.flow) return false;
-  int64_t noise = c.flow->noise - c.flow->probes;
-  for (int64_t i = c.front; i < c.parts; i++) noise += c.part[i]->noise - c.part[i]->probes;
-  return c.flow->exact && noise > 0;
-}
-
 int64_t rh_front_width(const rh_flow *f) {
   const cut c = cut_of(f);
   return c.front ? rh_shape_count(&c.part[c.front - 1]->out) : f->columns;

@@ -6,8 +6,6 @@
 
 /* Whether what lies behind the front is a bijection; a mixture has none. */
 bool rh_flow_splits(const rh_flow *f);
-/* Whether scoring estimates log-determinants by noise of its own, beside what makes whole numbers continuous. */
-bool rh_flow_estimates(const rh_flow *f);
 int64_t rh_front_width(const rh_flow *f); /* numbers of y */
 /* context: raw. noise: [f->noise], the front's comes first. */
 rh_val rh_front_forward(const rh_flow *f, rh_graph *g, rh_val x, rh_val context, rh_val noise);

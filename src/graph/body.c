@@ -254,7 +254,7 @@ void rh_runner_run(const rh_runner *runner, const rh_run_io *io) {
 }
 
 void rh_runner_report(const rh_runner *runner, rh_ode_report *sum) {
-  if (runner->work) rh_work_count(runner->work, sum);
+  if (runner->work) rh_work_count(runner->work, sum, sum);
 }
 
 int64_t rh_runner_bytes(const rh_plan *plan) {

@@ -218,6 +218,13 @@ rh_val rh_root(rh_graph *g, rh_val y, rh_val captures, rh_val low, rh_val high, 
 /* Is there an ode or a root in the graph, or in a body of its nodes? Then a number may be one that was not found. */
 bool rh_graph_solves(const rh_graph *g);
 
+/* How often an elementwise function may be differentiated and there is something to it; -1: any. relu once: its second derivative is zero
+ * wherever there is one. */
+int rh_unary_order(rh_unary f);
+/* *node: the first operation on the way from x to y (and in bodies of nodes, wherever) that cannot be differentiated `order` times, or has
+ * nothing left by then (ops.h, rh_node_order); NULL: there is none. */
+rh_status rh_graph_below(const rh_graph *g, rh_val x, rh_val y, int order, const rh_node **node) RH_WARN_UNUSED;
+
 /* ---- differentiation: emits nodes of the same graph ---- */
 typedef enum rh_memory { RH_KEEP, RH_RECOMPUTE } rh_memory;
 /* grads[i] = sum_j d outs[j] / d wrt[i] applied to cts[j] (shape of outs[j]; RH_NONE = ones). A row out gives a row gradient to row values

@@ -14,6 +14,7 @@ typedef struct rh_ode_attr {
   double t0, t1;
   int64_t n, total; /* numbers of a state; sums: of all gradients */
   int captures;
+  bool derives;    /* the adjoint, not a solution */
   int64_t width[]; /* captures; then, as bytes, in_norm [n] */
 } rh_ode_attr;
 

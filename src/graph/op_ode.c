@@ -105,6 +105,7 @@ static void ode_vjp(rh_graph *g, rh_val node, rh_val ct, rh_val *out) {
     g->status = RH_E_MEMORY;
     return;
   }
+  head.derives = true;
   head.field = adjoint_field(g, f, head.n);
   state[0] = node;
   state[1] = ct;
@@ -211,6 +212,11 @@ static void ode_report(void *raw, rh_ode_report *sum) {
   rh_ode_add_report(&((ode_work *)raw)->bodies, sum);
 }
 
+static bool ode_derives(const void *raw) {
+  const rh_ode_made *made = raw;
+  return made->attr->derives || made->other;
+}
+
 static void solve(ode_work *w, int64_t rows, const void *y0, void *y1) {
   const rh_ode_made *m = w->bodies.args->made;
   rh_ode_solve(&w->problem, &m->options, w->solver, rows, y0, y1, &w->bodies.report);
@@ -258,7 +264,7 @@ static int64_t ode_flops(const rh_graph *g, const rh_node *node) {
   return rh_ode_evaluations(a) * (rh_body_flops(a->field) + (a->other ? rh_body_flops(a->other) : 0));
 }
 
-static const rh_op_bodies ode_bodies = {rh_ode_make, rh_ode_unmake, ode_bytes, ode_open, ode_close, ode_report};
+static const rh_op_bodies ode_bodies = {rh_ode_make, rh_ode_unmake, ode_bytes, ode_open, ode_close, ode_report, ode_derives};
 const rh_op rh_op_ode = {
     .name = "ode", .order = -1, .vjp = ode_vjp, .jvp = ode_jvp, .run = ode_run, .flops = ode_flops, .solves = true, .bodies = &ode_bodies};
 const rh_op rh_op_ode_steps = {.name = "ode_steps",

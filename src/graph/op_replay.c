@@ -163,7 +163,12 @@ static int64_t flops(const rh_graph *g, const rh_node *node) {
   return rh_ode_evaluations(a) * (2 * rh_body_flops(a->field) + rh_body_flops(a->other));
 }
 
-static const rh_op_bodies bodies = {rh_ode_make, rh_ode_unmake, bytes, open_work, close_work, report};
+static bool derives(const void *raw) {
+  (void)raw;
+  return true;
+}
+
+static const rh_op_bodies bodies = {rh_ode_make, rh_ode_unmake, bytes, open_work, close_work, report, derives};
 const rh_op rh_op_ode_replay = {.name = "ode_replay", .order = 0, .run = run_rows, .flops = flops, .solves = true, .bodies = &bodies};
 const rh_op rh_op_ode_replay_sum = {.name = "ode_replay_sum",
                                     .order = 0,

@@ -245,7 +245,7 @@ static int64_t root_flops(const rh_graph *g, const rh_node *node) { /* of six va
   return 6 * a->m * rh_body_flops(a->one);
 }
 
-static const rh_op_bodies root_bodies = {root_make, root_unmake, root_bytes, root_open, root_close, root_report};
+static const rh_op_bodies root_bodies = {root_make, root_unmake, root_bytes, root_open, root_close, root_report, NULL};
 const rh_op rh_op_root = {.name = "root",
                           .order = -1,
                           .vjp = root_vjp,

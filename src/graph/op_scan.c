@@ -389,6 +389,6 @@ static int64_t scan_flops(const rh_graph *g, const rh_node *node) {
   return a->steps * rh_body_flops(a->body);
 }
 
-static const rh_op_bodies scan_bodies = {scan_make, scan_unmake, scan_bytes, scan_open, scan_close, scan_report};
+static const rh_op_bodies scan_bodies = {scan_make, scan_unmake, scan_bytes, scan_open, scan_close, scan_report, NULL};
 const rh_op rh_op_scan = {
     .name = "scan", .order = -1, .vjp = scan_vjp, .jvp = scan_jvp, .run = scan_run, .flops = scan_flops, .bodies = &scan_bodies};

@@ -117,6 +117,6 @@ static int64_t sum_flops(const rh_graph *g, const rh_node *node) {
   return a->steps * rh_body_flops(a->body);
 }
 
-static const rh_op_bodies sum_bodies = {sum_make, sum_unmake, sum_bytes, sum_open, sum_close, sum_report};
+static const rh_op_bodies sum_bodies = {sum_make, sum_unmake, sum_bytes, sum_open, sum_close, sum_report, NULL};
 const rh_op rh_op_scan_sum = {
     .name = "scan_sum", .order = 0, .reduces = true, .run = sum_run, .flops = sum_flops, .tasks = sum_tasks, .bodies = &sum_bodies};

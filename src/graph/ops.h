@@ -43,6 +43,7 @@ typedef struct rh_op_bodies {
   rh_status (*open)(const void *made, void **work);
   void (*close)(void *work);
   void (*report)(void *work, rh_ode_report *sum); /* adds what the runs since the last report counted */
+  bool (*derives)(const void *made);              /* is what is counted a derivative's? NULL: it is not */
 } rh_op_bodies;
 
 /* Parameter operands that the kernels read in a form of their own, made once a run. Nodes of one operation with equal attributes share the
@@ -104,6 +105,10 @@ typedef enum rh_op_id {
 
 extern const rh_op *const rh_ops[RH_OP_COUNT];
 const rh_op *rh_op_of(const rh_node *node);
+const char *rh_node_name(const rh_node *node); /* its operation's; of elementwise ones the function's */
+/* How often a node may be differentiated and there is something to it, -1: any: as its operation says, elementwise ones by their function.
+ */
+int rh_node_order(const rh_node *node);
 
 /* Emitting a node: operands are checked to be alive, class and stage follow from them. attr is copied into the arena. */
 rh_val rh_emit(rh_graph *g, rh_op_id op, int arity, const rh_val *in, rh_shape shape, const void *attr, size_t attr_bytes);

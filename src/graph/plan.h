@@ -31,7 +31,8 @@ void rh_work_destroy(rh_work *work);
 
 /* What the solvers in a workspace's runs counted since this was last asked; RH_E_NUMERIC when rows were left unfinished. */
 rh_status rh_work_report(rh_work *work, rh_ode_report *report);
-void rh_work_count(rh_work *work, rh_ode_report *sum); /* adds the same to sum, says nothing */
+/* Adds the same, and says nothing: what solutions took, and what derivatives of solutions; both may be one. */
+void rh_work_count(rh_work *work, rh_ode_report *forward, rh_ode_report *back);
 
 /* What a run reads and writes. */
 typedef struct rh_run_io {

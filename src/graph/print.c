@@ -37,15 +37,20 @@ static const char *binary_name(int f) {
   return names[f];
 }
 
+const char *rh_node_name(const rh_node *node) {
+  if (node->op == RH_OP_unary) return unary_name(*(const int *)node->attr);
+  return node->op == RH_OP_binary ? binary_name(*(const int *)node->attr) : rh_op_of(node)->name;
+}
+
 static void put_item(text *t, const rh_plan *p, int32_t v) {
   static const char *const places[] = {"-", "block", "superblock", "model", "state", "constant", "shared", "output"};
   const rh_item *it = &p->item[v];
   char shape[64];
   rh_shape_text(&it->node.shape, shape);
-  const char *name = it->op->name;
-  if (it->node.op == RH_OP_unary) name = unary_name(*(const int *)it->node.attr);
-  if (it->node.op == RH_OP_binary) name = binary_name(*(const int *)it->node.attr);
-  put(t, "  %%%-5d %s%s(", (int)v, name, it->epilogue == RH_EPI_RELU ? "+relu" : it->epilogue == RH_EPI_GATE ? "+gate" : "");
+  put(t, "  %%%-5d %s%s(", (int)v, rh_node_name(&it->node),
+      it->epilogue == RH_EPI_RELU   ? "+relu"
+      : it->epilogue == RH_EPI_GATE ? "+gate"
+                                    : "");
   for (int i = 0; i < it->node.arity; i++)
     if (!rh_is_none(it->node.in[i])) put(t, "%s%%%d", i ? ", " : "", (int)it->node.in[i].at);
   put(t, ") %s  %s @%lld\n", shape, places[it->place], (long long)it->offset);

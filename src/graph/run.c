@@ -15,6 +15,7 @@ struct rh_work {
     struct body_work {
       const rh_op_bodies *how;
       void *work;
+      bool derives;
     } * body; /* [bodies] */
   } * lane;
 };
@@ -53,19 +54,23 @@ static rh_status open_bodies(const rh_plan *plan, struct lane *lane) {
   for (int64_t i = 0; i < plan->n_bodies; i++) {
     const rh_item *it = &plan->item[plan->body[i]];
     lane->body[i].how = it->op->bodies;
+    lane->body[i].derives = it->op->bodies->derives && it->op->bodies->derives(it->made);
     RH_TRY(it->op->bodies->open(it->made, &lane->body[i].work));
   }
   return RH_OK;
 }
 
-void rh_work_count(rh_work *work, rh_ode_report *sum) {
+void rh_work_count(rh_work *work, rh_ode_report *forward, rh_ode_report *back) {
   for (int t = 0; t < work->threads; t++)
-    for (int64_t i = 0; i < work->bodies; i++) work->lane[t].body[i].how->report(work->lane[t].body[i].work, sum);
+    for (int64_t i = 0; i < work->bodies; i++) {
+      const struct body_work *b = &work->lane[t].body[i];
+      b->how->report(b->work, b->derives ? back : forward);
+    }
 }
 
 rh_status rh_work_report(rh_work *work, rh_ode_report *report) {
   *report = (rh_ode_report){0};
-  rh_work_count(work, report);
+  rh_work_count(work, report, report);
   if (!report->unfinished) return RH_OK;
   return rh_fail(
       RH_E_NUMERIC,

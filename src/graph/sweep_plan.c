@@ -280,4 +280,4 @@ static void close_work(void *work) {
 static void report(void *work, rh_ode_report *sum) {
   if (work) rh_runner_report(work, sum);
 }
-const rh_op_bodies rh_sweep_bodies = {make, unmake, bytes, open_work, close_work, report};
+const rh_op_bodies rh_sweep_bodies = {make, unmake, bytes, open_work, close_work, report, NULL};

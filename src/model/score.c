@@ -30,7 +30,7 @@ struct rh_scorer {
   rh_pool *pool, *own_pool;
   rh_scorer_options options;
   ready ready[2][RH_TASK_COUNT]; /* whole; the first output alone */
-  int64_t unfinished, evaluations;
+  rh_ode_report counts;
 };
 
 /* ---- the graphs ---- */
@@ -300,22 +300,13 @@ static void run_chunk(rh_scorer *s, ready *r, int64_t n) {
   }
   const rh_run_io io = {.values = s->values, .rows = n, .load = rh_feed_load, .arg = &r->feed, .row_out = row_out, .param_out = shared_out};
   rh_run(r->plan, r->work, s->pool, &io);
-  rh_ode_report report = {0};
-  rh_work_count(r->work, &report);
-  s->unfinished += report.unfinished;
-  s->evaluations += report.evaluations;
+  rh_work_count(r->work, &s->counts, &s->counts);
 }
 
-int64_t rh_scorer_unfinished(rh_scorer *s) {
-  const int64_t n = s->unfinished;
-  s->unfinished = 0;
-  return n;
-}
-
-int64_t rh_scorer_evaluations(rh_scorer *s) {
-  const int64_t n = s->evaluations;
-  s->evaluations = 0;
-  return n;
+rh_ode_report rh_scorer_counts(rh_scorer *s) {
+  const rh_ode_report counts = s->counts;
+  s->counts = (rh_ode_report){0};
+  return counts;
 }
 
 /* Rows [first, first + n) through a task, chunk by chunk; a and b [n, width] take its outputs, b may be NULL. */
@@ -433,7 +424,7 @@ rh_status rh_score_split(rh_scorer *s, rh_task task, const rh_rows *rows, int64_
 /* ---- summaries ---- */
 
 typedef struct moments {
-  int64_t n, bad;
+  int64_t n, bad, unfinished;
   double mean, m2; /* of the finite ones (Welford 1962) */
 } moments;
 
@@ -441,6 +432,7 @@ static void moments_add(moments *m, int64_t n, const double *x) {
   for (int64_t i = 0; i < n; i++) {
     if (!isfinite(x[i])) {
       m->bad++;
+      m->unfinished += isnan(x[i]);
       continue;
     }
     const double d = x[i] - m->mean;
@@ -454,6 +446,7 @@ static rh_score_sum moments_sum(const moments *m) {
   return (rh_score_sum){
       .rows = m->n + m->bad,
       .bad = m->bad,
+      .unfinished = m->unfinished,
       .mean = m->bad ? -INFINITY
               : m->n ? m->mean
                      : NAN,

@@ -40,12 +40,9 @@ rh_status rh_scorer_create(const rh_flow *flow, const rh_values *values, const r
                            rh_scorer **scorer) RH_WARN_UNUSED;
 void rh_scorer_destroy(rh_scorer *scorer); /* NULL is fine */
 
-/* Numerical inverses and differential equations that have not arrived within their steps, or met what is no number, since this was last
- * asked. What depends on them is NaN in the calls below, in that row alone: whoever runs them asks. */
-int64_t rh_scorer_unfinished(rh_scorer *s);
-
-/* Evaluations, a row's each, of the fields of differential equations, and of what numerical inverses solve, since this was last asked. */
-int64_t rh_scorer_evaluations(rh_scorer *s);
+/* What numerical inverses and the solvers of differential equations counted since this was last asked (numeric/ode.h). What depends on
+ * those that are unfinished is NaN in the calls below, in that row alone: whoever runs them asks. */
+rh_ode_report rh_scorer_counts(rh_scorer *s);
 
 /* Rows [first, first + n) of `rows`, whose width must be columns + context. log_prob [n]: nats, of the raw row; -inf where the density is
  * 0; NaN where the model solves numerically for it and it was not found. */
@@ -79,6 +76,7 @@ rh_status rh_scorer_plan(rh_scorer *s, rh_task task, const rh_plan **plan) RH_WA
 /* Summary of log-densities: mean and standard error over the finite ones, and how many are not. */
 typedef struct rh_score_sum {
   int64_t rows, bad;    /* bad: -inf or NaN */
+  int64_t unfinished;   /* of those NaN: not found */
   double mean, stderr_; /* of all rows: mean is -inf when bad > 0 */
   double finite_mean;   /* of the finite ones; NaN when there are none */
 } rh_score_sum;

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "graph/ops.h"
 #include "net/types.h"
 
 /* The first is the default; of images the first that reads them. */
@@ -14,13 +15,16 @@ const rh_field_type *const *rh_field_types(int *n) {
 
 /* ---- activations ---- */
 
+static const char smooth_ones[] = "tanh, softplus, silu or gelu";
+
+/* Said at the key, before rh_field_check finds it in the graph. */
 static rh_status check_smooth(const char *name, const char *where) {
-  static const char *const kinked[] = {"relu", "elu"};
-  for (size_t i = 0; name && i < RH_COUNT_OF(kinked); i++)
-    if (strcmp(name, kinked[i]) == 0)
-      return rh_fail(RH_E_SPEC,
-                     "%s.activation: %s has no second derivative, which a field's trace is trained by: take tanh, softplus, silu or gelu",
-                     where, name);
+  for (int i = 0; name && rh_activation_names[i]; i++) {
+    const int order = rh_unary_order(rh_activation_unary(i));
+    if (strcmp(name, rh_activation_names[i]) == 0 && order >= 0 && order < 2)
+      return rh_fail(RH_E_SPEC, "%s.activation: %s has no second derivative, which a field's trace is trained by: take %s", where, name,
+                     smooth_ones);
+  }
   return RH_OK;
 }
 
@@ -40,6 +44,25 @@ rh_status rh_field_one_width(rh_spec *spec, bool residual, int hidden, const int
     if (width[l] != width[0])
       return rh_spec_fail(spec, "residual", "layers that add to what they read must be of one width: see \"hidden\"");
   return RH_OK;
+}
+
+/* ---- what training needs of a field ---- */
+
+rh_status rh_field_check(const rh_field *f, const rh_leaves *leaves, const char *where) {
+  rh_graph g;
+  const rh_node *lacking = NULL;
+  RH_TRY(rh_graph_init(&g, leaves));
+  const rh_val x = rh_input(&g, rh_shape1(f->d)), t = rh_input(&g, rh_shape1(1)),
+               context = f->context ? rh_input(&g, rh_shape1(f->context)) : RH_NONE, dx = rh_field_apply(f, &g, x, t, context);
+  rh_status status = rh_graph_status(&g);
+  if (status == RH_OK) status = rh_graph_below(&g, x, dx, 2, &lacking);
+  if (status == RH_OK && lacking)
+    status = rh_fail(RH_E_SPEC,
+                     "%s: its operation %s has no second derivative, which a field's trace is trained by: take time_mlp, mlp or residual "
+                     "with %s",
+                     where, rh_node_name(lacking), smooth_ones);
+  rh_graph_free(&g);
+  return status;
 }
 
 /* ---- any network ---- */
@@ -121,7 +144,8 @@ rh_status rh_field_create(const rh_build *build, const json_t *spec, const char 
   *f = (rh_field){.type = type, .d = rh_shape_count(&in), .context = build->context};
   if (in.rank == 3) f->image = in;
   const int64_t before = build->leaves->n;
-  const rh_status status = fill(f, build, spec, where);
+  rh_status status = fill(f, build, spec, where);
+  if (status == RH_OK) status = rh_field_check(f, build->leaves, where);
   never_decay(build->leaves, before);
   if (status != RH_OK) {
     rh_field_destroy(f);

@@ -9,7 +9,9 @@ extern const rh_net_type rh_net_mlp, rh_net_residual, rh_net_linear, rh_net_cons
     rh_net_conv_linear;
 extern const rh_field_type rh_field_time_mlp, rh_field_planar, rh_field_time_conv;
 
-/* Option "activation" of a field: one of the smooth ones. */
+/* Fails where an operation between x and f lacks the second derivative that a trace is trained by. */
+rh_status rh_field_check(const rh_field *field, const rh_leaves *leaves, const char *where) RH_WARN_UNUSED;
+/* Option "activation" of a field. */
 rh_status rh_field_activation(rh_spec *spec, const char *fallback, int *which) RH_WARN_UNUSED;
 /* Of option "residual": hidden layers that add to what they read are of one width. */
 rh_status rh_field_one_width(rh_spec *spec, bool residual, int hidden, const int64_t *width) RH_WARN_UNUSED;

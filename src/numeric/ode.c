@@ -30,6 +30,7 @@ void rh_ode_report_add(rh_ode_report *sum, const rh_ode_report *part) {
   sum->taken += part->taken;
   sum->refused += part->refused;
   sum->unfinished += part->unfinished;
+  sum->capped += part->capped;
   sum->fell_back += part->fell_back;
   sum->raised += part->raised;
   sum->missing = fmax(sum->missing, part->missing);
@@ -220,6 +221,7 @@ static int64_t settle(const rh_ode_run *s, bool out) {
       row->taken += taken, row->refused += !taken, row->reached = t;
     }
     if ((taken && w->last[r]) || (lost && (w->equal[r] || !s->o.fallback_steps))) {
+      s->report->capped += out && !(taken && w->last[r]);
       hand_out(s, r, taken && w->last[r], t);
       continue;
     }
@@ -254,9 +256,8 @@ static void run_rows(rh_ode_run *s) {
   }
 }
 
-/* rtol that the real type can keep, or what was asked for. */
-static double kept_rtol(const rh_ode_options *o, const rh_ode_work *w) {
-  return fmax(o->rtol, 4 * (w->real_bytes == 4 ? (double)FLT_EPSILON : DBL_EPSILON));
+double rh_ode_least_rtol(int real_bytes) {
+  return 4 * (real_bytes == 4 ? (double)FLT_EPSILON : DBL_EPSILON);
 }
 
 void rh_ode_solve(const rh_ode_problem *p, const rh_ode_options *o, rh_ode_work *w, int64_t rows, const void *y0, void *y1,
@@ -279,7 +280,7 @@ void rh_ode_solve(const rh_ode_problem *p, const rh_ode_options *o, rh_ode_work 
     return;
   }
   if (!o->steps) {
-    s.o.rtol = kept_rtol(o, w);
+    s.o.rtol = fmax(o->rtol, rh_ode_least_rtol(w->real_bytes));
     report->raised += s.o.rtol > o->rtol ? rows : 0;
   }
   run_rows(&s);

@@ -44,6 +44,7 @@ typedef struct rh_ode_options {
 } rh_ode_options;
 /* rtol below 4 ulps of the real type cannot be kept: it is solved with 4 ulps, and the report counts it (`raised`). */
 rh_status rh_ode_check(const rh_ode_options *options) RH_WARN_UNUSED;
+double rh_ode_least_rtol(int real_bytes);
 
 typedef struct rh_ode_row { /* what became of one row */
   int64_t evaluations, taken, refused;
@@ -83,6 +84,7 @@ typedef struct rh_ode_report {
   int64_t evaluations, taken, refused;
   int64_t unfinished; /* rows given up, by tolerance: out of steps, below min_step, or where the field is not finite; they end with the last
                          state reached, or NaN */
+  int64_t capped;     /* of those: out of steps */
   int64_t fell_back;  /* rows that arrived in fallback_steps */
   int64_t raised;     /* rows solved with a larger rtol than was asked for */
   double missing;     /* how much of the way from t0 to t1 the unfinished row that came least far has left, at most 1; 0: there is none */

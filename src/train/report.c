@@ -24,16 +24,18 @@ static bool put(json_t *o, const char *key, json_t *value) {
 }
 
 static bool put_sum(json_t *o, const char *name, const rh_score_sum *sum) {
-  char error[24], rows[24], bad[24];
+  char error[24], rows[24], bad[24], lost[24];
   snprintf(error, sizeof error, "%s_stderr", name);
   snprintf(rows, sizeof rows, "%s_rows", name);
   snprintf(bad, sizeof bad, "%s_zero_density", name);
+  snprintf(lost, sizeof lost, "%s_unfinished", name);
   bool fine = true;
   if (!sum->rows) return true;
   fine &= put(o, name, real(sum->mean));
   fine &= put(o, error, real(sum->stderr_));
   fine &= put(o, rows, integer(sum->rows));
-  if (sum->bad) fine &= put(o, bad, integer(sum->bad));
+  if (sum->bad > sum->unfinished) fine &= put(o, bad, integer(sum->bad - sum->unfinished));
+  if (sum->unfinished) fine &= put(o, lost, integer(sum->unfinished));
   return fine;
 }
 
@@ -51,6 +53,12 @@ json_t *rh_fit_result_json(const rh_fit_report *r) {
   fine &= put(o, "rollbacks", integer(r->rollbacks));
   fine &= put(o, "parameters", integer(r->parameters));
   fine &= put(o, "stopped", json_string(r->stopped));
+  if (r->forward > 0) {
+    fine &= put(o, "evaluations_forward", real(r->forward));
+    fine &= put(o, "evaluations_back", real(r->back));
+    fine &= put(o, "unfinished", integer(r->solves.unfinished));
+    fine &= put(o, "fell_back", integer(r->solves.fell_back));
+  }
   return whole(o, fine);
 }
 
@@ -90,9 +98,15 @@ json_t *rh_progress_json(const rh_progress *p) {
   fine &= put(o, "grad_norm", real(p->grad_norm));
   fine &= put(o, "skipped", integer(p->skipped));
   fine &= put(o, "rollbacks", integer(p->rollbacks));
+  if (p->forward > 0) {
+    fine &= put(o, "evaluations_forward", real(p->forward));
+    fine &= put(o, "evaluations_back", real(p->back));
+    fine &= put(o, "unfinished", integer(p->unfinished));
+  }
   if (p->event != RH_EVENT_EPOCH && p->event != RH_EVENT_DONE) return whole(o, fine);
   fine &= put(o, "val", real(p->val));
-  fine &= put(o, "val_zero_density", integer(p->val_bad));
+  fine &= put(o, "val_zero_density", integer(p->val_bad - p->val_unfinished));
+  if (p->val_unfinished) fine &= put(o, "val_unfinished", integer(p->val_unfinished));
   fine &= put(o, "best_val", real(p->best_val));
   fine &= put(o, "best_epoch", integer(p->best_epoch));
   fine &= put(o, "rows_per_second", real(p->rows_per_second));

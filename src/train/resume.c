@@ -119,11 +119,18 @@ static int64_t integer_of(const json_t *fit, const char *key) {
   return (int64_t)json_integer_value(json_object_get(fit, key));
 }
 
-static rh_score_sum read_sum(const json_t *fit, const char *mean, const char *error, const char *rows, const char *bad) {
-  rh_score_sum s = {.rows = integer_of(fit, rows), .bad = integer_of(fit, bad)};
-  s.mean = s.rows ? number_or(fit, mean, -INFINITY) : 0;
+static rh_score_sum read_sum(const json_t *fit, const char *name) {
+  static const char *const ends[] = {"_rows", "_zero_density", "_unfinished"};
+  int64_t count[RH_COUNT_OF(ends)];
+  char key[40];
+  for (size_t i = 0; i < RH_COUNT_OF(ends); i++) {
+    snprintf(key, sizeof key, "%s%s", name, ends[i]);
+    count[i] = integer_of(fit, key);
+  }
+  snprintf(key, sizeof key, "%s_stderr", name);
+  rh_score_sum s = {.rows = count[0], .bad = count[1] + count[2], .unfinished = count[2], .stderr_ = number_or(fit, key, NAN)};
+  s.mean = s.rows ? number_or(fit, name, -INFINITY) : 0;
   s.finite_mean = s.bad ? NAN : s.mean;
-  s.stderr_ = number_or(fit, error, NAN);
   return s;
 }
 
@@ -141,8 +148,11 @@ static void read_report(const json_t *fit, const char *stopped, rh_fit_report *r
       .skipped_steps = integer_of(fit, "skipped_steps"),
       .rollbacks = integer_of(fit, "rollbacks"),
       .train = number_or(fit, "train", NAN),
-      .val = read_sum(fit, "val", "val_stderr", "val_rows", "val_zero_density"),
-      .test = read_sum(fit, "test", "test_stderr", "test_rows", "test_zero_density"),
+      .forward = number_or(fit, "evaluations_forward", 0),
+      .back = number_or(fit, "evaluations_back", 0),
+      .solves = {.unfinished = integer_of(fit, "unfinished"), .fell_back = integer_of(fit, "fell_back")},
+      .val = read_sum(fit, "val"),
+      .test = read_sum(fit, "test"),
   };
 }
 

@@ -5,27 +5,38 @@
 #include "train/train.h"
 
 /* Counters of a run; all of them are in its checkpoint. X(name) */
-#define RH_RUN_COUNTER_LIST(X)                                            \
-  X(epoch)         /* being worked on, from 0 */                          \
-  X(position)      /* rows of its order that are done */                  \
-  X(step)          /* steps done, skipped ones included */                \
-  X(skipped)       /* in all */                                           \
-  X(skipped_now)   /* in a row */                                         \
-  X(skipped_epoch) /* in this epoch, or since the last roll-back in it */ \
-  X(rollbacks)                                                            \
-  X(since_good) /* steps since the last good state was taken */           \
-  X(best_epoch) /* epochs after which validation was best; 0: none */     \
-  X(best_bad)   /* validation rows of density 0 in the best */            \
-  X(worse)      /* validations since the best */                          \
-  X(validations)                                                          \
-  X(val_bad)                                                              \
-  X(loss_rows) /* rows in `loss` */                                       \
-  X(updates)   /* Adam's t */                                             \
-  X(good_updates)
+#define RH_RUN_COUNTER_LIST(X)                                               \
+  X(epoch)         /* being worked on, from 0 */                             \
+  X(position)      /* rows of its order that are done */                     \
+  X(step)          /* steps done, skipped ones included */                   \
+  X(skipped)       /* in all */                                              \
+  X(skipped_now)   /* in a row */                                            \
+  X(skipped_epoch) /* in this epoch, or since the last roll-back in it */    \
+  X(rollbacks)                                                               \
+  X(since_good) /* steps since the last good state was taken */              \
+  X(best_epoch) /* epochs after which validation was best; 0: none */        \
+  X(best_bad)   /* validation rows of density 0 in the best */               \
+  X(worse)      /* validations since the best */                             \
+  X(validations)                                                             \
+  X(val_bad)                                                                 \
+  X(val_unfinished) /* of those: not found */                                \
+  X(loss_rows)      /* rows in `loss` */                                     \
+  X(updates)        /* Adam's t */                                           \
+  X(good_updates)                                                            \
+  X(seen)        /* rows of this epoch's steps, skipped ones included */     \
+  X(forward)     /* evaluations of fields for them: solutions */             \
+  X(back)        /* and derivatives of solutions */                          \
+  X(solved_rows) /* rows of all steps */                                     \
+  X(unfinished)  /* solutions for them that were given up where they were */ \
+  X(capped)      /* of those: out of steps */                                \
+  X(fell_back) X(raised)
 /* Reals likewise. */
 #define RH_RUN_REAL_LIST(X)                                 \
   X(loss)       /* sum over this epoch's rows so far */     \
   X(last_train) /* mean log-likelihood of the last epoch */ \
+  X(last_forward)                                           \
+  X(last_back) /* its evaluations a row */                  \
+  X(missing)   /* rh_ode_report's, of all steps */          \
   X(best_val) X(val) X(rate_scale) X(rate) X(grad_norm) X(elapsed)
 
 #define RH_RUN_FIELD_I(name) int64_t name;

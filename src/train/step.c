@@ -265,4 +265,5 @@ void rh_stepper_run(rh_stepper *s, const rh_batch *batch, double rate, rh_step_r
   s->result = result;
   rh_pool_run(s->options.pool, step_body, s);
   s->state.updates += result->applied;
+  rh_work_count(s->work, &result->forward, &result->back);
 }

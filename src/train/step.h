@@ -45,6 +45,8 @@ typedef struct rh_step_result {
   double loss;      /* sum over the batch of the negative log-likelihood */
   double grad_norm; /* of the mean gradient, before clipping */
   bool applied;     /* false: loss or gradient was not finite and nothing has changed */
+  /* What the solvers in the step counted, of solutions and of their derivatives. */
+  rh_ode_report forward, back;
 } rh_step_result;
 
 void rh_stepper_run(rh_stepper *stepper, const rh_batch *batch, double rate, rh_step_result *result);

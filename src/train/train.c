@@ -37,6 +37,11 @@ static double eta(const rh_fit_run *run, double fraction, double session) {
   return fraction >= 1 ? 0 : isfinite(left) ? fmax(left, 0) : NAN;
 }
 
+/* Of this epoch so far; before its first step `before`. */
+static double a_row(const rh_fit_run *run, int64_t evaluations, double before) {
+  return run->n.seen ? (double)evaluations / (double)run->n.seen : before;
+}
+
 static void tell(rh_fit_run *run, rh_train_event event) {
   const rh_train_options *o = run->options;
   if (!o->progress) return;
@@ -57,9 +62,13 @@ static void tell(rh_fit_run *run, rh_train_event event) {
       .val = run->x.val,
       .best_val = run->x.best_val,
       .val_bad = run->n.val_bad,
+      .val_unfinished = run->n.val_unfinished,
       .best_epoch = run->n.best_epoch,
       .rate = run->x.rate,
       .grad_norm = run->x.grad_norm,
+      .forward = a_row(run, run->n.forward, run->x.last_forward),
+      .back = a_row(run, run->n.back, run->x.last_back),
+      .unfinished = run->n.unfinished,
       .rows_per_second = session > 0 ? rows / session : 0,
       .elapsed = run->elapsed_before + session,
       .skipped = run->n.skipped,
@@ -110,6 +119,18 @@ static void set_order(rh_fit_run *run) {
   run->order_epoch = run->n.epoch;
 }
 
+static void note_solves(rh_fit_run *run, int64_t rows, const rh_step_result *result) {
+  run->n.seen += rows;
+  run->n.solved_rows += rows;
+  run->n.forward += result->forward.evaluations;
+  run->n.back += result->back.evaluations;
+  run->n.unfinished += result->forward.unfinished;
+  run->n.capped += result->forward.capped;
+  run->n.fell_back += result->forward.fell_back;
+  run->n.raised += result->forward.raised;
+  run->x.missing = fmax(run->x.missing, result->forward.missing);
+}
+
 static void one_step(rh_fit_run *run) {
   const int64_t left = run->train->rows - run->n.position;
   const rh_batch batch = {
@@ -120,6 +141,7 @@ static void one_step(rh_fit_run *run) {
   rh_stepper_run(run->stepper, &batch, run->x.rate, &result);
   run->n.step++;
   run->n.position += batch.n;
+  note_solves(run, batch.n, &result);
   run->x.grad_norm = result.grad_norm;
   if (!result.applied) {
     note_skip(run);
@@ -172,6 +194,7 @@ static rh_status validate(rh_fit_run *run) {
   RH_TRY(rh_score_mean(run->scorer, run->val, &sum));
   run->x.val = sum.finite_mean;
   run->n.val_bad = sum.bad;
+  run->n.val_unfinished = sum.unfinished;
   run->n.validations++;
   run->n.worse++;
   if (!is_better(run, &sum)) return RH_OK;
@@ -185,8 +208,11 @@ static rh_status validate(rh_fit_run *run) {
 
 static void next_epoch(rh_fit_run *run) {
   run->x.last_train = run->n.loss_rows ? -run->x.loss / (double)run->n.loss_rows : NAN;
+  run->x.last_forward = a_row(run, run->n.forward, NAN);
+  run->x.last_back = a_row(run, run->n.back, NAN);
   run->n.epoch++;
   run->n.position = run->n.loss_rows = run->n.skipped_epoch = 0;
+  run->n.seen = run->n.forward = run->n.back = 0;
   run->x.loss = 0;
 }
 
@@ -366,12 +392,23 @@ static rh_status fill_report(rh_fit_run *run, const char *stopped, rh_fit_report
       .skipped_steps = run->n.skipped,
       .rollbacks = run->n.rollbacks,
       .train = run->x.last_train,
+      .forward = a_row(run, run->n.forward, run->x.last_forward),
+      .back = a_row(run, run->n.back, run->x.last_back),
+      .solves = {.unfinished = run->n.unfinished,
+                 .capped = run->n.capped,
+                 .fell_back = run->n.fell_back,
+                 .raised = run->n.raised,
+                 .missing = run->x.missing},
+      .solved_rows = run->n.solved_rows,
       .seconds = elapsed(run),
   };
   const double session = rh_clock() - run->began;
   if (session > 0) r->rows_per_second = (double)(run->n.step - run->steps_before) * (double)run->batch / session;
+  rh_scorer_counts(run->scorer);
   if (run->val) RH_TRY(rh_score_mean(run->scorer, run->val, &r->val));
-  return run->test ? rh_score_mean(run->scorer, run->test, &r->test) : RH_OK;
+  if (run->test) RH_TRY(rh_score_mean(run->scorer, run->test, &r->test));
+  r->scored = rh_scorer_counts(run->scorer);
+  return RH_OK;
 }
 
 static rh_status note_fit(rh_fit_run *run, const rh_fit_report *report) {
@@ -430,7 +467,8 @@ rh_status rh_train(rh_model *model, const rh_rows *train, const rh_rows *val, co
                    rh_fit_report *report) {
   rh_fit_run run = {.model = model, .train = train, .val = val, .test = test, .options = options, .recipe = options->recipe};
   run.order_epoch = -1;
-  run.x = (rh_reals){.last_train = NAN, .best_val = NAN, .val = NAN, .rate_scale = 1, .grad_norm = NAN};
+  run.x =
+      (rh_reals){.last_train = NAN, .last_forward = NAN, .last_back = NAN, .best_val = NAN, .val = NAN, .rate_scale = 1, .grad_norm = NAN};
   run.began = rh_clock();
   const rh_status status = fit(&run, report);
   run_free(&run);

@@ -60,14 +60,16 @@ typedef enum rh_train_event {
 
 typedef struct rh_progress {
   rh_train_event event;
-  int64_t epoch, epochs;                /* epochs finished, of how many (0: open) */
-  int64_t step, steps;                  /* steps done, of how many (0: open) */
-  double fraction;                      /* of the run, 0 to 1 */
-  double loss;                          /* mean negative log-likelihood over this epoch's rows so far, nats; NaN before the first */
-  double val, best_val;                 /* mean log-likelihood, nats; NaN: none yet */
-  int64_t val_bad;                      /* validation rows of density 0 (not in `val`) */
-  int64_t best_epoch;                   /* the number of epochs after which val was best; 0: none yet */
-  double rate, grad_norm;               /* learning rate and gradient norm of the last step */
+  int64_t epoch, epochs;           /* epochs finished, of how many (0: open) */
+  int64_t step, steps;             /* steps done, of how many (0: open) */
+  double fraction;                 /* of the run, 0 to 1 */
+  double loss;                     /* mean negative log-likelihood over this epoch's rows so far, nats; NaN before the first */
+  double val, best_val;            /* mean log-likelihood, nats; NaN: none yet */
+  int64_t val_bad, val_unfinished; /* validation rows of density 0 (not in `val`), and those of them that were not found */
+  int64_t best_epoch;              /* the number of epochs after which val was best; 0: none yet */
+  double rate, grad_norm;          /* learning rate and gradient norm of the last step */
+  double forward, back;            /* evaluations a row in this epoch: of solutions, of derivatives; 0: nothing is solved; NaN: none yet */
+  int64_t unfinished;              /* solutions that were given up on the way, in all steps */
   double rows_per_second, elapsed, eta; /* seconds; eta NaN: unknown */
   int64_t skipped, rollbacks;
 } rh_progress;
@@ -97,6 +99,10 @@ typedef struct rh_fit_report {
   int64_t epochs, steps, best_epoch, parameters, rows;
   int64_t skipped_steps, rollbacks;
   double train;           /* mean log-likelihood of the last epoch, nats (while training) */
+  double forward, back;   /* evaluations a row of the last epoch's steps: of solutions, of their derivatives; 0: nothing is solved */
+  rh_ode_report solves;   /* of all steps: unfinished, fell_back, raised, missing; the loss was that of the last states there were */
+  int64_t solved_rows;    /* rows of all steps */
+  rh_ode_report scored;   /* of the final scores, val and test */
   rh_score_sum val, test; /* of the model as saved; rows = 0: not given */
   double seconds, rows_per_second;
 } rh_fit_report;

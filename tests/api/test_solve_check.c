@@ -87,11 +87,30 @@ static rh_status call_check(void **out) {
   return status;
 }
 
+static char data[] = "/tmp/rheo-solve-rows-XXXXXX";
+static rh_status call_score(void **out) {
+  char *report = NULL;
+  const rh_status status = rh_score_file(shared, data, NULL, NULL, &report);
+  *out = report;
+  return status;
+}
+
+/* Nor one of a score whose traces are estimated, some rows of which are scored again. */
 static void no_failed_allocation_is_lost(void **state) {
   (void)state;
   fit("{\"steps\": 2, \"threads\": 1, \"arch\": \"cnf\", \"set\": {\"hidden\": [4]}}", &shared);
   scarce(call_check, drop_text);
+  char path[] = "/tmp/rheo-solve-XXXXXX";
+  const int file = mkstemp(path), rows = mkstemp(data);
+  assert_true(file >= 0 && rows >= 0);
+  dprintf(rows, "1,2\n-1,0.5\n0.25,3\n");
+  close(file), close(rows);
+  OK(rh_density_save(shared, path));
   rh_density_close(shared);
+  OK(rh_density_open(path, "{\"threads\": 1, \"trace\": \"hutchinson:2\"}", &shared));
+  scarce(call_score, drop_text);
+  rh_density_close(shared);
+  unlink(path), unlink(data);
 }
 
 int main(void) {

@@ -42,6 +42,15 @@ class Terminal(CommandTest):
         self.assertNotIn("\n", text)
         self.assertTrue(text.endswith("\r\033[K"), repr(text[-40:]))
 
+    def test_bar_of_a_continuous_flow(self):
+        text, code = self.on_terminal("fit", "x.npy", "-o", "m.rheo", "--arch", "rnode", "--steps", "12", "--set", "hidden=8")
+        self.assertEqual(code, 0)
+        self.assertIn(" evals/row 32 + 32 ", text)  # 8 steps of rk4, each taken back
+        self.assertNotIn("out of steps", text)
+        text, code = self.on_terminal("fit", "x.npy", "-o", "m.rheo", "--arch", "cnf", "--steps", "12", "--set", "hidden=8", "--set", "max_steps=2", "--set", "rtol=1e-6", "--set", "atol=1e-6")
+        self.assertEqual(code, 0)
+        self.assertRegex(text, r" evals/row \d+ \+ \d+, \d+ out of steps ")
+
     def test_quiet(self):
         self.assertEqual(self.on_terminal("fit", "x.npy", "-o", "m.rheo", "--epochs", "2", "-q"), ("", 0))
 

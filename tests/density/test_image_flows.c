@@ -1,6 +1,6 @@
 /* Whole flows of images: sizes by specification, round trips, log-determinants against dense Jacobians, RECOMPUTE, data-dependent starts,
  * bits of a row in any company, classes. */
-#include "density/front.h"
+#include "density/flow.h"
 #include "support/probe.h"
 
 typedef struct rig {
@@ -191,7 +191,6 @@ static void exact_at_any_size(void **state) {
     rig r = make(&(subject){"ffjord-image", cases[i].options, cases[i].image, 0}, 4, 0);
     assert_int_equal(r.flow->noise, cases[i].noise);
     assert_int_equal(r.flow->scoring_noise, cases[i].scoring_noise);
-    assert_int_equal(rh_flow_estimates(r.flow), cases[i].scoring_noise > 0);
     drop(&r);
   }
 }

@@ -2,7 +2,7 @@
  * against the trace, sizes, starts, errors. */
 #define _XOPEN_SOURCE 700
 #include "base/memory.h"
-#include "net/field.h"
+#include "net/types.h"
 #include "support/probe.h"
 
 enum { ROWS = 6, WIDE = 64, IMAGE_WIDE = 256, MOST = 32, MANY = 4000 };
@@ -484,12 +484,76 @@ static void errors_are_named(void **state) {
   }
 }
 
+/* ---- operations that lack a second derivative ---- */
+
+typedef enum flaw { FLAW_NONE, FLAW_STEPS, FLAW_STEPS_OF_TIME, FLAW_ADJOINT, FLAW_BODY, FLAW_MAX, FLAW_ABS, FLAW_COUNT } flaw;
+static flaw flawed;
+
+static rh_val decay(rh_graph *b, void *arg, rh_val y, rh_val t, rh_val captures) {
+  (void)arg, (void)t, (void)captures;
+  return rh_neg(b, flawed == FLAW_BODY ? rh_relu(b, y) : y);
+}
+
+/* A field whose network holds an operation that may be differentiated once: a solution whose steps are taken back. */
+static void flawed_apply(const rh_field *f, rh_graph *g, rh_val x, rh_val t, rh_val context, rh_val *dx, rh_val *trace) {
+  (void)f, (void)context, (void)trace;
+  const rh_ode_options o = {
+      .method = RH_ODE_RK4, .steps = 2, .gradient = flawed == FLAW_ADJOINT || flawed == FLAW_BODY ? RH_ODE_ADJOINT : RH_ODE_REPLAY};
+  rh_val y = rh_mul(g, rh_tanh(g, x), rh_sin(g, t));
+  if (flawed == FLAW_STEPS || flawed == FLAW_ADJOINT || flawed == FLAW_BODY) y = rh_ode(g, y, RH_NONE, 0, 1, &o, decay, NULL);
+  if (flawed == FLAW_STEPS_OF_TIME) y = rh_mul(g, y, rh_ode(g, t, RH_NONE, 0, 1, &o, decay, NULL));
+  if (flawed == FLAW_MAX) y = rh_max(g, y, x);
+  if (flawed == FLAW_ABS) rh_abs(g, y); /* which nothing reads */
+  *dx = y;
+}
+
+/* Refused by name when it is built, not when it runs; what x does not go through may be as it likes. */
+static void lacking_operations_are_named(void **state) {
+  (void)state;
+  static const char *const lacks[FLAW_COUNT] = {[FLAW_STEPS] = "ode_steps", [FLAW_BODY] = "relu", [FLAW_MAX] = "max"};
+  static const rh_field_type type = {.type = "flawed", .bytes = sizeof(rh_field), .apply = flawed_apply};
+  const rh_field f = {.type = &type, .d = 3};
+  const rh_leaves none = {0};
+  for (flawed = FLAW_NONE; flawed < FLAW_COUNT; flawed++) {
+    const rh_status status = rh_field_check(&f, &none, "flow.field");
+    assert_int_equal(status, lacks[flawed] ? RH_E_SPEC : RH_OK);
+    char want[80];
+    snprintf(want, sizeof want, "flow.field: its operation %s has no second derivative", lacks[flawed] ? lacks[flawed] : "");
+    if (lacks[flawed] && (!strstr(rh_last_error(), want) || !strstr(rh_last_error(), "take time_mlp"))) fail_msg("%s", rh_last_error());
+  }
+}
+
+/* What the check says of an elementwise function is what its rules give: a second derivative that is not zero, or is. */
+static void orders_of_functions(void **state) {
+  (void)state;
+  for (int f = 0; f < RH_U_COUNT; f++) {
+    rh_graph g;
+    PROBE_OK(rh_graph_init(&g, NULL));
+    const double x[3] = {0.2, 0.4, 0.7};
+    double second[3] = {0};
+    const rh_val v = rh_input(&g, rh_shape1(1)), y = rh_unary_val(&g, (rh_unary)f, v, f == RH_U_HALFGAMMA ? 0 : 0.3);
+    rh_val d = y;
+    for (int order = 0; order < 2 && !rh_is_none(d); order++) PROBE_OK(rh_vjp(&g, 1, &d, NULL, 1, &v, &d, RH_KEEP));
+    probe p = {.g = &g, .real_bytes = 8, .rows = 3, .input = {x}, .n_row = 1};
+    p.row_val[0] = d, p.row_out[0] = second;
+    if (!rh_is_none(d)) probe_run(&p);
+    const bool flat = second[0] == 0 && second[1] == 0 && second[2] == 0;
+    const bool linear = f == RH_U_COPY || f == RH_U_NEG || f == RH_U_ADDC || f == RH_U_MULC;
+    const int order = rh_unary_order((rh_unary)f);
+    assert_true(order == -1 || order == 0 || order == 1);
+    if (f != RH_U_ELU) assert_int_equal(flat, linear || order >= 0); /* elu: e^x below zero, a line above */
+    rh_graph_free(&g);
+  }
+  assert_int_equal(rh_unary_order(RH_U_ELU), 1);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(values_by_hand),         cmocka_unit_test(traces),
       cmocka_unit_test(mutants_of_traces_die),  cmocka_unit_test(affine),
       cmocka_unit_test(hutchinson_is_unbiased), cmocka_unit_test(sizes_and_starts),
-      cmocka_unit_test(errors_are_named),
+      cmocka_unit_test(errors_are_named),       cmocka_unit_test(lacking_operations_are_named),
+      cmocka_unit_test(orders_of_functions),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
