@@ -83,6 +83,7 @@ int finish(const cli_args *args, char *text, void (*human)(json_t *report));
 int finish_own(const cli_args *args, const json_t *report, void (*human)(json_t *report));
 /* Opens the model named by operand 0 with --threads, --isa and the like; NULL with the error printed and *code set. */
 rh_density *open_model(const cli_args *args, int *code);
+rh_density *open_model_at(const cli_args *args, const char *path, int *code); /* another one */
 
 /* rheo plot: drawn in a program of its own, which the others start. */
 int plot_run(const cli_args *args);

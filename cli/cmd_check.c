@@ -84,18 +84,17 @@ static int complain_failed(const cli_args *args, const json_t *report) {
     return complain(EXIT_FAILED, "%s: the check failed: of the rows of %s %lld do not stay finite, there and back; what is solved for %s",
                     model, data, count_of(report, "non_finite"), text_of(report, "unfinished_why"));
   if (count_of(report, "non_finite") > 0)
-    return complain(EXIT_FAILED, "%s: the check failed: %lld of the rows of %s do not stay finite; try --dtype f64", model,
-                    count_of(report, "non_finite"), data);
+    return complain(EXIT_FAILED, "%s: the check failed: %lld of the rows of %s do not stay finite; %s", model,
+                    count_of(report, "non_finite"), data, text_of(report, "remedy"));
   const json_t *det = json_object_get(report, "log_det_error");
   char words[64] = "";
   if (json_is_number(det)) snprintf(words, sizeof words, ", log-determinant error %.3g", json_number_value(det));
   if (!worst) return complain(EXIT_FAILED, "%s: the check failed: no row of %s could be looked at", model, data);
   return complain(
       EXIT_FAILED,
-      "%s: the check failed: inverse error %.3g standard deviations, at row %lld, column %lld of %s (%.9g came back as %.9g)%s; "
-      "try --dtype f64",
-      model, real_of(report, "inverse_error_relative"), count_of(worst, "row"), count_of(worst, "column"), data, real_of(worst, "value"),
-      real_of(worst, "back"), words);
+      "%s: the check failed: inverse error %.3g standard deviations, at row %lld, column %lld of %s (%.9g came back as %.9g)%s; %s", model,
+      real_of(report, "inverse_error_relative"), count_of(worst, "row"), count_of(worst, "column"), data, real_of(worst, "value"),
+      real_of(worst, "back"), words, text_of(report, "remedy"));
 }
 
 static int run(const cli_args *args) {

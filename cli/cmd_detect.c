@@ -54,6 +54,7 @@ static const arg_option options[] = {
     IMAGE_PREPARING_OPTIONS,
     COLUMNS_OPTION(" That of the labels is left out by itself."),
     HEADER_OPTION,
+    SOLVER_OPTIONS,
 };
 
 static int on_event(void *arg, const rh_fit_event *event) {
@@ -96,28 +97,22 @@ static void human(json_t *report) {
   print_labels(report);
 }
 
-/* Options that only a fit has. */
-static int refuse_fit_options(const cli_args *args) {
+/* Options that only a fit has, or only a model that is there. */
+static int refuse_options(const cli_args *args, const char *model) {
   static const char *const fit[] = {"arch", "set", "handle", "epochs", "steps", "time", "split", IMAGE_PREPARING_KEYS, NULL};
-  for (int i = 0; fit[i]; i++)
+  static const char *const solver[] = {SOLVER_KEYS, NULL};
+  for (int i = 0; fit[i] && model; i++)
     if (json_object_get(args->given, fit[i]))
       return complain(EXIT_USAGE, "detect: --%s is for a fit, and --model has been fitted: leave one of them out", fit[i]);
+  for (int i = 0; solver[i] && !model; i++)
+    if (json_object_get(args->given, solver[i]))
+      return complain(EXIT_USAGE, "detect: --%s is for a model that is given, --model MODEL; of a fit it is one of --set", solver[i]);
   return EXIT_DONE;
 }
 
 static bool is_model(const char *path) {
   const size_t n = strlen(path);
   return n > 5 && strcmp(path + n - 5, ".rheo") == 0;
-}
-
-static int open_given(const cli_args *args, const char *model, rh_density **density) {
-  static const char *const keys[] = {"threads", "isa", "dtype", "seed", "draws", NULL};
-  const int code = refuse_fit_options(args);
-  if (code) return code;
-  char *text = arg_pick(args, keys);
-  const rh_status status = rh_density_open(model, text, density);
-  free(text);
-  return status == RH_OK ? EXIT_DONE : complain_status(status);
 }
 
 static int run(const cli_args *args) {
@@ -133,8 +128,9 @@ static int run(const cli_args *args) {
   if (code) return code;
   if (!model && (!normal || is_model(normal)))
     return complain(EXIT_USAGE, "detect: what is normal? give TRAIN DATA, tables or images both, or --model MODEL DATA");
-  rh_density *density = NULL;
-  if (model && (code = open_given(args, model, &density))) return code;
+  if ((code = refuse_options(args, model))) return code;
+  rh_density *density = model ? open_model_at(args, model, &code) : NULL;
+  if (code) return code;
   char *text = arg_pick_split(args, model ? model_keys : fit_keys), *report = NULL;
   stop_on_signals();
   const rh_status status = rh_detect_files(density, normal, data, output, text, on_event, &quiet, &report);

@@ -14,9 +14,9 @@ static const arg_option options[] = {
 };
 
 static void human(json_t *report) {
-  printf("%lld flows of %lld columns, %lld parameters\n",
+  printf("%lld flows of %lld column%s, %lld parameters\n",
          (long long)json_array_size(json_object_get(json_object_get(report, "spec"), "mixture")), count_of(report, "columns"),
-         count_of(report, "parameters"));
+         count_of(report, "columns") == 1 ? "" : "s", count_of(report, "parameters"));
 }
 
 /* "2,1" -> {"weights": [2, 1]}, to be freed; NULL with the error printed. */

@@ -100,7 +100,8 @@ static void rows_human(json_t *report) {
   if (json_object_get(report, "images"))
     printf("%lld images\n", count_of(report, "images"));
   else
-    printf("%lld rows, %lld columns\n", count_of(report, "rows"), count_of(report, "columns"));
+    printf("%lld row%s, %lld column%s\n", count_of(report, "rows"), count_of(report, "rows") == 1 ? "" : "s", count_of(report, "columns"),
+           count_of(report, "columns") == 1 ? "" : "s");
   print_evaluations(report);
 }
 

@@ -127,7 +127,7 @@ int finish_own(const cli_args *args, const json_t *report, void (*human)(json_t 
   return EXIT_DONE;
 }
 
-rh_density *open_model(const cli_args *args, int *code) {
+rh_density *open_model_at(const cli_args *args, const char *path, int *code) {
   static const struct {
     const char *option, *key;
   } keys[] = {{"threads", "threads"},
@@ -151,10 +151,14 @@ rh_density *open_model(const cli_args *args, int *code) {
   char *options = json_dumps(picked, JSON_COMPACT);
   json_decref(picked);
   rh_density *density = NULL;
-  const rh_status status = rh_density_open(args->operand[0], options, &density);
+  const rh_status status = rh_density_open(path, options, &density);
   free(options);
   *code = status == RH_OK ? EXIT_DONE : complain_status(status);
   return density;
+}
+
+rh_density *open_model(const cli_args *args, int *code) {
+  return open_model_at(args, args->operand[0], code);
 }
 
 static const cli_command *find(const char *name) {

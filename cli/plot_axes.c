@@ -43,9 +43,22 @@ static void tick_text(double value, double step, double most, char text[32]) {
     snprintf(text, 32, "%.*g", (int)ceil(log10(most / step)) + 1, value);
 }
 
+/* Labels that stand at the end of an axis are moved inwards as far as they would leave the picture: so much is right of every frame. */
+static const double margin = 14;
+
+/* spacing: of neighbouring ticks, which labels keep clear of each other in. */
+static void below(const plot_frame *f, double x, double spacing, const char *text) {
+  cairo_text_extents_t extents;
+  const double end = f->left + f->width + margin, room = fmin(70, fmin(0.9 * spacing, end - x + 0.45 * spacing));
+  cairo_set_font_size(f->cr, small);
+  cairo_text_extents(f->cr, text, &extents);
+  const double half = fmin(extents.x_advance, room) / 2;
+  plot_text(f->cr, fmin(x, end - half), f->top + f->height + 16, 0.5, room, small, text);
+}
+
 typedef enum tick_side { BELOW, LEFT, RIGHT } tick_side;
 
-static void tick(const plot_frame *f, tick_side side, double value, const char *text) {
+static void tick(const plot_frame *f, tick_side side, double value, double step, const char *text) {
   const double x = side == BELOW ? plot_x(f, value) : side == LEFT ? f->left : f->left + f->width;
   const double y = side == BELOW ? f->top + f->height : plot_y(f, value), out = side == LEFT ? -4 : 4;
   cairo_set_source_rgb(f->cr, ink, ink, ink);
@@ -53,7 +66,7 @@ static void tick(const plot_frame *f, tick_side side, double value, const char *
   cairo_rel_line_to(f->cr, side == BELOW ? 0 : out, side == BELOW ? out : 0);
   cairo_stroke(f->cr);
   if (side == BELOW)
-    plot_text(f->cr, x, y + 16, 0.5, 70, small, text);
+    below(f, x, plot_x(f, value + step) - x, text);
   else
     plot_text(f->cr, x + 1.75 * out, y + 4, side == LEFT, 42, small, text);
 }
@@ -66,7 +79,7 @@ static void ticks(const plot_frame *f, tick_side side) {
     const double k = first + i;
     char text[32];
     tick_text(k == 0 ? 0 : k * step, step, most, text);
-    tick(f, side, k * step, text);
+    tick(f, side, k * step, step, text);
   }
 }
 

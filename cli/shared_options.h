@@ -27,6 +27,7 @@
   { .name = "dtype", .kind = ARG_CHOICE, .value = "TYPE", .choices = "f32|f64", .help = "The arithmetic; default: that of the fit." }
 
 /* Of models with differential equations. */
+#define SOLVER_KEYS "solver", "solver-steps", "rtol", "atol", "max-steps", "min-step", "fallback-steps", "trace"
 #define SOLVER_OPTIONS                                                                                                          \
   {.name = "solver",                                                                                                            \
    .kind = ARG_TEXT,                                                                                                            \
@@ -37,7 +38,7 @@
       {.name = "solver-steps",                                                                                                  \
        .kind = ARG_COUNT,                                                                                                       \
        .value = "N",                                                                                                            \
-       .most = 1e6,                                                                                                             \
+       .most = 1048576,                                                                                                         \
        .help = "Continuous flows: N equal steps; 0: steps by tolerance."},                                                      \
       {.name = "rtol", .kind = ARG_REAL, .value = "R", .most = 0.1, .help = "Continuous flows: relative tolerance of a step."}, \
       {.name = "atol", .kind = ARG_REAL, .value = "A", .most = 0.1, .help = "Continuous flows: absolute tolerance of a step."}, \
@@ -45,7 +46,7 @@
        .kind = ARG_COUNT,                                                                                                       \
        .value = "N",                                                                                                            \
        .least = 1,                                                                                                              \
-       .most = 1e9,                                                                                                             \
+       .most = 1048576,                                                                                                         \
        .help = "Continuous flows: steps that a row may try; beyond, it has no log-density."},                                   \
       {.name = "min-step",                                                                                                      \
        .kind = ARG_REAL,                                                                                                        \

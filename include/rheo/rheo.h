@@ -96,7 +96,8 @@ RH_API rh_status rh_density_decode(rh_density *density, int64_t rows, const doub
  * has none, and no paths. */
 RH_API double rh_density_time(const rh_density *density);
 /* The states of such a density on the way from codes to rows, at `times` >= 2 equally spaced times from T to 0: z: [rows, latent + c] ->
- * x: [rows, times, d], all in the units of the data. The last state is rh_density_decode's, bit for bit. */
+ * x: [rows, times, d], all in the units of the data. The last state is rh_density_decode's, bit for bit. The others are not rounded: where
+ * a column is discrete they move on between its values, and the last is that value at or below which the path ends. */
 RH_API rh_status rh_density_paths(rh_density *density, int64_t rows, const double *z, int64_t times, double *x);
 
 /* ---- whole files: CSV, NPY, NPZ (FILE.npz:NAME), gzip of them; "-" is standard input or output ----
@@ -169,7 +170,8 @@ RH_API rh_status rh_attribute_file(rh_density *density, const char *data, int n,
 RH_API rh_status rh_reconstruct_file(rh_density *density, const char *images, const char *output, const char *options, char **report);
 
 /* Is it what it claims to be? data may be NULL: then samples are looked at. Options also: rows, how many rows are looked at (default
- * 1,000); jacobians, rows whose log-determinant is held against the dense Jacobian (default 10); seed. report: rows, outside (rows of
+ * 1,000); jacobians, rows whose log-determinant is held against the dense Jacobian (default 10); seed. report: ok; remedy (a sentence,
+ * where it is not: what may help; unfinished_why, where something was not found); rows, outside (rows of
  * density 0, left alone), non_finite, unfinished (solutions of its numerical inverses that were not found), rounded (cells that the model
  * takes as another value: a level not seen in the fit, a dropped column that contradicts the others), inverse_error (max |x -
  * inverse(forward(x))|, x as rounded), inverse_error_relative (the same in the column's standard deviations), worst (where: row, column,
@@ -177,8 +179,8 @@ RH_API rh_status rh_reconstruct_file(rh_density *density, const char *images, co
  * log_det_max, log_det_median, log_det_sd, log_det_low (median minus 1 % quantile), log_det_where (mean |u|^2 / d of the twentieth of the
  * rows with the least, u being the code's normal scores: the standard normal quantiles at the base's probabilities, so that they are
  * standard normal for codes that follow the base, whatever it is), latent_kurtosis (the least excess kurtosis of the scores along any
- * direction), latent_kurtosis_most (the greatest of a column), advice (a sentence, where these show modes that lie apart or heavy tails),
- * ok. Of images all of it is of what lies behind the noise, so that nothing is rounded, and jacobians is 2 by default; log_det_method says
+ * direction), latent_kurtosis_most (the greatest of a column), advice (a sentence, where these show modes that lie apart or heavy tails).
+ * Of images all of it is of what lies behind the noise, so that nothing is rounded, and jacobians is 2 by default; log_det_method says
  * what was held against a dense Jacobian: "dense", whole rows, as many as 3e11 operations give where they have more than 1,024 values; else
  * "crops" of the images (3e12 operations), of the shape `crop`, by the same parts with the same values (crop_leaves_spread counts those
  * that have numbers of single pixels, of which crops have some); or "none", log_det_why saying why. jacobians: how many;
@@ -325,7 +327,8 @@ RH_API rh_status rh_compare_files(const char *train, const char *val, const char
  *   draws    of the noise of discrete columns, averaged; default 16 after a fit, else the density's; of images always that
  *   split    of normal rows: training, validation, held out; default: held out are enough for p-values of half the alarm rate, but at
  *            least 0.1 and at most 0.3 of them
- * Both may be images, of one shape and depth. report: rows, flagged, reference (what p-values are among), reference_rows, fit; of images
+ * Both may be images, of one shape and depth. report: rows, flagged, reference (what p-values are among), reference_rows, fit,
+ * unfinished and reference_unfinished (rows, of data and of the reference, whose density was not found: NaN); of images
  * typical_bits_per_dim (of the median log-density of normal ones); with labels: anomalies, normal, auroc and
  * average_precision (objects by score; null where there is one class), detected, false_alarms (shares of either class that are flagged). */
 /* clang-format on */

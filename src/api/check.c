@@ -191,6 +191,19 @@ static bool all_well(const findings *f, int real_bytes, int64_t columns, double 
          (f->det.rows == 0 || f->det.error <= det * (double)(f->det.columns + 10)) && !(f->det_inverse > det * (double)(columns + 10));
 }
 
+/* What may help, by the keys of options: whatever rounding adds, an equation in few equal steps, or by loose tolerances, is off by more,
+ * and its equal steps may leave what is finite, too. */
+static const char *remedy_of(const rh_density *d, const findings *f) {
+  const bool narrow = rh_density_real_bytes(d) == 4, solves = rh_solver_time(d->model) >= 0;
+  if (solves && rh_solver_tolerance(d->model) == 0)
+    return narrow ? "take more solver_steps, or rtol and atol for steps by tolerance; and try dtype f64"
+                  : "take more solver_steps, or rtol and atol for steps by tolerance";
+  if (solves && !f->non_finite)
+    return narrow ? "tighten rtol and atol, with more max_steps where that takes them, and try dtype f64"
+                  : "tighten rtol and atol, with more max_steps where that takes them";
+  return narrow ? "try dtype f64" : "look at that row: f64 is in use already";
+}
+
 static void put_stretch(json_t *o, const rh_stretch *s) {
   const char *advice = rh_stretch_advice(s);
   json_object_set_new(o, "log_det_median", rh_json_real(s->median));
@@ -224,7 +237,9 @@ static json_t *report_of(const rh_density *d, const findings *f) {
   json_object_set_new(o, "log_det_min", rh_json_real(f->det_least));
   json_object_set_new(o, "log_det_max", rh_json_real(f->det_most));
   put_stretch(o, &f->stretch);
-  json_object_set_new(o, "ok", json_boolean(all_well(f, rh_density_real_bytes(d), d->model->flow->columns, rh_solver_tolerance(d->model))));
+  const bool ok = all_well(f, rh_density_real_bytes(d), d->model->flow->columns, rh_solver_tolerance(d->model));
+  if (!ok && !f->counts.unfinished) json_object_set_new(o, "remedy", json_string(remedy_of(d, f)));
+  json_object_set_new(o, "ok", json_boolean(ok));
   return o;
 }
 

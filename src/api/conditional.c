@@ -249,8 +249,8 @@ static rh_status place_context(const char *path, const rh_model *m, int64_t *ord
   const int64_t d = m->flow->columns, c = m->flow->context, width = rh_table_columns(table);
   if (width == d + c) return rh_table_select(table, order + d, c);
   if (width == c) return RH_OK;
-  return rh_fail(RH_E_SHAPE, "%s: has %lld columns: give the %lld context column%s of the model, or a table of all its %lld columns", path,
-                 (long long)width, (long long)c, c == 1 ? "" : "s", (long long)(d + c));
+  return rh_fail(RH_E_SHAPE, "%s: has %lld column%s: give the %lld context column%s of the model, or a table of all its %lld columns", path,
+                 (long long)width, width == 1 ? "" : "s", (long long)c, c == 1 ? "" : "s", (long long)(d + c));
 }
 
 static rh_status choose_context(const char *path, const rh_model *m, int64_t *order, rh_table *table) {

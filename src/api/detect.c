@@ -37,9 +37,9 @@ typedef struct detect_job {
   rh_fit_job *fit;
   rh_labelled table, normal_table;
   rh_scored_rows rows, reference;
-  const char *reference_is;
-  double center;                /* the median log-density of normal rows */
-  double *sorted, *anomaly, *p; /* reference scores [reference.n]; of the data [rows.n] */
+  const char *reference_is, *a_reference; /* of rows, of one: "sampled " */
+  double center;                          /* the median log-density of normal rows */
+  double *sorted, *anomaly, *p;           /* reference scores [reference.n]; of the data [rows.n] */
   int64_t train_rows, flagged, gone;
   json_t *fit_report, *notes;
   rh_ode_report counts; /* of all log-densities */
@@ -220,6 +220,7 @@ static rh_status sample_reference(detect_job *t, rh_scorers *s) {
   if (status == RH_OK) status = rh_scorers_run(s, &rows, &t->reference);
   rh_free(x);
   t->reference_is = "samples of the model";
+  t->a_reference = "sampled ";
   add_note(t,
            "p-values are among %lld samples of the model: they hold for data that the model describes; give normal rows that it has not "
            "seen for ones that hold for the data",
@@ -238,6 +239,7 @@ static rh_status match(const detect_job *t, const char *path, rh_table *table) {
 static rh_status score_reference(detect_job *t, rh_scorers *s) {
   if (!t->normal) return sample_reference(t, s);
   t->reference_is = t->fit ? "held-out normal rows" : "normal rows given";
+  t->a_reference = t->fit ? "held-out " : "normal ";
   if (t->fit) {
     const rh_rows *rows = rh_fit_job_rows(t->fit, RH_PART_TEST);
     return rh_scorers_run(s, rows, &t->reference);
@@ -372,10 +374,12 @@ static rh_status give_report(detect_job *t, char **report) {
     json_object_del(t->fit_report, "warnings");
   }
   json_object_set(o, "notes", t->notes);
-  const int64_t unfinished = unfinished_of(&t->rows) + unfinished_of(&t->reference);
+  const int64_t unfinished = unfinished_of(&t->rows), of_reference = unfinished_of(&t->reference);
   rh_warn_unfinished(t->density->model, unfinished, "", &t->counts, o);
+  rh_warn_unfinished(t->density->model, of_reference, t->a_reference, &t->counts, o);
   rh_solve_report_put(t->density, &t->counts, 0, o);
   json_object_set_new(o, "unfinished", json_integer(unfinished));
+  json_object_set_new(o, "reference_unfinished", json_integer(of_reference));
   return rh_report_give(o, report);
 }
 

@@ -4,27 +4,34 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/solver.h"
 #include "base/memory.h"
 
 enum { MOST_ROWS = 1000 }; /* the error of a standard error from so many is 2 % */
 
-/* A part that reads noise in scoring, and is a bijection: it estimates its log-determinant. */
-static const rh_bijection *find(const rh_bijection *b) {
+/* Parts that read noise in scoring, and are bijections, estimate their log-determinants. *first: the first of them, where it is NULL. */
+static int find(const rh_bijection *b, const rh_bijection **first) {
   rh_bijection *const *parts;
-  const int64_t n = rh_bijection_parts(b, &parts);
-  for (int64_t i = 0; i < n; i++) {
-    const rh_bijection *found = find(parts[i]);
-    if (found) return found;
-  }
-  const rh_bijection *within = rh_bijection_within(b), *found = within ? find(within) : NULL;
-  if (found) return found;
-  return !n && b->exact && b->noise > b->probes ? b : NULL;
+  const int64_t n = b ? rh_bijection_parts(b, &parts) : 0;
+  int found = 0;
+  for (int64_t i = 0; i < n; i++) found += find(parts[i], first);
+  const rh_bijection *within = b ? rh_bijection_within(b) : NULL; /* whose noise is its part's */
+  if (within) return find(within, first);
+  if (!b || n || !b->exact || b->noise == b->probes) return found;
+  if (!*first) *first = b;
+  return 1;
+}
+
+static int find_all(const rh_flow *flow, const rh_bijection **first) {
+  *first = NULL;
+  int found = find(flow->body, first) + find(flow->shared, first);
+  for (int64_t k = 0; k < flow->components; k++) found += find(flow->component[k].body, first);
+  return found;
 }
 
 const json_t *rh_estimate_of(const rh_flow *flow) {
-  const rh_bijection *part = flow->body ? find(flow->body) : NULL;
-  for (int64_t k = 0; k < flow->components && !part; k++) part = find(flow->component[k].body);
-  return part ? part->spec : NULL;
+  const rh_bijection *first;
+  return find_all(flow, &first) ? first->spec : NULL;
 }
 
 rh_status rh_estimate_begin(const rh_flow *flow, int64_t rows, rh_estimate *e) {
@@ -80,7 +87,23 @@ static void note(json_t *report, const char *text) {
   json_array_append_new(json_object_get(report, "notes"), json_string(text));
 }
 
-void rh_estimate_put(const rh_estimate *e, bool exact, int64_t rows, json_t *report) {
+/* Within parts that have no noise to hand on there are no probes. */
+static void note_exact(const rh_density *d, json_t *report) {
+  const rh_bijection *first;
+  const int asked = rh_solver_estimates(d->model), found = find_all(d->model->flow, &first);
+  char text[256];
+  if (asked <= found) return;
+  const char *s = asked - found == 1 ? "" : "s";
+  snprintf(text, sizeof text,
+           "trace%s of %d differential equation%s %s exact, not estimated (hutchinson): within another part, such as inverse, there are no "
+           "probes",
+           s, asked - found, s, *s ? "are" : "is");
+  note(report, text);
+}
+
+void rh_estimate_put(const rh_estimate *e, const rh_density *d, int64_t rows, json_t *report) {
+  const rh_flow *flow = d->model->flow;
+  note_exact(d, report);
   if (!e->how) return;
   const double row = e->found ? sqrt(e->squares / 2 / (double)e->found) : NAN, mean = rows ? row / sqrt((double)rows) : NAN;
   const char *probe = json_string_value(json_object_get(e->how, "probe"));
@@ -90,7 +113,7 @@ void rh_estimate_put(const rh_estimate *e, bool exact, int64_t rows, json_t *rep
                       json_pack("{s:s, s:I, s:s, s:I, s:o, s:o}", "trace", "hutchinson", "probes", probes, "probe", probe, "rows",
                                 (json_int_t)e->found, "row_stderr", rh_json_real(row), "stderr", rh_json_real(mean)));
   const int n = snprintf(text, sizeof text, "traces are estimated (hutchinson, %lld %s probe%s a row%s)", (long long)probes, probe,
-                         probes == 1 ? "" : "s", exact ? "" : ", beside the noise of discrete columns");
+                         probes == 1 ? "" : "s", flow->drawn == 0 ? "" : ", beside the noise of discrete columns");
   if (e->found)
     snprintf(text + n, sizeof text - (size_t)n,
              ": that alone leaves a standard error of %.3g nats in a row's log-density and of %.3g in the mean, as %lld row%s scored again "
@@ -99,4 +122,8 @@ void rh_estimate_put(const rh_estimate *e, bool exact, int64_t rows, json_t *rep
   else
     snprintf(text + n, sizeof text - (size_t)n, "; trace exact leaves no error of theirs");
   note(report, text);
+  if (flow->components || (flow->drawn && d->options.draws > 1))
+    note(report,
+         "averages of estimates, over a mixture's components or over draws, are too high, by up to half the variance of what differs "
+         "between them (Jensen's inequality); trace exact leaves nothing of it");
 }

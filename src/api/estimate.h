@@ -20,6 +20,7 @@ void rh_estimate_free(rh_estimate *e);
 void rh_estimate_take(rh_estimate *e, int64_t first, int64_t n, const double *log_prob);
 /* The second time. */
 rh_status rh_estimate_again(rh_estimate *e, const rh_density *d, const rh_rows *rows) RH_WARN_UNUSED;
-/* "estimate" and a note: what it was, the standard error of a row and of the mean of `rows`, and how to have none. */
-void rh_estimate_put(const rh_estimate *e, bool exact, int64_t rows, json_t *report);
+/* "estimate" and notes: what it was, the standard error of a row and of the mean of `rows`, and how to have none; what averages of them
+ * are; and of estimates that were asked for, and cannot be. */
+void rh_estimate_put(const rh_estimate *e, const rh_density *d, int64_t rows, json_t *report);
 #endif

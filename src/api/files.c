@@ -65,7 +65,7 @@ static json_t *score_report(const rh_density *d, const tally *t, json_t *notes) 
   json_t *report = json_object();
   json_object_set_new(report, "notes", notes);
   rh_warn_unfinished(d->model, t->unknown, "", &d->counts, report);
-  rh_estimate_put(&t->estimate, flow->exact, t->n, report);
+  rh_estimate_put(&t->estimate, d, t->n, report);
   json_object_set_new(report, "unfinished", json_integer(t->unknown));
   rh_solve_report_put(d, &d->counts, t->n + bad, report);
   json_object_set_new(report, "n", json_integer(t->n + bad));
@@ -74,7 +74,7 @@ static json_t *score_report(const rh_density *d, const tally *t, json_t *notes) 
   json_object_set_new(report, "zero_density", json_integer(t->zero));
   json_object_set_new(report, "finite_mean", rh_json_real(t->n ? t->mean : NAN));
   /* Every column discrete: a cell's probability is its mean density times its volume, and bits/dim makes sense. */
-  if (!flow->exact && flow->scoring_noise >= flow->columns && !bad) {
+  if (flow->drawn >= flow->columns && !bad) {
     const double bits = 1 / ((double)flow->columns * log(2.0));
     json_object_set_new(report, "bits_per_dim", json_real(-(t->mean + log_cell(flow)) * bits));
     json_object_set_new(report, "bits_per_dim_stderr", rh_json_real(t->n > 1 ? bits * sqrt(t->m2 / (n - 1) / n) : NAN));

@@ -48,29 +48,45 @@ void rh_solver_read(rh_options *o, json_t **changes) {
   *changes = NULL;
 }
 
-/* What is done to the specification of a cnf; not 0: out of memory. */
-typedef int edit_fn(json_t *cnf, const json_t *changes);
+/* What is done to the specification of a cnf. */
+typedef rh_status edit_fn(json_t *cnf, const json_t *changes);
 
-static int change_one(json_t *cnf, const json_t *changes) {
-  return json_object_update(cnf, (json_t *)(uintptr_t)changes);
+static rh_status no_memory(void) {
+  return rh_fail(RH_E_MEMORY, "out of memory for the specification");
+}
+
+static bool controlled(const json_t *cnf) {
+  const char *solver = json_string_value(json_object_get(cnf, "solver"));
+  bool estimate = false;
+  for (int m = 0; m < RH_ODE_METHODS; m++) {
+    const rh_ode_tableau *t = rh_ode_tableau_of((rh_ode_method)m);
+    estimate = estimate || (strcmp(t->name, solver) == 0 && t->estimate);
+  }
+  return estimate;
+}
+
+/* What does not go together is said by the options' keys: the specification's are others. */
+static rh_status change_one(json_t *cnf, const json_t *changes) {
+  if (json_object_update(cnf, (json_t *)(uintptr_t)changes) != 0) return no_memory();
+  if (json_integer_value(json_object_get(cnf, "steps")) || controlled(cnf)) return RH_OK;
+  return rh_fail(RH_E_ARGUMENT,
+                 "options.solver: %s has no error estimate, so no tolerance controls its steps: give their number, solver_steps "
+                 "(--solver-steps N), or take " RH_ODE_CONTROLLED,
+                 json_string_value(json_object_get(cnf, "solver")));
 }
 
 /* A solver without an estimate of its error cannot keep a tolerance, nor can the equal steps of a fallback. */
-static int tighten_one(json_t *cnf, const json_t *none) {
+static rh_status tighten_one(json_t *cnf, const json_t *none) {
   enum { TIGHTER = 100, STEPS = 10, MOST_STEPS = 1 << 20 };
   const json_int_t most = json_integer_value(json_object_get(cnf, "max_steps"));
   const double rtol = json_number_value(json_object_get(cnf, "rtol")), atol = json_number_value(json_object_get(cnf, "atol"));
-  const char *solver = json_string_value(json_object_get(cnf, "solver"));
+  int failed = controlled(cnf) ? 0 : json_object_set_new(cnf, "solver", json_string(rh_ode_tableau_of(RH_ODE_DP54)->name));
   (void)none;
-  for (int m = 0; m < RH_ODE_METHODS; m++) {
-    const rh_ode_tableau *t = rh_ode_tableau_of((rh_ode_method)m);
-    if (strcmp(t->name, solver) == 0 && !t->estimate) solver = rh_ode_tableau_of(RH_ODE_DP54)->name;
-  }
-  return json_object_set_new(cnf, "solver", json_string(solver)) | json_object_set_new(cnf, "steps", json_integer(0)) |
-         json_object_set_new(cnf, "rtol", json_real(rtol / TIGHTER)) |
-         json_object_set_new(cnf, "atol", json_real(fmax(atol / TIGHTER, 1e-300))) |
-         json_object_set_new(cnf, "max_steps", json_integer(most < MOST_STEPS / STEPS ? most * STEPS : MOST_STEPS)) |
-         json_object_set_new(cnf, "min_step", json_real(0)) | json_object_set_new(cnf, "fallback_steps", json_integer(0));
+  failed |= json_object_set_new(cnf, "steps", json_integer(0)) | json_object_set_new(cnf, "rtol", json_real(rtol / TIGHTER)) |
+            json_object_set_new(cnf, "atol", json_real(fmax(atol / TIGHTER, 1e-300))) |
+            json_object_set_new(cnf, "max_steps", json_integer(most < MOST_STEPS / STEPS ? most * STEPS : MOST_STEPS)) |
+            json_object_set_new(cnf, "min_step", json_real(0)) | json_object_set_new(cnf, "fallback_steps", json_integer(0));
+  return failed ? no_memory() : RH_OK;
 }
 
 /* Every cnf of a specification, at any depth; *found counts them. */
@@ -80,7 +96,7 @@ static rh_status edit_parts(json_t *spec, edit_fn *edit, const json_t *changes, 
   size_t i;
   if (type && strcmp(type, "cnf") == 0) {
     ++*found;
-    return edit(spec, changes) ? rh_fail(RH_E_MEMORY, "out of memory for the specification") : RH_OK;
+    return edit(spec, changes);
   }
   json_object_foreach(spec, key, value) RH_TRY(edit_parts(value, edit, changes, found));
   json_array_foreach(spec, i, value) RH_TRY(edit_parts(value, edit, changes, found));
@@ -92,7 +108,7 @@ static rh_status make_edited(const rh_model *model, edit_fn *edit, const json_t 
   json_t *spec = json_deep_copy(model->flow->spec);
   int found = 0;
   *flow = NULL;
-  rh_status status = spec ? edit_parts(spec, edit, changes, &found) : rh_fail(RH_E_MEMORY, "out of memory for the specification");
+  rh_status status = spec ? edit_parts(spec, edit, changes, &found) : no_memory();
   if (status == RH_OK && found) status = rh_flow_create(spec, flow);
   json_decref(spec);
   return status;
@@ -148,4 +164,16 @@ double rh_solver_time(const rh_model *model) {
   double time = -1;
   visit(model->flow->spec, same_time, &time);
   return time;
+}
+
+static void count_estimate(void *arg, const json_t *cnf) {
+  const char *trace = json_string_value(json_object_get(cnf, "trace"));
+  *(int *)arg +=
+      trace && strcmp(trace, rh_trace_names[RH_TRACE_EXACT]) != 0 && json_integer_value(json_object_get(cnf, "exact_columns")) < 0;
+}
+
+int rh_solver_estimates(const rh_model *model) {
+  int n = 0;
+  visit(model->flow->spec, count_estimate, &n);
+  return n;
 }

@@ -17,6 +17,9 @@ rh_status rh_solver_tighter(const rh_model *model, rh_flow **flow) RH_WARN_UNUSE
 /* The loosest tolerance by which the model solves a differential equation; 0: it solves none, or in equal steps. */
 double rh_solver_tolerance(const rh_model *model);
 
+/* How many of its differential equations have estimated traces in scoring whatever exact ones cost, as option trace has it. */
+int rh_solver_estimates(const rh_model *model);
+
 /* The time T of its differential equations; 0: it has several, of different times; below 0: none. */
 double rh_solver_time(const rh_model *model);
 #endif

@@ -49,12 +49,13 @@ static const char *list_names(const json_t *wanted, char text[LIST_BYTES]) {
 
 static rh_status wrong_width(const char *name, const json_t *wanted, int64_t width, int64_t columns) {
   char list[LIST_BYTES];
+  const char *s = columns == 1 ? "" : "s";
   if (!wanted) {
-    return rh_fail(RH_E_SHAPE, "%s: has %lld columns, the model takes %lld: choose them with columns (--columns LIST)", name,
-                   (long long)columns, (long long)width);
+    return rh_fail(RH_E_SHAPE, "%s: has %lld column%s, the model takes %lld: choose them with columns (--columns LIST)", name,
+                   (long long)columns, s, (long long)width);
   }
-  return rh_fail(RH_E_SHAPE, "%s: has %lld columns, the model takes %lld (%s): choose them with columns (--columns LIST)", name,
-                 (long long)columns, (long long)width, list_names(wanted, list));
+  return rh_fail(RH_E_SHAPE, "%s: has %lld column%s, the model takes %lld (%s): choose them with columns (--columns LIST)", name,
+                 (long long)columns, s, (long long)width, list_names(wanted, list));
 }
 
 /* index[i] = the table's column of the model's i-th name; *found: how many there are; missing: those that are not. */

@@ -19,7 +19,7 @@ typedef struct rh_bijection_type {
   void (*forward)(const rh_bijection *b, rh_graph *g, rh_val x, rh_val context, rh_val noise, rh_val *y, rh_val *ladj);
   /* inverse ladj = log|det d x / d y|: minus forward's. A surjection's inverse is deterministic and leaves ladj alone. NULL: no inverse. */
   void (*inverse)(const rh_bijection *b, rh_graph *g, rh_val y, rh_val context, rh_val *x, rh_val *ladj);
-  /* Where b->time > 0: the inverse stopped at time t of its differential equations, 0 to b->time, x(t) in the space of x (rh_state). */
+  /* The inverse stopped at time t of its differential equations, 0 to b->time, x(t) in the space of x (rh_state); NULL: it has none. */
   void (*state)(const rh_bijection *b, rh_graph *g, rh_val y, rh_val context, double t, rh_val *x);
   /* Data-dependent start: x [rows, in count] in double, in this part's own input space; sets leaves. NULL: none. */
   rh_status (*warm_up)(const rh_bijection *b, const rh_leaves *leaves, rh_values *values, int64_t rows, const double *x);
@@ -29,6 +29,7 @@ typedef struct rh_bijection_type {
   /* A part within, which sees some of the row only, and what it sees of x: for walking, too. NULL: none. */
   rh_bijection *(*within)(const rh_bijection *b);
   rh_val (*within_input)(const rh_bijection *b, rh_graph *g, rh_val x);
+  bool rounds;                          /* the inverse: y is in the space of x already, within the cell of what it is rounded to */
   bool rescales;                        /* by a start from the data: a box behind it is in units of its own */
   double (*box)(const rh_bijection *b); /* B: it is the identity in each column outside [-B, B]; 0 or NULL: there is no such box */
 } rh_bijection_type;
@@ -50,10 +51,14 @@ void rh_bijection_destroy(rh_bijection *b); /* NULL is fine */
 void rh_forward(const rh_bijection *b, rh_graph *g, rh_val x, rh_val context, rh_val noise, rh_val *y, rh_val *ladj);
 void rh_inverse(const rh_bijection *b, rh_graph *g, rh_val y, rh_val context, rh_val *x, rh_val *ladj);
 /* The state at time t on the way from y, at b->time, to x, at 0: what differential equations have left to do beyond t is left out, all else
- * is inverted, so that the state is in the units of x. At 0 it is rh_inverse's x, bit for bit. */
+ * is inverted, so that the state is in the units of x, but that nothing is rounded. At 0 it is what rh_inverse's x is rounded from; where
+ * nothing is, x itself, bit for bit. */
 void rh_state(const rh_bijection *b, rh_graph *g, rh_val y, rh_val context, double t, rh_val *x);
 int64_t rh_bijection_parts(const rh_bijection *b, rh_bijection *const **parts); /* 0: not a chain */
 rh_bijection *rh_bijection_within(const rh_bijection *b);                       /* NULL: none */
+/* probe[i], [b->noise]: whether number i of the noise makes a probe of an estimated log-determinant, which all draws of a row share: that
+ * of a bijection. What a surjection reads is drawn anew: rows of a cell. */
+void rh_bijection_probes(const rh_bijection *b, bool *probe);
 double rh_bijection_box(const rh_bijection *b); /* of the first part that has one, unless one that rescales comes before; 0: none */
 const rh_bijection_type *const *rh_bijection_types(int *n);
 

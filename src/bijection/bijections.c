@@ -96,12 +96,16 @@ void rh_inverse(const rh_bijection *b, rh_graph *g, rh_val y, rh_val context, rh
 
 void rh_state(const rh_bijection *b, rh_graph *g, rh_val y, rh_val context, double t, rh_val *x) {
   rh_val ladj = RH_NONE;
-  if (!(b->time > 0)) {
+  if (!b->type->state && !b->type->rounds) {
     rh_inverse(b, g, y, context, x, &ladj);
     return;
   }
   *x = RH_NONE;
-  if (fits(g, b->type->type, y, &b->out)) b->type->state(b, g, rh_reshape(g, y, b->out), b->context ? context : RH_NONE, t, x);
+  if (!fits(g, b->type->type, y, &b->out)) return;
+  if (b->type->rounds)
+    *x = rh_reshape(g, y, b->in);
+  else
+    b->type->state(b, g, rh_reshape(g, y, b->out), b->context ? context : RH_NONE, t, x);
   look_at(g, b->type->type, &b->in, x, &ladj);
 }
 
@@ -111,6 +115,16 @@ int64_t rh_bijection_parts(const rh_bijection *b, rh_bijection *const **parts) {
 
 rh_bijection *rh_bijection_within(const rh_bijection *b) {
   return b->type->within ? b->type->within(b) : NULL;
+}
+
+void rh_bijection_probes(const rh_bijection *b, bool *probe) {
+  rh_bijection *const *parts;
+  const int64_t n = rh_bijection_parts(b, &parts);
+  for (int64_t i = 0; i < n; i++) {
+    rh_bijection_probes(parts[i], probe);
+    probe += parts[i]->noise;
+  }
+  for (int64_t i = 0; i < b->noise && !n; i++) probe[i] = b->exact;
 }
 
 /* true: what comes behind does not see the columns as they enter b: there is the box, or a part that rescales. */

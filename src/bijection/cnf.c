@@ -59,17 +59,22 @@ static rh_status read_solver(cnf *c, rh_spec *spec) {
   c->training.gradient = c->ode.gradient;
   RH_TRY(rh_spec_status(spec));
   if (!c->ode.steps && !rh_ode_tableau_of(c->ode.method)->estimate)
-    return rh_spec_fail(spec, "solver",
-                        "%s has no error estimate: give a number of steps (\"steps\"), or take heun, bs32, dp54, ts54 or dop853",
+    return rh_spec_fail(spec, "solver", "%s has no error estimate: give a number of steps (\"steps\"), or take " RH_ODE_CONTROLLED,
                         rh_ode_tableau_of(c->ode.method)->name);
   if (rh_ode_check(&c->ode) != RH_OK) return rh_spec_fail(spec, "solver", "%s", rh_last_error());
   return RH_OK;
 }
 
 static rh_status read_trace(cnf *c, rh_spec *spec) {
-  const int trace = rh_spec_choice(spec, "trace", RH_TRACE_AUTO, rh_trace_names);
+  rh_trace_kind trace = RH_TRACE_AUTO;
+  int64_t named = 0; /* by "hutchinson:K" */
+  const char *text = rh_options_text(&spec->o, "trace", rh_trace_names[RH_TRACE_AUTO]);
+  RH_TRY(rh_spec_status(spec));
+  if ((spec->o.status = rh_trace_read(text, spec->o.where, &trace, &named)) != RH_OK) return spec->o.status;
+  rh_spec_set(spec, "trace", json_string(rh_trace_names[trace]));
   const int64_t most = rh_spec_int(spec, "exact_columns", 1024, -1, 1 << 20), columns = c->field->columns;
-  c->probes = rh_spec_int(spec, "probes", 1, 1, RH_TRACE_PROBES);
+  c->probes = rh_spec_int(spec, "probes", named ? named : 1, 1, RH_TRACE_PROBES);
+  if (named && c->probes != named) return rh_spec_fail(spec, "probes", "%lld, but \"trace\" says %s", (long long)c->probes, text);
   c->probe = (rh_probe_kind)rh_spec_choice(spec, "probe", RH_PROBE_RADEMACHER, rh_probe_names);
   c->kinetic = rh_spec_real(spec, "kinetic", 0, 0, 1e3);
   c->jacobian = rh_spec_real(spec, "jacobian", 0, 0, 1e3);

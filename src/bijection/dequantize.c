@@ -174,4 +174,5 @@ const rh_bijection_type rh_bijection_dequantize = {.type = "dequantize",
                                                    .create = dequantize_create,
                                                    .forward = dequantize_forward,
                                                    .inverse = dequantize_inverse,
+                                                   .rounds = true,
                                                    .destroy = dequantize_destroy};

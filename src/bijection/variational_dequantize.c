@@ -200,4 +200,5 @@ const rh_bijection_type rh_bijection_variational_dequantize = {.type = "variatio
                                                                .create = variational_create,
                                                                .forward = variational_forward,
                                                                .inverse = variational_inverse,
+                                                               .rounds = true,
                                                                .destroy = variational_destroy};

@@ -34,6 +34,13 @@ static void read_field(plan *p, rh_options *o, const rh_arch_size *size) {
   p->gain = rh_options_real(o, "gain", RH_NET_GAIN, 0.01, 10);
 }
 
+/* By the keys of --set, not by those of what they expand to. */
+static rh_status check_plan(const plan *p, const char *where) {
+  if (p->field == PLANAR && p->hidden_n != 1)
+    return rh_fail(RH_E_SPEC, "%s.hidden: a planar field has one hidden layer: give one number", where);
+  return rh_hidden_check(p->hidden_n, p->hidden, p->residual, where);
+}
+
 static rh_status read_options(plan *p, const json_t *options, const rh_arch_size *size, const char *where) {
   rh_options o = rh_options_begin(options, where);
   p->layers = rh_options_int(&o, "layers", 1, 1, 1024);
@@ -42,9 +49,7 @@ static rh_status read_options(plan *p, const json_t *options, const rh_arch_size
   p->actnorm = rh_options_bool(&o, "actnorm", false);
   p->base = rh_options_choice(&o, "base", 2, base_names);
   RH_TRY(rh_options_done(&o));
-  if (p->field == PLANAR && p->hidden_n != 1)
-    return rh_fail(RH_E_SPEC, "%s.hidden: a planar field has one hidden layer: give one number", where);
-  return RH_OK;
+  return check_plan(p, where);
 }
 
 static json_t *field_spec(const plan *p) {

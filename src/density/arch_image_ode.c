@@ -36,7 +36,8 @@ static rh_status read_options(plan *p, const json_t *options, const rh_arch_size
   p->prior = rh_options_bool(&o, "prior", true);
   p->base = rh_options_choice(&o, "base", NORMAL, base_names);
   p->context = size->context > 0;
-  return rh_options_done(&o);
+  RH_TRY(rh_options_done(&o));
+  return rh_hidden_check(p->hidden_n, p->hidden, p->residual, where);
 }
 
 static void add(plan *p, json_t *parts, json_t *part) {

@@ -2,6 +2,10 @@
 
 #include "numeric/ode.h"
 
+static const char *solver_name(int method) {
+  return rh_ode_tableau_of((rh_ode_method)method)->name;
+}
+
 static void read_solver(rh_ode_plan *p, rh_options *o, const rh_ode_kind *kind) {
   const char *names[RH_ODE_METHODS + 1] = {NULL};
   for (int m = 0; m < RH_ODE_METHODS; m++) names[m] = rh_ode_tableau_of((rh_ode_method)m)->name;
@@ -26,11 +30,10 @@ void rh_ode_plan_read(rh_ode_plan *p, rh_options *o, const rh_ode_kind *kind) {
   p->kinetic = rh_options_real(o, "kinetic", kind->kinetic, 0, 1e3);
   p->jacobian = rh_options_real(o, "jacobian", kind->jacobian, 0, 1e3);
   p->straight = rh_options_real(o, "straight", 0, 0, 1e3);
+  if (o->status == RH_OK && !p->steps && !rh_ode_tableau_of((rh_ode_method)p->solver)->estimate)
+    o->status = rh_fail(RH_E_SPEC, "%s.solver: %s has no error estimate: give a number of steps (solver_steps), or take " RH_ODE_CONTROLLED,
+                        o->where, solver_name(p->solver));
   if (o->status == RH_OK) o->status = rh_trace_read(trace, o->where, &p->trace, &p->probes);
-}
-
-static const char *solver_name(int method) {
-  return rh_ode_tableau_of((rh_ode_method)method)->name;
 }
 
 json_t *rh_ode_plan_spec(const rh_ode_plan *p, json_t *field) {
@@ -46,6 +49,14 @@ json_t *rh_ode_plan_spec(const rh_ode_plan *p, json_t *field) {
   if (!failed) return solver;
   json_decref(solver);
   return NULL;
+}
+
+rh_status rh_hidden_check(int n, const int64_t *hidden, bool residual, const char *where) {
+  for (int i = 1; i < n && residual; i++)
+    if (hidden[i] != hidden[0])
+      return rh_fail(RH_E_SPEC, "%s.hidden: residual layers add to what they read, so they are of one width, not of %lld and %lld", where,
+                     (long long)hidden[0], (long long)hidden[i]);
+  return RH_OK;
 }
 
 const char *const rh_smooth_names[] = {"tanh", "softplus", "silu", "gelu", NULL};

@@ -24,5 +24,7 @@ enum { RH_ARCH_HIDDEN = 16 }; /* hidden layers, at most */
 /* The layers of a field: [type], hidden[n], how they read the time. A new reference; NULL: no memory. */
 json_t *rh_layers_spec(const char *type, int n, const int64_t *hidden, const char *activation, const char *time, bool residual,
                        double gain);
+/* Residual layers are of one width. */
+rh_status rh_hidden_check(int n, const int64_t *hidden, bool residual, const char *where) RH_WARN_UNUSED;
 extern const char *const rh_smooth_names[]; /* activations of fields; NULL-ended */
 #endif

@@ -161,6 +161,24 @@ static rh_status create_mixture(rh_flow *f, rh_spec *spec, const json_t *given) 
   return RH_OK;
 }
 
+/* A number that several components read is a probe where it is one for all of them: what a surjection reads must be drawn. */
+static rh_status find_probes(rh_flow *f) {
+  const int64_t before = f->body ? f->noise : f->shared->noise;
+  bool *own;
+  if (!f->noise) return RH_OK;
+  f->probe = rh_alloc_zero((size_t)f->noise, 2 * sizeof *f->probe);
+  if (!f->probe) return RH_E_MEMORY;
+  own = f->probe + f->noise;
+  rh_bijection_probes(f->body ? f->body : f->shared, f->probe);
+  for (int64_t i = before; i < f->noise; i++) f->probe[i] = true;
+  for (int64_t k = 0; k < f->components; k++) {
+    rh_bijection_probes(f->component[k].body, own);
+    for (int64_t i = 0; i < f->component[k].body->noise; i++) f->probe[before + i] = f->probe[before + i] && own[i];
+  }
+  for (int64_t i = 0; i < f->noise; i++) f->drawn += !f->probe[i];
+  return RH_OK;
+}
+
 static rh_status fill_flow(rh_flow *f, rh_spec *spec) {
   RH_TRY(read_sizes(f, spec));
   RH_TRY(create_encoder(f, spec));
@@ -168,7 +186,7 @@ static rh_status fill_flow(rh_flow *f, rh_spec *spec) {
   RH_TRY(mixture ? create_mixture(f, spec, mixture) : create_one(f, spec));
   RH_TRY(rh_spec_done(spec));
   f->spec = rh_spec_take(spec);
-  return RH_OK;
+  return find_probes(f);
 }
 
 rh_status rh_flow_create(const json_t *spec, rh_flow **flow) {
@@ -197,6 +215,7 @@ void rh_flow_destroy(rh_flow *f) {
   }
   rh_free(f->component);
   rh_free(f->log_weights);
+  rh_free(f->probe);
   json_decref(f->spec);
   rh_leaves_free(&f->leaves);
   rh_free(f);

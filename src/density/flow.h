@@ -58,6 +58,8 @@ typedef struct rh_flow {
   int64_t context;             /* raw context columns */
   int64_t noise;               /* uniforms a row that graphs of a density are given */
   int64_t scoring_noise;       /* those that scoring needs (dequantization), training's probes left out; 0 = the log-density is exact */
+  bool *probe;                 /* [noise]: numbers of probes, which a row's draws share (rh_bijection_probes) */
+  int64_t drawn;               /* the others: several draws of them make several rows; 0: one draw is enough */
   int64_t base_noise;          /* uniforms a row that sampling needs */
   int64_t latent;              /* numbers of the latent */
   int64_t features;            /* what parts read of the context */

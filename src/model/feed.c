@@ -95,7 +95,19 @@ void rh_feed_uniform(const rh_rng *rng, int64_t first, int64_t n, int real_bytes
   }
 }
 
-/* Draw k of a row is the k-th run of its numbers, from an even index. */
+/* The first draw's numbers, where they are probes. */
+static void share_probes(const rh_feed *f, const rh_rng *rng, char *dst) {
+  double x[PIECE];
+  for (int64_t i = 0; i < f->noise; i += PIECE) {
+    const int64_t m = f->noise - i < PIECE ? f->noise - i : PIECE, bytes = f->real_bytes;
+    rh_feed_uniform(rng, i, m, f->real_bytes, x);
+    for (int64_t j = 0; j < m; j++)
+      if (f->probe[i + j]) memcpy(dst + (i + j) * bytes, (char *)x + j * bytes, (size_t)bytes);
+  }
+}
+
+/* Draw k of a row is the k-th run of its numbers, from an even index. An average of exp(log p + an estimate's error) is too high by that
+ * error's spread over the draws (Jensen): so they share their probes. */
 static void load_noise(const rh_feed *f, int64_t i, int64_t draw, void *dst) {
   if (f->middle) {
     const double half = 0.5;
@@ -105,6 +117,7 @@ static void load_noise(const rh_feed *f, int64_t i, int64_t draw, void *dst) {
   const uint64_t key = f->key == RH_KEY_BYTES ? row_hash(f, i) : (uint64_t)number(f, i);
   const rh_rng rng = rh_rng_at(f->seed, f->epoch, key, f->stream);
   rh_feed_uniform(&rng, draw * ((f->noise + 1) / 2 * 2), f->noise, f->real_bytes, dst);
+  if (draw && f->probe) share_probes(f, &rng, dst);
 }
 
 void rh_feed_load(void *arg, int input, int64_t first, int64_t rows, void *dst) {

@@ -17,8 +17,9 @@ typedef struct rh_feed {
   const rh_rows *rows;             /* NULL when there are neither columns nor context */
   const int64_t *row;              /* numbers of the batch's rows; NULL: first, first + 1, ... */
   int64_t first;
-  int64_t draws; /* the plan sees every row this many times, each with noise of its own; at least 1 */
-  int64_t skip;  /* draws of the first row that this batch leaves out */
+  int64_t draws;     /* the plan sees every row this many times, each with noise of its own; at least 1 */
+  const bool *probe; /* [noise] or NULL: numbers that are the first draw's in every draw of a row */
+  int64_t skip;      /* draws of the first row that this batch leaves out */
   rh_feed_key key;
   rh_image_shape flip; /* mirror the image in a row's first h w c columns, left to right, with probability 1/2, keyed by (seed, epoch, row's
                           number); h = 0: never */

@@ -51,6 +51,7 @@ static rh_feed data_feed(const rh_scorer *s) {
   feed.key = RH_KEY_BYTES;
   feed.stream = RH_STREAM_NOISE;
   feed.middle = s->options.middle;
+  feed.probe = s->flow->probe;
   return feed;
 }
 
@@ -247,7 +248,7 @@ rh_status rh_scorer_create(const rh_flow *flow, const rh_values *values, const r
   s->pool = options->pool;
   if (!s->options.real_bytes) s->options.real_bytes = values->real_bytes;
   /* The noise of a bijection is that of estimated traces, which are unbiased as they are: a mean of their exponentials is not. */
-  if (s->options.draws == 0 || flow->scoring_noise == 0 || flow->exact) s->options.draws = 1;
+  if (s->options.draws == 0 || flow->drawn == 0) s->options.draws = 1;
   if (s->options.temperature == 0) s->options.temperature = 1;
   const rh_status status = fill_scorer(s, values);
   if (status != RH_OK) {
@@ -270,7 +271,8 @@ void rh_scorer_destroy(rh_scorer *s) {
 
 static rh_status check_rows(const rh_rows *rows, int64_t first, int64_t n, int64_t width, const char *what) {
   if (rows->columns != width)
-    return rh_fail(RH_E_SHAPE, "the %s have %lld columns, the model takes %lld", what, (long long)rows->columns, (long long)width);
+    return rh_fail(RH_E_SHAPE, "the %s have %lld column%s, the model takes %lld", what, (long long)rows->columns,
+                   rows->columns == 1 ? "" : "s", (long long)width);
   if (first < 0 || n < 0 || first > rows->rows || n > rows->rows - first)
     return rh_fail(RH_E_ARGUMENT, "rows %lld to %lld are asked for, the %s have %lld", (long long)first, (long long)(first + n), what,
                    (long long)rows->rows);

@@ -26,7 +26,8 @@ typedef struct rh_scorer_options {
   int real_bytes;     /* 4, 8; 0: the model's own */
   uint64_t seed;      /* of the noise that surjections read, and of samples */
   bool middle;        /* that noise is 1/2 instead: whole numbers stand in the middle of their cells, where they are rounded safely */
-  int64_t draws;      /* noise draws a row, averaged as importance weights (Burda et al. 2016, eq. 8); 0 = 1; exact models need one */
+  int64_t draws;      /* noise draws a row, averaged as importance weights (Burda et al. 2016, eq. 8); 0 = 1; models that draw nothing
+                       * need one, and probes of an estimate are the same in all of them */
   double temperature; /* of samples; 0 = 1 */
   double time;        /* where > 0 rh_decode stops there, ladj NULL, and x are states (rh_flow_state) */
   int64_t max_steps;  /* that a numerical inverse may take at most; 0: as many as it needs */

@@ -47,7 +47,7 @@ void rh_trace_probes(rh_graph *g, rh_val x, rh_val dx, int64_t n, rh_val e, rh_v
 typedef enum rh_trace_kind { RH_TRACE_AUTO, RH_TRACE_EXACT, RH_TRACE_HUTCHINSON } rh_trace_kind;
 extern const char *const rh_trace_names[]; /* NULL-ended */
 enum { RH_TRACE_PROBES = 64 };             /* at most */
-/* "auto", "exact", "hutchinson" or "hutchinson:K", K probes; *probes stays as it is where none are named. */
+/* "auto", "exact", "hutchinson" or "hutchinson:K", K probes; *probes stays as it is where none are named, and both after a failure. */
 rh_status rh_trace_read(const char *text, const char *where, rh_trace_kind *kind, int64_t *probes) RH_WARN_UNUSED;
 /* Probes from uniforms u: signs +-1, which have the least variance, or normal numbers. */
 typedef enum rh_probe_kind { RH_PROBE_RADEMACHER, RH_PROBE_GAUSSIAN } rh_probe_kind;

@@ -1,6 +1,5 @@
 /* The trace of a field's Jacobian: exact, by columns where no closed form is known; and Hutchinson's estimate (1990), as FFJORD has it
  * (Grathwohl et al. 2019, section 3.1), whose vector-Jacobian product also serves the Jacobian penalty of Finlay et al. 2020. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "net/types.h"
@@ -55,16 +54,24 @@ void rh_trace_probes(rh_graph *g, rh_val x, rh_val dx, int64_t n, rh_val e, rh_v
 
 const char *const rh_trace_names[] = {[RH_TRACE_AUTO] = "auto", [RH_TRACE_EXACT] = "exact", [RH_TRACE_HUTCHINSON] = "hutchinson", NULL};
 
+/* Digits alone: no sign, no blank. */
+static rh_status read_probes(const char *text, const char *digits, const char *where, int64_t *probes) {
+  int64_t n = 0;
+  for (const char *c = digits; *c >= '0' && *c <= '9' && n <= RH_TRACE_PROBES; c++) n = 10 * n + *c - '0';
+  if (!*digits || digits[strspn(digits, "0123456789")] || n < 1 || n > RH_TRACE_PROBES)
+    return rh_fail(RH_E_SPEC, "%s.trace: '%.40s': K of hutchinson:K must be 1 to %d", where, text, RH_TRACE_PROBES);
+  *probes = n;
+  return RH_OK;
+}
+
 rh_status rh_trace_read(const char *text, const char *where, rh_trace_kind *kind, int64_t *probes) {
   const size_t n = strcspn(text, ":");
   for (int i = 0; rh_trace_names[i]; i++) {
     if (strlen(rh_trace_names[i]) != n || strncmp(text, rh_trace_names[i], n) != 0) continue;
-    char *end = NULL;
-    const long given = text[n] ? strtol(text + n + 1, &end, 10) : *probes;
-    if (text[n] && (i != RH_TRACE_HUTCHINSON || end == text + n + 1 || *end || given < 1 || given > RH_TRACE_PROBES))
-      return rh_fail(RH_E_SPEC, "%s.trace: '%.40s': only hutchinson has probes: hutchinson:K, K of 1 to %d", where, text, RH_TRACE_PROBES);
+    if (text[n] && i != RH_TRACE_HUTCHINSON)
+      return rh_fail(RH_E_SPEC, "%s.trace: '%.40s': only hutchinson has probes: hutchinson:K", where, text);
+    if (text[n]) RH_TRY(read_probes(text, text + n + 1, where, probes));
     *kind = (rh_trace_kind)i;
-    *probes = given;
     return RH_OK;
   }
   return rh_fail(RH_E_SPEC, "%s.trace: '%.40s' is none of auto, exact, hutchinson, hutchinson:K", where, text);

@@ -13,8 +13,7 @@ rh_status rh_ode_check(const rh_ode_options *o) {
   if (o->steps) return RH_OK;
   const rh_ode_tableau *m = rh_ode_tableau_of(o->method);
   if (!m->estimate)
-    return rh_fail(RH_E_ARGUMENT, "ode: %s has no error estimate; give a number of steps, or use heun, bs32, dp54, ts54 or dop853",
-                   m->name);
+    return rh_fail(RH_E_ARGUMENT, "ode: %s has no error estimate; give a number of steps, or use " RH_ODE_CONTROLLED, m->name);
   if (!(o->rtol >= 0) || !(o->atol > 0) || isinf(o->rtol) || isinf(o->atol)) {
     return rh_fail(RH_E_ARGUMENT, "ode: tolerances rtol = %g, atol = %g; rtol must be 0 or more, atol above 0", o->rtol, o->atol);
   }
@@ -67,9 +66,9 @@ rh_status rh_ode_work_create(int64_t n, int64_t rows, int real_bytes, rh_ode_met
   w->last = rh_alloc_zero(FLAGS * r, sizeof *w->last);
   bool fine = w->y && w->t && w->row && w->last;
   if (fine) {
-    char **const state[STATES] = {&w->fresh, &w->stage, &w->picked, &w->k};
+    char **const state[STATES] = {&w->fresh, &w->stage_y, &w->list_slope, &w->k};
     double **const real[DOUBLES - 1] = {&w->h, &w->end, &w->before, &w->next, &w->at, &w->by};
-    int64_t **const index[INDICES - 1] = {&w->equal, &w->seen, &w->pick, &w->pick_row};
+    int64_t **const index[INDICES - 1] = {&w->equal, &w->seen, &w->list, &w->list_row};
     for (int i = 0; i < STATES; i++) *state[i] = w->y + (i + 1) * w->stride;
     for (int i = 0; i < DOUBLES - 1; i++) *real[i] = w->t + (i + 1) * rows;
     for (int i = 0; i < INDICES - 1; i++) *index[i] = w->row + (i + 1) * rows;
@@ -128,12 +127,12 @@ static void tell_accepted(const rh_ode_run *s) {
   int64_t count = 0;
   for (int64_t r = 0; s->p->accepted && r < s->rows; r++) {
     if (!w->taken[r]) continue;
-    rh_ode_move(w, w->stage, count, w->y, r);
+    rh_ode_move(w, w->stage_y, count, w->y, r);
     w->at[count] = w->t[r];
     w->by[count] = w->h[r];
-    w->pick_row[count++] = w->row[r];
+    w->list_row[count++] = w->row[r];
   }
-  if (count) s->p->accepted(s->p->arg, count, w->pick_row, w->at, w->by, w->stage);
+  if (count) s->p->accepted(s->p->arg, count, w->list_row, w->at, w->by, w->stage_y);
 }
 
 static void tell_stages(const rh_ode_run *s) {
@@ -178,16 +177,16 @@ static void slopes_at_ends(const rh_ode_run *s) {
   int64_t count = 0;
   if (w->method->fsal) return;
   for (int64_t r = 0; r < s->rows; r++)
-    if (w->taken[r] && (!w->last[r] || rh_ode_dense_due(s, r))) w->pick[count++] = r;
+    if (w->taken[r] && (!w->last[r] || rh_ode_dense_due(s, r))) w->list[count++] = r;
   if (count == s->rows) {
     rh_ode_slope(s, w->end, w->fresh, which);
     return;
   }
   for (int64_t i = 0; i < count; i++) {
-    rh_ode_move(w, w->stage, i, w->fresh, w->pick[i]);
-    w->at[i] = w->end[w->pick[i]];
+    rh_ode_move(w, w->stage_y, i, w->fresh, w->list[i]);
+    w->at[i] = w->end[w->list[i]];
   }
-  rh_ode_slope_picked(s, count, which);
+  rh_ode_slope_listed(s, count, which);
 }
 
 /* Hands out a row that has arrived or is given up. t: where it stands */

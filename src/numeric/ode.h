@@ -24,6 +24,7 @@ typedef struct rh_ode_tableau { /* the words of tableau.def */
   double c[RH_ODE_SLOPES], a[RH_ODE_SLOPES * (RH_ODE_SLOPES - 1) / 2], b[RH_ODE_SLOPES], e[RH_ODE_SLOPES], e2[RH_ODE_SLOPES];
   double d[RH_ODE_DENSE * RH_ODE_SLOPES]; /* [dense, slopes] */
 } rh_ode_tableau;
+#define RH_ODE_CONTROLLED "heun, bs32, dp54, ts54 or dop853" /* those with an estimate of the error, for errors */
 const rh_ode_tableau *rh_ode_tableau_of(rh_ode_method method);
 int rh_ode_stages(const rh_ode_tableau *m); /* that the new state is made of */
 int rh_ode_slopes(const rh_ode_tableau *m); /* of a step with dense output: the stages, the slope at the end, the extra ones */
@@ -38,7 +39,8 @@ typedef struct rh_ode_options {
   int64_t steps;          /* > 0: so many equal steps; 0: each row's own steps, by the tolerances */
   double rtol, atol;      /* a step is taken when the root mean square of error / (atol + rtol max(|y|, |y_new|)) is at most 1 */
   int64_t max_steps;      /* steps a row may try, refused ones too, before it is given up where it is */
-  double min_step;        /* a row whose next step would be shorter is given up where it is; 0: only when t + h rounds to t */
+  double min_step;        /* a row whose next step would be shorter is given up where it is; 0: only where it is no longer than
+                             1e-14 |t|, some 45 ulps of t (at t = 0: where it is 0, or no number) */
   int64_t fallback_steps; /* > 0: a row that would be given up goes on to t1 in so many equal steps, without control */
   rh_ode_gradient gradient;
 } rh_ode_options;

@@ -60,8 +60,8 @@ void rh_ode_first_steps(const rh_ode_run *s) {
     w->h[r] = sign * (h < span ? h : span); /* a number that is none stays out: h < span is false */
     w->at[r] = w->t[r] + w->h[r];
   }
-  rh_ode_combine(w, 0, s->rows, 1, one, w->y, w->stage);
-  rh_ode_slope(s, w->at, w->stage, 1);
+  rh_ode_combine(w, 0, s->rows, 1, one, w->y, w->stage_y);
+  rh_ode_slope(s, w->at, w->stage_y, 1);
   for (int64_t r = 0; r < s->rows; r++) {
     const double d1 = w->before[r], h = fabs(w->h[r]), d2 = rh_ode_norm(s, r, 1 / h, 2, difference, w->k, w->y);
     const double next = d2 > 0 ? d1 / d2 * power(share / (c * d1) * (d2 / d1), 1 / k) : span;

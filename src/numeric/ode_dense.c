@@ -58,14 +58,14 @@ static void extra_slopes(const rh_ode_run *s) {
   const rh_ode_tableau *m = w->method;
   int64_t count = 0;
   for (int64_t r = 0; r < s->rows; r++)
-    if (w->taken[r] && rh_ode_dense_due(s, r)) w->pick[count++] = r;
+    if (w->taken[r] && rh_ode_dense_due(s, r)) w->list[count++] = r;
   for (int i = m->stages + 1; i <= m->stages + m->extra; i++) {
     for (int64_t j = 0; j < count; j++) {
-      const int64_t r = w->pick[j];
-      rh_ode_combine(w, r, 1, i, rh_ode_a(m, i), w->y, w->stage + j * w->n * w->real_bytes);
+      const int64_t r = w->list[j];
+      rh_ode_combine(w, r, 1, i, rh_ode_a(m, i), w->y, w->stage_y + j * w->n * w->real_bytes);
       w->at[j] = w->t[r] + m->c[i] * w->h[r];
     }
-    rh_ode_slope_picked(s, count, i);
+    rh_ode_slope_listed(s, count, i);
   }
 }
 

@@ -114,12 +114,12 @@ void rh_ode_slope(const rh_ode_run *s, const double *at, const char *y, int whic
   call(s, s->rows, s->w->row, at, y, s->w->k + which * s->w->stride);
 }
 
-void rh_ode_slope_picked(const rh_ode_run *s, int64_t count, int which) {
+void rh_ode_slope_listed(const rh_ode_run *s, int64_t count, int which) {
   rh_ode_work *w = s->w;
   if (!count) return;
-  for (int64_t i = 0; i < count; i++) w->pick_row[i] = w->row[w->pick[i]];
-  call(s, count, w->pick_row, w->at, w->stage, w->picked);
-  for (int64_t i = 0; i < count; i++) rh_ode_move(w, w->k + which * w->stride, w->pick[i], w->picked, i);
+  for (int64_t i = 0; i < count; i++) w->list_row[i] = w->row[w->list[i]];
+  call(s, count, w->list_row, w->at, w->stage_y, w->list_slope);
+  for (int64_t i = 0; i < count; i++) rh_ode_move(w, w->k + which * w->stride, w->list[i], w->list_slope, i);
 }
 
 void rh_ode_advance(const rh_ode_run *s) {
@@ -127,9 +127,9 @@ void rh_ode_advance(const rh_ode_run *s) {
   const rh_ode_tableau *m = w->method;
   const int own = rh_ode_stages(m);
   for (int i = 1; i < own; i++) {
-    rh_ode_combine(w, 0, s->rows, i, rh_ode_a(m, i), w->y, w->stage);
+    rh_ode_combine(w, 0, s->rows, i, rh_ode_a(m, i), w->y, w->stage_y);
     for (int64_t r = 0; r < s->rows; r++) w->at[r] = w->t[r] + m->c[i] * w->h[r];
-    rh_ode_slope(s, w->at, w->stage, i);
+    rh_ode_slope(s, w->at, w->stage_y, i);
   }
   rh_ode_combine(w, 0, s->rows, own, m->b, w->y, w->fresh);
 }

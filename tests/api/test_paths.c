@@ -95,6 +95,41 @@ static void paths_begin_at_the_codes(void **state) {
   assert_true(moved > 0.05);
 }
 
+/* Of a column in steps of 2 (or with levels) the end alone is rounded, downwards, to what lies in its cell; on the way states lie anywhere,
+ * and go no further from one time to the next than those of other columns do. */
+static void the_end_alone_is_rounded(void **state) {
+  (void)state;
+  enum { MANY = 201 };
+#define SPEC(column)                                                                                                     \
+  "{\"dtype\": \"f64\", \"steps\": 60, \"threads\": 1, \"set\": {\"lr\": 0.05}, \"spec\": {\"preprocess\": [{\"type\": " \
+  "\"dequantize\", \"columns\": [" column                                                                                \
+  "]}, {\"type\": \"standardize\", \"mean\": [0, 1], \"scale\": [2, 2.5]}], \"flow\": "                                  \
+  "{\"type\": \"chain\", \"parts\": [" CNF(1) "]}}}"
+  static const char *const specs[] = {SPEC("{\"column\": 1, \"step\": 2, \"offset\": 0}"),
+                                      SPEC("{\"column\": 1, \"step\": 2, \"levels\": [-4, -2, 0, 2, 4, 6]}")};
+  for (size_t s = 0; s < sizeof specs / sizeof *specs; s++) {
+    double kept[ROWS], z[N * D], back[N * D], *path = malloc(N * MANY * D * sizeof *path);
+    rh_density *d = NULL;
+    for (int i = 0; i < ROWS; i++) kept[i] = x[i * 3 + 1], x[i * 3 + 1] = fmin(fmax(2 * round(x[i * 3]), -4), 6);
+    OK(fit(2, specs[s], &d));
+    codes(d, z, back);
+    OK(rh_density_paths(d, N, z, MANY, path));
+    int between = 0;
+    for (int i = 0; i < N; i++) {
+      const double *of = path + i * MANY * D, *end = of + (MANY - 1) * D, before = of[(MANY - 2) * D + 1];
+      assert_memory_equal(end, back + i * D, D * sizeof *end);
+      assert_true(fmod(end[1], 2) == 0 && end[1] == x[i * 3 + 1]);
+      assert_true(before > end[1] - 0.1 && before < end[1] + 2.1);
+      for (int k = 0; k < MANY - 1; k++) between += fabs(fmod(of[k * D + 1], 2)) > 1e-6;
+      for (int k = 1; k < MANY - 1; k++) assert_true(fabs(of[k * D + 1] - of[(k - 1) * D + 1]) < 0.2);
+    }
+    assert_true(between > N * (MANY - 1) * 9 / 10);
+    for (int i = 0; i < ROWS; i++) x[i * 3 + 1] = kept[i];
+    rh_density_close(d);
+    free(path);
+  }
+}
+
 /* No jumps: from one time to the next a path goes a fraction of the whole way. In a chain the linear layer between acts all along. */
 static void paths_are_continuous(void **state) {
   (void)state;
@@ -148,8 +183,13 @@ static void no_failed_allocation_is_lost(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(times_of_models),      cmocka_unit_test(paths_end_at_the_rows), cmocka_unit_test(paths_begin_at_the_codes),
-      cmocka_unit_test(paths_are_continuous), cmocka_unit_test(what_is_refused),       cmocka_unit_test(no_failed_allocation_is_lost),
+      cmocka_unit_test(times_of_models),
+      cmocka_unit_test(paths_end_at_the_rows),
+      cmocka_unit_test(paths_begin_at_the_codes),
+      cmocka_unit_test(the_end_alone_is_rounded),
+      cmocka_unit_test(paths_are_continuous),
+      cmocka_unit_test(what_is_refused),
+      cmocka_unit_test(no_failed_allocation_is_lost),
   };
   return cmocka_run_group_tests(tests, start, stop);
 }

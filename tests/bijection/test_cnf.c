@@ -326,6 +326,26 @@ static void rows_that_are_not_finished(void **state) {
   part_free(&p);
 }
 
+/* As --set has it; the full specification has both keys. */
+static void probes_are_named_with_the_trace(void **state) {
+  (void)state;
+  static const struct {
+    const char *spec, *trace;
+    int probes;
+  } cases[] = {{"{\"type\":\"cnf\",\"trace\":\"hutchinson:4\"}", "hutchinson", 4},
+               {"{\"type\":\"cnf\",\"trace\":\"hutchinson:04\",\"probes\":4}", "hutchinson", 4},
+               {"{\"type\":\"cnf\",\"trace\":\"hutchinson:64\"}", "hutchinson", 64},
+               {"{\"type\":\"cnf\",\"trace\":\"hutchinson\",\"probes\":3}", "hutchinson", 3},
+               {"{\"type\":\"cnf\"}", "auto", 1}};
+  for (size_t k = 0; k < RH_COUNT_OF(cases); k++) {
+    part p = part_make(cases[k].spec, 3, 0, 8);
+    assert_string_equal(json_string_value(json_object_get(p.b->spec, "trace")), cases[k].trace);
+    assert_int_equal(json_integer_value(json_object_get(p.b->spec, "probes")), cases[k].probes);
+    assert_int_equal(p.b->noise, strcmp(cases[k].trace, "auto") ? 3 * cases[k].probes : 0);
+    part_free(&p);
+  }
+}
+
 static void errors_are_named(void **state) {
   (void)state;
   static const struct {
@@ -338,6 +358,15 @@ static void errors_are_named(void **state) {
       {"{\"type\":\"cnf\",\"rtol\":-1}", "flow.rtol"},
       {"{\"type\":\"cnf\",\"time\":0}", "flow.time"},
       {"{\"type\":\"cnf\",\"trace\":\"none\"}", "flow.trace"},
+      {"{\"type\":\"cnf\",\"trace\":\"hutchinson: 3\"}", "flow.trace: 'hutchinson: 3': K of hutchinson:K must be 1 to 64"},
+      {"{\"type\":\"cnf\",\"trace\":\"hutchinson:+3\"}", "must be 1 to 64"},
+      {"{\"type\":\"cnf\",\"trace\":\"hutchinson:\"}", "must be 1 to 64"},
+      {"{\"type\":\"cnf\",\"trace\":\"hutchinson:0\"}", "must be 1 to 64"},
+      {"{\"type\":\"cnf\",\"trace\":\"hutchinson:65\"}", "must be 1 to 64"},
+      {"{\"type\":\"cnf\",\"trace\":\"hutchinson:99999999999999999999\"}", "must be 1 to 64"},
+      {"{\"type\":\"cnf\",\"trace\":\"hutchinson:3x\"}", "must be 1 to 64"},
+      {"{\"type\":\"cnf\",\"trace\":\"exact:3\"}", "flow.trace: 'exact:3': only hutchinson has probes"},
+      {"{\"type\":\"cnf\",\"trace\":\"hutchinson:3\",\"probes\":2}", "flow.probes: 2, but \"trace\" says hutchinson:3"},
       {"{\"type\":\"cnf\",\"probes\":0}", "flow.probes"},
       {"{\"type\":\"cnf\",\"probe\":\"uniform\"}", "flow.probe"},
       {"{\"type\":\"cnf\",\"kinetics\":1}", "did you mean 'kinetic'"},
@@ -366,6 +395,7 @@ int main(void) {
       cmocka_unit_test(the_estimate_is_unbiased),
       cmocka_unit_test(wide_rows_are_estimated),
       cmocka_unit_test(rows_that_are_not_finished),
+      cmocka_unit_test(probes_are_named_with_the_trace),
       cmocka_unit_test(errors_are_named),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

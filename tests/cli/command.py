@@ -2,6 +2,7 @@
 import json
 import os
 import shutil
+import struct
 import subprocess
 import tempfile
 import unittest
@@ -60,6 +61,19 @@ class CommandTest(unittest.TestCase):
     @classmethod
     def text_of(cls, name):
         return cls.bytes_of(name).decode()
+
+    @classmethod
+    def edit(cls, model, to, name, change):
+        """A model with one tensor changed, and so without its seal (docs/file-format.md)."""
+        data = cls.bytes_of(model)
+        n = struct.unpack("<Q", data[:8])[0]
+        head, body = json.loads(data[8 : 8 + n]), bytearray(data[8 + n :])
+        first, last = head[name]["data_offsets"]
+        body[first:last] = change(np.frombuffer(bytes(body[first:last]), "<f4")).astype("<f4").tobytes()
+        del head["__metadata__"]["hash"]
+        text = json.dumps(head).encode()
+        with open(cls.path(to), "wb") as file:
+            file.write(struct.pack("<Q", len(text)) + text + body)
 
     @classmethod
     def run_rheo(cls, *args, stdin=None, timeout=300, **more):

@@ -222,14 +222,14 @@ class Continuous(CommandTest):
 
     def test_what_is_refused(self):
         for options, words in (
-            (["--solver", "rk4"], "rk4 has no error estimate: give a number of steps"),
+            (["--solver", "rk4"], "options.solver: rk4 has no error estimate|solver_steps (--solver-steps N)"),
             (["--solver", "euler"], "or take heun, bs32, dp54, ts54 or dop853"),
             (["--solver", "dopri5"], "options.solver"),
             (["--trace", "guess"], "options.trace: 'guess' is none of"),
             (["--trace", "exact:3"], "only hutchinson has probes"),
         ):
             with self.subTest(str(options)):
-                self.refused(1 if options[1] in ("rk4", "euler") else 2, words, "score", "cnf.rheo", "x.npy", *options)
+                self.refused(2, words, "score", "cnf.rheo", "x.npy", *options)
         self.refused(2, "the model solves no differential equation", "score", "nsf.rheo", "x.npy", "--rtol", 1e-3)
         self.refused(2, "cnf.activation", "fit", "x.npy", "-o", "m", "--arch", "cnf", "--set", "activation=relu", *SMALL)
 

@@ -1,6 +1,5 @@
 """Continuous flows that cannot be solved, and tolerances that cannot be kept: what is said, what is written, how it ends."""
 import json
-import struct
 import time
 import unittest
 
@@ -23,19 +22,6 @@ class Failures(CommandTest):
         cls.edit("soft.rheo", "burst.rheo", FIELD + "1.weight", lambda w: 300 * w)
         cls.edit("soft.rheo", "gone.rheo", FIELD + "1.weight", lambda w: 3e38 + 0 * w)
         cls.edit("affine.rheo", "stiff.rheo", FIELD + "0.weight", lambda w: -1e5 * np.eye(3).ravel())
-
-    @classmethod
-    def edit(cls, model, to, name, change):
-        """A model with one tensor changed, and so without its seal (docs/file-format.md)."""
-        data = cls.bytes_of(model)
-        n = struct.unpack("<Q", data[:8])[0]
-        head, body = json.loads(data[8 : 8 + n]), bytearray(data[8 + n :])
-        first, last = head[name]["data_offsets"]
-        body[first:last] = change(np.frombuffer(bytes(body[first:last]), "<f4")).astype("<f4").tobytes()
-        del head["__metadata__"]["hash"]
-        text = json.dumps(head).encode()
-        with open(cls.path(to), "wb") as file:
-            file.write(struct.pack("<Q", len(text)) + text + body)
 
     def scores(self, model, data="x.npy", *more):
         self.done("score", model, data, "-o", "s.npy", "-q", *more)

@@ -148,11 +148,59 @@ static void many_draws_are_exact(void **state) {
   }
 }
 
+/* ---- estimated traces beside the noise of cells ---- */
+
+#define AFFINE_FLOW(trace)                                                                                                          \
+  "\"flow\":{\"type\":\"chain\",\"parts\":[{\"type\":\"cnf\",\"solver\":\"rk4\",\"steps\":8,\"trace\":\"hutchinson\",\"probes\":3," \
+  "\"exact_columns\":" trace ",\"field\":{\"type\":\"time_mlp\",\"hidden\":[]}}]},\"base\":{\"type\":\"normal\"}"
+#define CELLS        "\"preprocess\":[{\"type\":\"dequantize\",\"columns\":[{\"column\":1,\"step\":0.5,\"offset\":0}]}]"
+#define TWO(trace)   "{\"columns\":2," CELLS "," AFFINE_FLOW(trace) "}"
+#define MIXED(trace) "{\"columns\":2,\"weights\":[1],\"mixture\":[{" CELLS "," AFFINE_FLOW(trace) "}]}"
+
+static rh_model *affine_of(const char *spec, int real_bytes) {
+  static const double a[4] = {0.4, 1.1, -0.7, 0.3};
+  rh_model *m = toy_model(spec, real_bytes, 1);
+  for (int64_t l = 0; l < m->flow->leaves.n; l++)
+    for (int64_t i = 0; i < 4 && m->flow->leaves.leaf[l].count == 4; i++) rh_values_set(&m->flow->leaves, &m->values, (int)l, i, a[i]);
+  return m;
+}
+
+/* Of an affine field x' = A x an estimate is off by T (e'Ae - tr A), wherever in its cell a row lies: with one e for all draws that is
+ * what the average over them is off by, too, to the bit but for rounding; one for each would make it too high. */
+static void draws_share_their_row_s_probes(void **state) {
+  (void)state;
+  enum { ROWS = 5, COUNTS = 3 };
+  static const int64_t draws[COUNTS] = {1, 16, 20001}; /* the last are several chunks a row */
+  static const char *const specs[][2] = {{TWO("-1"), TWO("8")}, {MIXED("-1"), MIXED("8")}};
+  static const double x[ROWS * 2] = {0.3, 0, -1.2, 0.5, 0.8, 1, 2.1, -0.5, -0.4, 1.5};
+  const rh_dense_rows dense = {ROWS, 2, x};
+  const rh_rows rows = rh_rows_dense(&dense);
+  for (int k = 0; k < 2 * (int)RH_COUNT_OF(specs); k++) {
+    const int real = k % 2 ? 8 : 4;
+    double off[COUNTS][ROWS], most = 0;
+    for (int c = 0; c < COUNTS; c++) {
+      double lp[2][ROWS];
+      for (int exact = 0; exact < 2; exact++) {
+        rh_model *m = affine_of(specs[k / 2][exact], real);
+        rh_scorer *s = scorer_of(m, (rh_scorer_options){.threads = 2, .draws = draws[c], .seed = 3});
+        assert_true(m->flow->drawn == 1 && m->flow->noise == 7 && m->flow->scoring_noise == (exact ? 1 : 7));
+        toy_ok(rh_score(s, &rows, 0, ROWS, lp[exact]));
+        rh_scorer_destroy(s);
+        rh_model_destroy(m);
+      }
+      for (int r = 0; r < ROWS; r++) off[c][r] = lp[0][r] - lp[1][r], most = fmax(most, fabs(off[c][r]));
+      for (int r = 0; r < ROWS; r++) assert_true(fabs(off[c][r] - off[0][r]) < (real == 8 ? 1e-12 : 1e-5));
+    }
+    assert_true(most > 0.1);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(uniform_data_cost_all_bits),
       cmocka_unit_test(draws_come_to_the_exact_value_from_below),
       cmocka_unit_test(many_draws_are_exact),
+      cmocka_unit_test(draws_share_their_row_s_probes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -394,9 +394,25 @@ static void wrong_options_are_refused(void **state) {
   }
 }
 
+/* As errors name them. */
+static void methods_with_an_estimate_have_a_list(void **state) {
+  (void)state;
+  char list[200] = "";
+  const char *last = NULL;
+  for (int m = 0; m < RH_ODE_METHODS; m++) {
+    const rh_ode_tableau *t = rh_ode_tableau_of((rh_ode_method)m);
+    if (!t->estimate) continue;
+    if (last) snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", *list ? ", " : "", last);
+    last = t->name;
+  }
+  snprintf(list + strlen(list), sizeof list - strlen(list), " or %s", last);
+  assert_string_equal(list, RH_ODE_CONTROLLED);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(order_conditions_hold),
+      cmocka_unit_test(methods_with_an_estimate_have_a_list),
       cmocka_unit_test(fixed_steps_converge),
       cmocka_unit_test(the_first_step_knows_its_method),
       cmocka_unit_test(the_last_two_steps_are_equal),
