@@ -93,14 +93,15 @@
     .name = "test", .kind = ARG_TEXT, .value = "FILE",                                                       \
     .help = "Rows for the test figure; " USE ". Without it, and without --val, a part of TRAIN is held out." \
   }
-#define ARCH_OPTION                                                                                                                       \
-  {                                                                                                                                       \
-    .name = "arch", .kind = ARG_TEXT, .value = "NAME",                                                                                    \
-    .help =                                                                                                                               \
-        "The architecture: nsf, nsf-coupling, maf, iaf, realnvp, nice, cnf, ffjord, rnode; of images nsf-image, glow, realnvp-image; or " \
-        "auto (default), "                                                                                                                \
-        "which goes by "                                                                                                                  \
-        "the data's shape and size."                                                                                                      \
+#define ARCH_OPTION                                                                                                                    \
+  {                                                                                                                                    \
+    .name = "arch", .kind = ARG_TEXT, .value = "NAME",                                                                                 \
+    .help =                                                                                                                            \
+        "The architecture: nsf, nsf-coupling, maf, iaf, realnvp, nice, cnf, ffjord, rnode; of images nsf-image, glow, realnvp-image, " \
+        "ffjord-image; or "                                                                                                            \
+        "auto (default), "                                                                                                             \
+        "which goes by "                                                                                                               \
+        "the data's shape and size."                                                                                                   \
   }
 #define SET_OPTION(OF)                                                                                   \
   {                                                                                                      \

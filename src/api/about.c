@@ -1,5 +1,5 @@
 /* What a density is and how it runs. */
-#include "api/handle.h"
+#include "api/estimate.h"
 #include "base/memory.h"
 #include "graph/plan.h"
 
@@ -20,6 +20,7 @@ static json_t *info_json(const rh_density *d) {
   json_object_set_new(o, "context", json_integer(f->context));
   json_object_set_new(o, "latent", json_integer(f->latent));
   json_object_set_new(o, "exact", json_boolean(f->scoring_noise == 0));
+  json_object_set_new(o, "log_det", json_string(rh_estimate_of(f) ? "estimated" : "exact")); /* of the noise of images apart */
   json_object_set_new(o, "parameters", json_integer(f->leaves.params));
   json_object_set_new(o, "dtype", json_string(m->values.real_bytes == 4 ? "f32" : "f64"));
   json_object_set_new(o, "parameter_bytes", json_integer(f->leaves.params * m->values.real_bytes));

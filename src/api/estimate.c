@@ -15,6 +15,8 @@ static int find(const rh_bijection *b, const rh_bijection **first) {
   const int64_t n = b ? rh_bijection_parts(b, &parts) : 0;
   int found = 0;
   for (int64_t i = 0; i < n; i++) found += find(parts[i], first);
+  const rh_bijection *within = b ? rh_bijection_within(b) : NULL; /* whose noise is its part's */
+  if (within) return find(within, first);
   if (!b || n || !b->exact || b->noise == b->probes) return found;
   if (!*first) *first = b;
   return 1;

@@ -43,7 +43,7 @@ static rh_status read_field(cnf *c, const rh_build *build, rh_spec *spec) {
   snprintf(prefix, sizeof prefix, "%s.field", build->prefix);
   const rh_build inner = {build->leaves, prefix, build->context};
   const int64_t before = build->leaves->n;
-  RH_TRY(rh_field_create(&inner, rh_spec_json(spec, "field"), where, rh_columns_of(&c->b), &c->field));
+  RH_TRY(rh_field_create(&inner, rh_spec_json(spec, "field"), where, c->b.in, &c->field));
   if (!rh_spec_bool(spec, "decay", false)) never_decay(build->leaves, before);
   rh_spec_set(spec, "field", json_incref(c->field->spec));
   c->b.context = build->context;
@@ -99,14 +99,14 @@ static rh_status read_trace(cnf *c, rh_spec *spec) {
   c->straight = rh_spec_real(spec, "straight", 0, 0, 1e3);
   c->beyond = trace != RH_TRACE_EXACT && columns > most;
   c->estimate = c->beyond || trace == RH_TRACE_HUTCHINSON || (trace == RH_TRACE_AUTO && columns > FEW);
-  if (c->estimate || c->jacobian > 0) c->b.noise = c->probes * rh_columns_of(&c->b);
+  if (c->estimate || c->jacobian > 0) c->b.noise = c->probes * rh_shape_count(&c->b.in);
   if (!c->beyond) c->b.probes = c->b.noise;
   return rh_spec_status(spec);
 }
 
 static rh_status cnf_create(rh_bijection *b, const rh_build *build, rh_spec *spec) {
   cnf *c = (cnf *)b;
-  RH_TRY(rh_need_vector(b, spec));
+  if (b->in.rank != 3) RH_TRY(rh_need_vector(b, spec));
   RH_TRY(read_field(c, build, spec));
   RH_TRY(read_solver(c, spec));
   return read_trace(c, spec);
@@ -150,10 +150,11 @@ static void rates(const task *k, rh_graph *g, rh_val x, rh_val t, rh_val context
 /* y: [d], or [d + 1] with log|det| behind. */
 static rh_val equation(rh_graph *g, void *arg, rh_val y, rh_val t, rh_val captures) {
   const task *k = arg;
-  const int64_t d = rh_columns_of(&k->c->b), width = k->c->b.context;
+  const int64_t d = k->c->field->d, width = k->c->b.context;
   const rh_val context = width ? rh_slice(g, captures, 0, width) : RH_NONE;
   if (!k->ladj) return rh_field_apply(k->c->field, g, y, t, context);
-  const rh_val x = rh_slice(g, y, 0, d), u = k->probed ? rh_slice(g, captures, width, k->c->b.noise) : RH_NONE;
+  /* A copy: a gather of a slice of y, as convolutions begin with, reads y itself, and then no derivative in x would see it. */
+  const rh_val x = rh_addc(g, rh_slice(g, y, 0, d), 0), u = k->probed ? rh_slice(g, captures, width, k->c->b.noise) : RH_NONE;
   rh_val out[2] = {RH_NONE, RH_NONE};
   rates(k, g, x, t, context, u, &out[0], &out[1]);
   return g->status == RH_OK ? rh_concat(g, 2, out) : RH_NONE;
@@ -166,19 +167,19 @@ static rh_val solve(const task *k, rh_graph *g, rh_val y, rh_val context, rh_val
   if (k->probed) captures[n++] = uniforms;
   const rh_val all = n == 2 ? rh_concat(g, 2, captures) : captures[0];
   const rh_ode_options *options = g->training ? &k->c->training : &k->c->ode;
-  return rh_ode(g, y, all, from, to, options, equation, (void *)(uintptr_t)k);
+  return rh_ode(g, rh_reshape(g, y, rh_shape1(rh_count(g, y))), all, from, to, options, equation, (void *)(uintptr_t)k);
 }
 
 /* Where x ends, and log|det|. */
 static void with_ladj(const task *k, rh_graph *g, rh_val x, rh_val context, rh_val uniforms, double from, double to, rh_val *end,
                       rh_val *ladj) {
-  const int64_t d = rh_columns_of(&k->c->b);
-  const rh_val start[2] = {x, rh_fill(g, rh_shape1(1), 0)};
+  const int64_t d = k->c->field->d;
+  const rh_val start[2] = {rh_reshape(g, x, rh_shape1(d)), rh_fill(g, rh_shape1(1), 0)}; /* an image is a vector here */
   const rh_val both = solve(k, g, rh_concat(g, 2, start), context, uniforms, from, to);
   *end = rh_slice(g, both, 0, d);
   *ladj = rh_slice(g, both, d, 1);
   if (k->penalize && k->c->straight > 0)
-    *ladj = rh_add(g, *ladj, rh_mulc(g, rh_sum(g, rh_square(g, rh_sub(g, *end, x))), k->c->straight / k->c->b.time));
+    *ladj = rh_add(g, *ladj, rh_mulc(g, rh_sum(g, rh_square(g, rh_sub(g, *end, start[0]))), k->c->straight / k->c->b.time));
 }
 
 static void cnf_forward(const rh_bijection *b, rh_graph *g, rh_val x, rh_val context, rh_val noise, rh_val *y, rh_val *ladj) {

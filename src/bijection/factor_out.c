@@ -30,6 +30,7 @@ static rh_status create_part(factor_out *f, const rh_build *build, rh_spec *spec
   if (!f->part->exact) return rh_spec_fail(spec, "part", "%s cannot stand here: it is no bijection", f->part->type->type);
   rh_spec_set(spec, "part", json_incref(f->part->spec));
   f->b.context = f->part->context;
+  f->b.noise = f->part->noise, f->b.probes = f->part->probes; /* of a part that estimates in training */
   return rh_spec_status(spec);
 }
 
@@ -84,7 +85,6 @@ static bool region_begin(rh_graph *g) {
 static void factor_out_forward(const rh_bijection *b, rh_graph *g, rh_val x, rh_val context, rh_val noise, rh_val *y, rh_val *ladj) {
   const factor_out *f = (const factor_out *)b;
   rh_val parts[2] = {RH_NONE, RH_NONE}, leaving = RH_NONE, within = RH_NONE;
-  (void)noise;
   const bool mine = region_begin(g);
   const rh_val a = parts[0] = going_on(b, g, x);
   parts[1] = rh_channels_of(g, x, f->on, f->leaving);
@@ -96,7 +96,7 @@ static void factor_out_forward(const rh_bijection *b, rh_graph *g, rh_val x, rh_
     leaving = rh_sum(g, s);
   }
   if (mine) rh_scope_end(g);
-  if (f->part) rh_forward(f->part, g, a, context, RH_NONE, &parts[0], &within);
+  if (f->part) rh_forward(f->part, g, a, context, noise, &parts[0], &within);
   *y = rh_concat(g, 2, parts);
   *ladj = rh_add_maybe(g, leaving, within);
 }

@@ -44,16 +44,16 @@ static int64_t squeezes(const rh_image_shape *image, int64_t least) {
   return n;
 }
 
-static rh_status read_levels(plan *p, rh_options *o, const rh_image_shape *image, const char *where) {
+int64_t rh_arch_levels(rh_options *o, const rh_image_shape *image) {
   const int64_t most = squeezes(image, 1), usual = squeezes(image, LEAST_SIDE);
-  if (most < 1)
-    return rh_fail(RH_E_SPEC, "%s: an image of %lld x %lld cannot be squeezed, its sides must be even: crop or pad the images", where,
-                   (long long)image->h, (long long)image->w);
-  p->levels = rh_options_int(o, "levels", usual > 0 ? usual : 1, 1, LEVELS);
-  if (o->status == RH_OK && p->levels > most)
-    return rh_fail(RH_E_SPEC, "%s.levels: an image of %lld x %lld can be squeezed %lld times, not %lld", where, (long long)image->h,
-                   (long long)image->w, (long long)most, (long long)p->levels);
-  return o->status;
+  if (o->status == RH_OK && most < 1)
+    o->status = rh_fail(RH_E_SPEC, "%s: an image of %lld x %lld cannot be squeezed, its sides must be even: crop or pad the images",
+                        o->where, (long long)image->h, (long long)image->w);
+  const int64_t levels = rh_options_int(o, "levels", usual > 0 ? usual : 1, 1, LEVELS);
+  if (o->status == RH_OK && levels > most)
+    o->status = rh_fail(RH_E_SPEC, "%s.levels: an image of %lld x %lld can be squeezed %lld times, not %lld", o->where, (long long)image->h,
+                        (long long)image->w, (long long)most, (long long)levels);
+  return levels;
 }
 
 static void read_coupling(plan *p, rh_options *o) {
@@ -121,7 +121,7 @@ static void read_net(plan *p, rh_options *o, const rh_arch_size *size) {
 
 static rh_status read_options(plan *p, const json_t *options, const rh_arch_size *size, const char *where) {
   rh_options o = rh_options_begin(options, where);
-  RH_TRY(read_levels(p, &o, &size->image, where));
+  p->levels = rh_arch_levels(&o, &size->image);
   read_coupling(p, &o);
   read_net(p, &o, size);
   p->actnorm = rh_options_bool(&o, "actnorm", true);

@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static const rh_arch *const archs[] = {&rh_arch_nsf,     &rh_arch_nsf_coupling, &rh_arch_maf,  &rh_arch_iaf,
-                                       &rh_arch_realnvp, &rh_arch_nice,         &rh_arch_cnf,  &rh_arch_ffjord,
-                                       &rh_arch_rnode,   &rh_arch_nsf_image,    &rh_arch_glow, &rh_arch_realnvp_image};
+static const rh_arch *const archs[] = {&rh_arch_nsf,  &rh_arch_nsf_coupling,  &rh_arch_maf,         &rh_arch_iaf,   &rh_arch_realnvp,
+                                       &rh_arch_nice, &rh_arch_cnf,           &rh_arch_ffjord,      &rh_arch_rnode, &rh_arch_nsf_image,
+                                       &rh_arch_glow, &rh_arch_realnvp_image, &rh_arch_ffjord_image};
 
 const rh_arch *const *rh_archs(int *n) {
   *n = (int)RH_COUNT_OF(archs);

@@ -4,7 +4,7 @@
 #include "density/flow.h"
 
 extern const rh_arch rh_arch_realnvp, rh_arch_nice, rh_arch_maf, rh_arch_iaf, rh_arch_nsf, rh_arch_nsf_coupling, rh_arch_glow,
-    rh_arch_realnvp_image, rh_arch_nsf_image, rh_arch_cnf, rh_arch_ffjord, rh_arch_rnode;
+    rh_arch_realnvp_image, rh_arch_nsf_image, rh_arch_cnf, rh_arch_ffjord, rh_arch_rnode, rh_arch_ffjord_image;
 
 enum {
   RH_ARCH_WIDE = 128,   /* columns from which matrices between the couplings cost more than the couplings */
@@ -12,4 +12,7 @@ enum {
   RH_ARCH_TABLE = 4,    /* columns from which rows are a table's, not points of a plane or of space */
   RH_ARCH_FEW = 1000    /* rows below which nets are small */
 };
+
+/* Option "levels" of architectures of images: squeezes, as many as the sides can be halved. */
+int64_t rh_arch_levels(rh_options *o, const rh_image_shape *image);
 #endif

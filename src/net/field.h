@@ -1,6 +1,6 @@
 /* Vector fields of continuous flows (Chen et al. 2018, Neural Ordinary Differential Equations): dx/dt = f(x, t, context). One file a
- * field, one row in the registry (net/fields.c); every network of vectors is one too, which reads t as a context. A field must be smooth:
- * training a flow takes second derivatives of it. */
+ * field, one row in the registry (net/fields.c); every network is one too, which reads t as a context. x is a vector, or an image, which
+ * fields of vectors read as one. A field must be smooth: training a flow takes second derivatives of it. */
 #ifndef RH_NET_FIELD_H
 #define RH_NET_FIELD_H
 #include "net/net.h"
@@ -9,6 +9,7 @@ typedef struct rh_field rh_field;
 typedef struct rh_field_type {
   const char *type; /* "time_mlp", "planar" */
   size_t bytes;     /* of its own struct, which begins with an rh_field */
+  bool image;       /* it reads images: field->image */
   /* Fills a cleared struct whose rh_field is set: reads its options from `spec` (unknown keys are found afterwards), adds its leaves, says
    * what an exact trace costs. The last layer starts at zero: the flow starts as the identity. After a failure destroy is called. */
   rh_status (*create)(rh_field *field, const rh_build *build, rh_spec *spec);
@@ -21,13 +22,14 @@ typedef struct rh_field_type {
 struct rh_field { /* first member of every field's own struct */
   const rh_field_type *type;
   int64_t d, context;
+  rh_shape image;  /* of images: [h, w, c], d = h w c; else of rank 0 */
   bool traced;     /* apply gives the exact trace */
   int64_t columns; /* of the Jacobian that an exact trace takes: 0 in closed form, else d */
   json_t *spec;    /* owned: every default written out */
 };
 
-/* spec: {"type": ..., options}, NULL or without a type: "time_mlp". */
-rh_status rh_field_create(const rh_build *build, const json_t *spec, const char *where, int64_t d, rh_field **field) RH_WARN_UNUSED;
+/* in: [d] or [h, w, c]. spec: {"type": ..., options}, NULL or without a type: "time_mlp", of images "time_conv". */
+rh_status rh_field_create(const rh_build *build, const json_t *spec, const char *where, rh_shape in, rh_field **field) RH_WARN_UNUSED;
 rh_val rh_field_apply(const rh_field *field, rh_graph *g, rh_val x, rh_val t, rh_val context);
 void rh_field_destroy(rh_field *field); /* NULL is fine */
 const rh_field_type *const *rh_field_types(int *n);

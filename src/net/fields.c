@@ -5,7 +5,8 @@
 #include "graph/ops.h"
 #include "net/types.h"
 
-static const rh_field_type *const types[] = {&rh_field_time_mlp, &rh_field_planar}; /* the first is the default */
+/* The first is the default; of images the first that reads them. */
+static const rh_field_type *const types[] = {&rh_field_time_mlp, &rh_field_planar, &rh_field_time_conv};
 
 const rh_field_type *const *rh_field_types(int *n) {
   *n = (int)RH_COUNT_OF(types);
@@ -38,6 +39,13 @@ rh_status rh_field_activation(rh_spec *spec, const char *fallback, int *which) {
   return RH_OK;
 }
 
+rh_status rh_field_one_width(rh_spec *spec, bool residual, int hidden, const int64_t *width) {
+  for (int l = 1; residual && l < hidden; l++)
+    if (width[l] != width[0])
+      return rh_spec_fail(spec, "residual", "layers that add to what they read must be of one width: see \"hidden\"");
+  return RH_OK;
+}
+
 /* ---- what training needs of a field ---- */
 
 rh_status rh_field_check(const rh_field *f, const rh_leaves *leaves, const char *where) {
@@ -57,7 +65,7 @@ rh_status rh_field_check(const rh_field *f, const rh_leaves *leaves, const char 
   return status;
 }
 
-/* ---- any network of vectors ---- */
+/* ---- any network ---- */
 
 typedef struct net_field {
   rh_field field;
@@ -66,20 +74,24 @@ typedef struct net_field {
 
 static void net_apply(const rh_field *f, rh_graph *g, rh_val x, rh_val t, rh_val context, rh_val *dx, rh_val *trace) {
   (void)trace;
-  const rh_val both[2] = {t, context};
-  *dx = rh_net_apply(((const net_field *)f)->net, g, x, f->context ? rh_concat(g, 2, both) : t);
+  const rh_net *net = ((const net_field *)f)->net;
+  const rh_val both = f->context ? rh_concat(g, 2, (rh_val[]){t, context}) : t;
+  *dx = net->image.rank ? rh_reshape(g, rh_image_net_apply(net, g, x, both), rh_shape1(f->d)) : rh_net_apply(net, g, x, both);
 }
 
 static void net_destroy(rh_field *f) {
   rh_net_destroy(((net_field *)f)->net);
 }
 
-static const rh_field_type net_type = {.type = "net", .bytes = sizeof(net_field), .apply = net_apply, .destroy = net_destroy};
+static const rh_field_type net_type = {.type = "net", .bytes = sizeof(net_field), .apply = net_apply, .destroy = net_destroy},
+                           image_net_type = {
+                               .type = "image net", .bytes = sizeof(net_field), .image = true, .apply = net_apply, .destroy = net_destroy};
 
 static rh_status fill_net(rh_field *f, const rh_build *build, const json_t *spec, const char *where) {
   net_field *n = (net_field *)f;
   const rh_build inner = {build->leaves, build->prefix, build->context + 1};
-  RH_TRY(rh_net_create(&inner, spec, where, f->d, f->d, &n->net));
+  RH_TRY(f->type->image ? rh_image_net_create(&inner, spec, where, f->image, f->image.dim[2], &n->net)
+                        : rh_net_create(&inner, spec, where, f->d, f->d, &n->net));
   f->columns = f->d;
   f->spec = json_incref(n->net->spec);
   return check_smooth(json_string_value(json_object_get(n->net->spec, "activation")), where);
@@ -88,7 +100,7 @@ static rh_status fill_net(rh_field *f, const rh_build *build, const json_t *spec
 /* ---- for all ---- */
 
 static rh_status fill(rh_field *f, const rh_build *build, const json_t *spec, const char *where) {
-  if (f->type == &net_type) return fill_net(f, build, spec, where);
+  if (!f->type->create) return fill_net(f, build, spec, where);
   rh_spec s = rh_spec_begin(spec, where, f->type->type);
   rh_status status = f->type->create(f, build, &s);
   if (status == RH_OK) status = rh_spec_done(&s);
@@ -97,28 +109,34 @@ static rh_status fill(rh_field *f, const rh_build *build, const json_t *spec, co
   return status;
 }
 
-/* The fields' own names, then those of the networks of vectors. */
-static rh_status find_type(const json_t *spec, const char *where, const rh_field_type **type) {
+/* The fields' own names, then those of the networks. */
+static rh_status find_type(const json_t *spec, const char *where, bool image, const rh_field_type **type) {
   enum { NAMES = 32 };
   const char *names[NAMES] = {0};
-  int nets, n = 0;
+  const rh_field_type *type_of[NAMES];
+  int nets, n = 0, usual = 0;
   const rh_net_type *const *net = rh_net_types(&nets);
-  for (size_t i = 0; i < RH_COUNT_OF(types); i++) names[n++] = types[i]->type;
+  for (size_t i = 0; i < RH_COUNT_OF(types); i++, n++) names[n] = types[i]->type, type_of[n] = types[i];
   for (int i = 0; i < nets && n < NAMES - 1; i++)
-    if (net[i]->apply && net[i] != &rh_net_constant) names[n++] = net[i]->type;
+    if (net[i] != &rh_net_constant) names[n] = net[i]->type, type_of[n++] = net[i]->apply ? &net_type : &image_net_type;
+  while (image && !types[usual]->image) usual++;
   rh_options o = rh_options_begin(spec, where);
-  const int which = rh_options_choice(&o, "type", 0, names);
+  const int which = rh_options_choice(&o, "type", usual, names);
   RH_TRY(o.status);
-  *type = which < (int)RH_COUNT_OF(types) ? types[which] : &net_type;
+  if (type_of[which]->image && !image)
+    return rh_fail(RH_E_SPEC, "%s.type: '%s' reads images, here comes a vector: put {\"type\": \"image\", \"shape\": [h, w, c]} before it",
+                   where, names[which]);
+  *type = type_of[which];
   return RH_OK;
 }
 
-rh_status rh_field_create(const rh_build *build, const json_t *spec, const char *where, int64_t d, rh_field **field) {
+rh_status rh_field_create(const rh_build *build, const json_t *spec, const char *where, rh_shape in, rh_field **field) {
   const rh_field_type *type = NULL;
-  RH_TRY(find_type(spec, where, &type));
+  RH_TRY(find_type(spec, where, in.rank == 3, &type));
   rh_field *f = rh_alloc_zero(1, type->bytes);
   if (!f) return RH_E_MEMORY;
-  *f = (rh_field){.type = type, .d = d, .context = build->context};
+  *f = (rh_field){.type = type, .d = rh_shape_count(&in), .context = build->context};
+  if (in.rank == 3) f->image = in;
   rh_status status = fill(f, build, spec, where);
   if (status == RH_OK) status = rh_field_check(f, build->leaves, where);
   if (status != RH_OK) {

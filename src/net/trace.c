@@ -83,3 +83,18 @@ rh_val rh_trace_probe(rh_graph *g, rh_probe_kind kind, rh_val u) {
   if (kind == RH_PROBE_GAUSSIAN) return rh_normicdf(g, u);
   return rh_addc(g, rh_mulc(g, rh_step(g, rh_addc(g, u, -0.5)), 2), -1);
 }
+
+/* ---- for closed forms ---- */
+
+rh_val rh_slope_of(rh_graph *g, rh_val a, rh_val z) {
+  rh_val slope = RH_NONE;
+  if (g->status != RH_OK) return RH_NONE;
+  const rh_status status = rh_vjp(g, 1, &a, NULL, 1, &z, &slope, RH_KEEP);
+  if (g->status == RH_OK) g->status = status;
+  return slope;
+}
+
+rh_val rh_over_lines(rh_graph *g, rh_val v, int64_t n) {
+  const int64_t m = rh_count(g, v);
+  return rh_reshape(g, rh_over_pixels(g, v, rh_shape3(1, n, m)), rh_shape2(n, m));
+}

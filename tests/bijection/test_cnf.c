@@ -161,26 +161,43 @@ static void penalties_of_an_equation_turned_round(void **state) {
 
 #define NET "\"field\":{\"type\":\"time_mlp\",\"hidden\":[6,5,4]}"
 
+/* [2, 4, 1] in two scales: the part of a factor_out estimates, too. */
+#define CONV "\"field\":{\"type\":\"time_conv\",\"time\":\"squash\",\"hidden\":[3,3],\"activation\":\"silu\"}"
+#define SCALES(more)                                                                                                              \
+  "{\"type\":\"chain\",\"parts\":[{\"type\":\"image\",\"shape\":[2,4,1]},{\"type\":\"squeeze\"},{\"type\":\"cnf\"," more "," CONV \
+  "},{\"type\":\"factor_out\",\"part\":{\"type\":\"cnf\"," more "," CONV "}}]}"
+
 /* Scoring has the bits of a flow that never estimates, with the noise at hand or without. */
 static void scoring_reads_no_probes(void **state) {
   (void)state;
-  part p = part_make("{\"type\":\"cnf\",\"trace\":\"hutchinson\",\"training_steps\":2," NET "}", 4, 0, 8),
-       q = part_make("{\"type\":\"cnf\",\"trace\":\"exact\"," NET "}", 4, 0, 8);
-  part_shake(&p, 0.5);
-  part_shake(&q, 0.5);
-  double *x = probe_random(ROWS * 4, 1, -2, 2), *u = probe_random(ROWS * 4, 2, 0, 1), y[2][ROWS * 4], ladj[2][ROWS];
-  assert_int_equal(q.b->noise, 0);
-  forward(&q, false, ROWS, x, NULL, y[0], ladj[0]);
-  for (int k = 0; k < 2; k++) {
-    forward(&p, false, ROWS, x, k ? u : NULL, y[1], ladj[1]);
-    assert_memory_equal(y[0], y[1], sizeof y[0]);
-    assert_memory_equal(ladj[0], ladj[1], sizeof ladj[0]);
+  static const struct {
+    const char *estimated, *exact;
+    int d, noise;
+  } cases[] = {
+      {"{\"type\":\"cnf\",\"trace\":\"hutchinson\",\"training_steps\":2," NET "}", "{\"type\":\"cnf\",\"trace\":\"exact\"," NET "}", 4, 4},
+      {SCALES("\"trace\":\"hutchinson\""), SCALES("\"trace\":\"exact\""), 8, 12}};
+  for (size_t c = 0; c < RH_COUNT_OF(cases); c++) {
+    const int d = cases[c].d;
+    part p = part_make(cases[c].estimated, d, 0, 8), q = part_make(cases[c].exact, d, 0, 8);
+    part_shake(&p, 0.5);
+    part_shake(&q, 0.5);
+    double *x = probe_random(ROWS * d, 1, -2, 2), *u = probe_random(ROWS * p.b->noise, 2, 0, 1), y[2][ROWS * 8], ladj[2][ROWS];
+    assert_int_equal(q.b->noise, 0);
+    assert_int_equal(p.b->noise, cases[c].noise);
+    assert_int_equal(p.b->probes, cases[c].noise);
+    assert_true(p.b->exact);
+    forward(&q, false, ROWS, x, NULL, y[0], ladj[0]);
+    for (int k = 0; k < 2; k++) {
+      forward(&p, false, ROWS, x, k ? u : NULL, y[1], ladj[1]);
+      assert_memory_equal(y[0], y[1], (size_t)(ROWS * d) * 8);
+      assert_memory_equal(ladj[0], ladj[1], sizeof ladj[0]);
+    }
+    forward(&p, true, ROWS, x, u, y[1], ladj[1]);
+    assert_true(ladj[1][0] != ladj[0][0]);
+    free(x), free(u);
+    part_free(&p);
+    part_free(&q);
   }
-  forward(&p, true, ROWS, x, u, y[1], ladj[1]);
-  assert_true(ladj[1][0] != ladj[0][0]);
-  free(x), free(u);
-  part_free(&p);
-  part_free(&q);
 }
 
 /* Training keeps its own tolerance, never a tighter one than scoring's; scoring does not see it, nor do equal steps. */
@@ -234,24 +251,27 @@ static void decay_is_asked_for(void **state) {
 /* d (y_0 + ladj) / d parameter, of two rows with probes and penalties, in equal steps: against central differences. */
 static void training_s_gradients(void **state) {
   (void)state;
-  for (int k = 0; k < 2; k++) {
-    char spec[300];
-    snprintf(spec, sizeof spec,
-             "{\"type\":\"cnf\",\"trace\":\"hutchinson\",\"probe\":\"%s\",\"probes\":2,\"kinetic\":0.5,\"jacobian\":0.2,%s,%s}",
-             k ? "gaussian" : "rademacher", "\"time\":0.5,\"solver\":\"dp54\",\"steps\":16", NET);
-    part p = part_make(spec, 3, 0, 8);
+#define TRAINED(probe)                                                              \
+  "\"trace\":\"hutchinson\",\"probe\":\"" probe                                     \
+  "\",\"probes\":2,\"kinetic\":0.5,\"jacobian\":0.2,\"straight\":0.3,\"time\":0.5," \
+  "\"solver\":\"dp54\",\"steps\":16"
+  static const char *const specs[] = {"{\"type\":\"cnf\"," TRAINED("rademacher") "," NET "}",
+                                      "{\"type\":\"cnf\"," TRAINED("gaussian") "," NET "}", SCALES(TRAINED("gaussian"))};
+  for (int k = 0; k < 3; k++) {
+    const int d = k < 2 ? 3 : 8;
+    part p = part_make(specs[k], d, 0, 8);
     part_shake(&p, 0.5);
     rh_graph g;
-    rh_val y, ladj, grads[32], wrt[32];
+    rh_val y, ladj, grads[64], wrt[64];
     int n = 0;
     PROBE_OK(rh_graph_init(&g, &p.leaves));
     g.training = true;
-    const rh_val in = rh_input(&g, rh_shape1(3)), u = rh_input(&g, rh_shape1(p.b->noise));
+    const rh_val in = rh_input(&g, rh_shape1(d)), u = rh_input(&g, rh_shape1(p.b->noise));
     rh_forward(p.b, &g, in, RH_NONE, u, &y, &ladj);
     const rh_val of = rh_add(&g, rh_slice(&g, y, 0, 1), ladj);
     for (int l = 0; l < p.leaves.n; l++) wrt[n++] = rh_leaf_val(&g, l);
     PROBE_OK(rh_vjp(&g, 1, &of, NULL, n, wrt, grads, RH_KEEP));
-    double *x = probe_random(2 * 3, 1, -2, 2), *noise = probe_random(2 * p.b->noise, 2, 0.01, 0.99), got[64], value[2];
+    double *x = probe_random(2 * d, 1, -2, 2), *noise = probe_random(2 * p.b->noise, 2, 0.01, 0.99), got[128], value[2];
     for (int l = 0; l < n; l++) {
       probe run = {.g = &g, .values = &p.values, .real_bytes = 8, .rows = 2, .input = {x, noise}, .n_param = 1};
       run.param_val[0] = grads[l], run.param_out[0] = got;
@@ -281,22 +301,23 @@ static void training_s_gradients(void **state) {
 /* One row many times, each with probes of its own: the mean is the exact log|det| within 4 standard errors, and latents are near. */
 static void the_estimate_is_unbiased(void **state) {
   (void)state;
-  static const char *const options[] = {"", ",\"probes\":3", ",\"probe\":\"gaussian\""};
-  for (size_t k = 0; k < RH_COUNT_OF(options); k++) {
-    char spec[300];
-    snprintf(spec, sizeof spec, "{\"type\":\"cnf\",\"trace\":\"hutchinson\",\"rtol\":1e-6,\"atol\":1e-6%s,%s}", options[k], NET);
-    part p = part_make(spec, 4, 0, 8);
+#define ESTIMATED "\"trace\":\"hutchinson\",\"rtol\":1e-6,\"atol\":1e-6"
+  static const char *const specs[] = {"{\"type\":\"cnf\"," ESTIMATED "," NET "}", "{\"type\":\"cnf\",\"probes\":3," ESTIMATED "," NET "}",
+                                      "{\"type\":\"cnf\",\"probe\":\"gaussian\"," ESTIMATED "," NET "}", SCALES(ESTIMATED)};
+  for (size_t k = 0; k < RH_COUNT_OF(specs); k++) {
+    const int d = k < 3 ? 4 : 8;
+    part p = part_make(specs[k], d, 0, 8);
     part_shake(&p, 0.5);
-    double *one = probe_random(4, 1, -2, 2), *x = malloc(MANY * 4 * 8), *u = probe_random(MANY * p.b->noise, 2, 1e-9, 1 - 1e-9);
-    double *y = malloc(MANY * 4 * 8), *ladj = malloc(MANY * 8), want[4], exact, mean = 0, square = 0;
-    for (int i = 0; i < MANY * 4; i++) x[i] = one[i % 4];
+    double *one = probe_random(d, 1, -2, 2), *x = malloc((size_t)(MANY * d) * 8), *u = probe_random(MANY * p.b->noise, 2, 1e-9, 1 - 1e-9);
+    double *y = malloc((size_t)(MANY * d) * 8), *ladj = malloc(MANY * 8), want[8], exact, mean = 0, square = 0;
+    for (int i = 0; i < MANY * d; i++) x[i] = one[i % d];
     forward(&p, false, 1, one, NULL, want, &exact);
     forward(&p, true, MANY, x, u, y, ladj);
     for (int i = 0; i < MANY; i++) mean += ladj[i] / MANY;
     for (int i = 0; i < MANY; i++) square += (ladj[i] - mean) * (ladj[i] - mean) / (MANY - 1);
     assert_true(square > 1e-6);
     assert_true(fabs(mean - exact) <= 4 * sqrt(square / MANY));
-    for (int i = 0; i < MANY * 4; i++) assert_true(fabs(y[i] - want[i % 4]) < 1e-4);
+    for (int i = 0; i < MANY * d; i++) assert_true(fabs(y[i] - want[i % d]) < 1e-4);
     free(one), free(x), free(u), free(y), free(ladj);
     part_free(&p);
   }
@@ -397,6 +418,9 @@ static void errors_are_named(void **state) {
       {"{\"type\":\"cnf\",\"probes\":0}", "flow.probes"},
       {"{\"type\":\"cnf\",\"probe\":\"uniform\"}", "flow.probe"},
       {"{\"type\":\"cnf\",\"kinetics\":1}", "did you mean 'kinetic'"},
+      {"{\"type\":\"cnf\",\"field\":{\"type\":\"time_conv\"}}", "flow.field.type: 'time_conv' reads images, here comes a vector"},
+      {"{\"type\":\"chain\",\"parts\":[{\"type\":\"image\",\"shape\":[1,3,1]},{\"type\":\"cnf\",\"field\":{\"kernel\":2}}]}",
+       "field.kernel: 2 is even"},
       {"{\"type\":\"cnf\",\"field\":{\"activation\":\"relu\"}}", "flow.field.activation: relu has no second derivative"},
   };
   for (size_t k = 0; k < RH_COUNT_OF(cases); k++) {

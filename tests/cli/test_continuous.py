@@ -74,6 +74,33 @@ class Continuous(CommandTest):
         self.done("fit", "given.npy", "-o", "given.rheo", "--arch", "rnode", "--context", "4", *SMALL)
         self.assertTrue(self.report("check", "given.rheo", "given.npy", "-q")["ok"])
 
+    def test_images(self):
+        """Fields of convolutions at two scales, with and without a trace in closed form; the noise of pixels is no estimate of a trace."""
+        r = np.random.default_rng(3)
+        shade = r.integers(0, 5, (300, 1, 1))
+        np.save(self.path("i.npy"), (shade + r.integers(0, 3, (300, 4, 4)) + np.arange(4)).astype(np.uint8))
+        field = {"type": "time_conv", "hidden": [4, 4, 4]}
+        with open(self.path("wide.json"), "w") as file:
+            json.dump({"flow": {"type": "chain", "parts": [{"type": "image", "shape": [4, 4, 1]}, {"type": "cnf", "field": field, "exact_columns": 3}]}}, file)
+        for name, log_det, more in (("closed", "exact", ["--set", "hidden=2x4"]), ("columns", "exact", ["--set", "hidden=3x4", "--set", "field=squash"]), ("wide", "estimated", ["--spec", "wide.json"])):
+            with self.subTest(name):
+                model = f"{name}.rheo"
+                if name != "wide":
+                    more += ["--arch", "ffjord-image", "--set", "levels=2", "--set", "steps=1"]
+                self.done("fit", "i.npy", "-o", model, "--threads", 1, "-q", "--steps", 20, *more)
+                info = self.report("info", model, "-q")
+                self.assertEqual((info["exact"], info["log_det"]), (False, log_det))
+                report = self.report("score", model, "i.npy")
+                self.assertTrue(np.isfinite(report["bits_per_dim"]))
+                self.assertEqual(any("hutchinson" in note for note in report["notes"]), log_det == "estimated")
+                exact, estimate = (self.report("score", model, "i.npy", "--trace", trace)["mean"] for trace in ("exact", "hutchinson"))
+                self.assertNotEqual(exact, estimate)
+                self.assertEqual(report["mean"], exact if log_det == "exact" else estimate)
+                self.assertTrue(self.report("check", model, "i.npy", "-q")["ok"])
+                self.done("sample", model, "-n", 4, "-o", "drawn.npy", "-q")
+                self.assertEqual(np.load(self.path("drawn.npy")).shape[:3], (4, 4, 4))
+                self.assertEqual(self.report("reconstruct", model, "i.npy")["exact"], 300)
+
     def test_the_same_fit_twice(self):
         """Probes are a function of the seed."""
         for name in ("a", "b"):

@@ -69,6 +69,7 @@ class Images(CommandTest):
             ("--preprocess", "scale"): ["dequantize", "standardize"],
             ("--dequantize", "variational", "--alpha", "0.01"): ["variational_dequantize", "logit"],
             ("--flip", "--dtype", "f64"): ["dequantize", "logit"],
+            ("--arch", "ffjord-image", "--set", "hidden=2x8"): ["dequantize", "logit"],
             ("--arch", "realnvp-image", "--set", "steps=1"): ["dequantize", "logit"],
         }.items():
             with self.subTest(more):
@@ -252,7 +253,7 @@ class Images(CommandTest):
 
     def test_compare_and_ensemble(self):
         report = self.report("compare", "d.npz", "--steps", 2, "-q", "--set", "steps=1", "--set", "hidden=8")
-        self.assertEqual({c["name"] for c in report["candidates"]}, {"nsf-image", "glow", "realnvp-image"})
+        self.assertEqual({c["name"] for c in report["candidates"]}, {"nsf-image", "glow", "realnvp-image", "ffjord-image"})
         self.done("fit", "d.npz", "-o", "m2.rheo", *TINY, "--steps", 60, "--seed", 2)
         self.done("ensemble", "m.rheo", "m2.rheo", "-o", "e.rheo")
         both = [self.report("score", m, "d.npz")["bits_per_dim"] for m in ("m.rheo", "m2.rheo", "e.rheo")]

@@ -8,7 +8,7 @@ from command import ROOT, CommandTest, table, write_csv
 OWN = {"epochs", "steps", "seconds", "seed", "flip"}  # options of the command, not of --set
 VALUES = {"residual": "true", "layers": "2", "hidden": "8", "blocks": "1", "lu": "true", "actnorm": "true", "batch": "64", "weight_decay": "0.1", "patience": "3"}
 ARCH = {"order": "maf", "bins": "nsf", "box": "nsf"}  # options that only some architectures have
-ODE = {"field", "residual", "time", "solver", "solver_steps", "rtol", "atol", "max_steps", "min_step", "fallback_steps", "training_steps", "training_solver", "training_tolerance", "gradient", "trace", "probe", "kinetic", "jacobian", "straight"}
+ODE = {"field", "functions", "residual", "time", "solver", "solver_steps", "rtol", "atol", "max_steps", "min_step", "fallback_steps", "training_steps", "training_solver", "training_tolerance", "gradient", "trace", "probe", "kinetic", "jacobian", "straight"}
 ARCH |= {key: "cnf" for key in ODE}
 
 
@@ -34,7 +34,7 @@ class Options(CommandTest):
         write_csv(cls.path("t.csv"), table(200, 3))
 
     def test_the_page_has_every_key_and_no_other(self):
-        known = source("src/density/arch_stack.c") | source("src/density/arch_flow_ode.c") | source("src/density/architectures.c") | (source("src/train/recipe.c") - OWN)
+        known = source("src/density/arch_stack.c") | source("src/density/arch_flow_ode.c") | source("src/density/arch_ode.c") | source("src/density/architectures.c") | (source("src/train/recipe.c") - OWN)
         self.assertEqual({row[0].strip("`") for row in page()}, known)
 
     def test_every_key_is_taken_and_nonsense_is_not(self):
@@ -45,6 +45,7 @@ class Options(CommandTest):
                 with self.subTest(key=key, value=value):
                     extra = ["--set", "net=residual"] if key == "blocks" else []
                     extra += ["--set", "solver_steps=2"] if key == "solver" else []
+                    extra += ["--set", "field=hyper"] if key == "functions" else []
                     extra += ["--arch", ARCH.get(key, "realnvp")]
                     self.done("fit", "t.csv", "-o", "m", "--steps", "2", "-q", "--set", "layers=2", "--set", "hidden=8", *extra, "--set", f"{key}={value}")
             with self.subTest(key=key, value="nonsense"):

@@ -350,7 +350,7 @@ static void errors_are_named(void **state) {
   } archs[] = {{"relanvp", NULL, "did you mean 'realnvp'"},
                {"wavenet", NULL,
                 "there are: auto, nsf, nsf-coupling, maf, iaf, realnvp, nice, cnf, ffjord, rnode, nsf-image, glow, "
-                "realnvp-image"},
+                "realnvp-image, ffjord-image"},
                {"glow", NULL, "glow is for images, these are rows of 4 columns"},
                {"realnvp", "{\"layerz\":3}", "realnvp: unknown key 'layerz', did you mean 'layers'?"},
                {"auto", "{\"layers\":0}", "nsf.layers"},

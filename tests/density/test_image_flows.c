@@ -15,6 +15,8 @@ typedef struct subject {
 } subject;
 
 #define SMALL_GLOW "\"hidden\":6,\"steps\":2,\"activation\":\"tanh\",\"init\":\"scaled\""
+/* equations that are solved to rounding */
+#define SHORT "\"time\":0.25,\"gradient\":\"adjoint\",\"solver\":\"dop853\",\"solver_steps\":4"
 static const subject subjects[] = {
     {"glow", "{\"levels\":2," SMALL_GLOW "}", {4, 4, 1}, 0},
     {"nsf-image", "{\"levels\":2,\"bins\":3," SMALL_GLOW "}", {4, 4, 2}, 2},
@@ -35,6 +37,15 @@ static const subject subjects[] = {
     {"realnvp-image",
      "{\"levels\":2,\"coupling\":\"additive\",\"net\":\"conv\",\"mixing\":\"permutation\",\"base\":\"student-t\"," SMALL_GLOW "}",
      {4, 4, 2},
+     0},
+    {"ffjord-image", "{\"levels\":2,\"steps\":1,\"hidden\":[4,3]," SHORT "}", {4, 4, 1}, 0},
+    {"ffjord-image",
+     "{\"levels\":2,\"steps\":2,\"fine\":1,\"hidden\":[3],\"field\":\"squash\",\"base\":\"student-t\"," SHORT "}",
+     {4, 4, 1},
+     2},
+    {"ffjord-image",
+     "{\"hidden\":[3,3],\"field\":\"squash\",\"residual\":true,\"kernel\":1,\"prior\":false,\"actnorm\":false," SHORT "}",
+     {2, 2, 2},
      0},
 };
 
@@ -164,6 +175,26 @@ static void defaults_go_by_the_time(void **state) {
   }
 }
 
+/* Traces in closed form know no size; others are found by columns up to a number of them, and estimated beyond. */
+static void exact_at_any_size(void **state) {
+  (void)state;
+  static const struct {
+    const char *options;
+    rh_image_shape image;
+    int64_t noise, scoring_noise;
+  } cases[] = {{"{}", {8, 8, 1}, 0, 0},
+               {"{}", {32, 32, 3}, 0, 0},
+               {"{\"field\":\"squash\",\"hidden\":8}", {64, 64, 3}, 0, 0},
+               {"{\"hidden\":[4,4,4],\"levels\":2,\"fine\":0,\"steps\":1}", {16, 16, 1}, 256 + 128, 0},
+               {"{\"hidden\":[4,4,4],\"levels\":1,\"fine\":0,\"steps\":1}", {34, 34, 1}, 34 * 34, 34 * 34}};
+  for (size_t i = 0; i < RH_COUNT_OF(cases); i++) {
+    rig r = make(&(subject){"ffjord-image", cases[i].options, cases[i].image, 0}, 4, 0);
+    assert_int_equal(r.flow->noise, cases[i].noise);
+    assert_int_equal(r.flow->scoring_noise, cases[i].scoring_noise);
+    drop(&r);
+  }
+}
+
 static void errors_are_named(void **state) {
   (void)state;
   static const struct {
@@ -175,6 +206,9 @@ static void errors_are_named(void **state) {
                {"glow", "{\"coupling\":\"additive\",\"scale\":\"exp\"}", "unknown key 'scale'", {4, 4, 1}},
                {"glow", "{\"net_levels\":2}", "unknown key 'net_levels'", {4, 4, 1}},
                {"glow", "{\"net\":\"unet\",\"blocks\":2}", "unknown key 'blocks'", {4, 4, 1}},
+               {"ffjord-image", "{\"hiden\":[2]}", "did you mean 'hidden'", {4, 4, 1}},
+               {"ffjord-image", "{\"levels\":3}", "ffjord-image.levels: an image of 4 x 4 can be squeezed 2 times, not 3", {4, 4, 1}},
+               {"ffjord-image", "{\"trace\":\"hutchinson:99\"}", "ffjord-image.trace", {4, 4, 1}},
                {"realnvp-image", "{\"step\":2}", "did you mean 'steps'", {4, 4, 1}},
                {"realnvp-image", "{\"mixing\":\"lo\"}", "realnvp-image.mixing", {4, 4, 1}},
                {"auto", "{}", "no pixel may be left out", {4, 4, 3}},
@@ -479,6 +513,7 @@ int main(void) {
       cmocka_unit_test(sizes_are_those_of_the_papers),
       cmocka_unit_test(defaults_go_by_the_image),
       cmocka_unit_test(defaults_go_by_the_time),
+      cmocka_unit_test(exact_at_any_size),
       cmocka_unit_test(errors_are_named),
       cmocka_unit_test(round_trips),
       cmocka_unit_test(log_determinants),

@@ -362,10 +362,15 @@ class Model:
         self.seen |= {spec["activation"], "time " + spec["time"]} | ({"field residual"} if spec["residual"] else set())
         act = {"tanh": np.tanh, "softplus": lambda z: np.log(1 + np.exp(z)), "silu": lambda z: z / (1 + np.exp(-z))}[spec["activation"]]
         for l in range(len(spec["hidden"]) + 1):
-            z = x @ w(f"{l}.weight").T + w(f"{l}.bias")
+            if spec["time"] == "hyper":
+                phi = np.concatenate([[1.0], np.tanh(w(f"{l}.rate") * t + w(f"{l}.phase"))])
+                matrices = w(f"{l}.weight").reshape(-1, len(phi), x.shape[1])
+                z = x @ np.einsum("okj,k->oj", matrices, phi).T + w(f"{l}.bias") + w(f"{l}.shift") @ phi[1:]
+            else:
+                z = x @ w(f"{l}.weight").T + w(f"{l}.bias")
             if spec["time"] == "squash":
                 z = z / (1 + np.exp(-(w(f"{l}.time") * t + w(f"{l}.gate")))) + w(f"{l}.shift") * t
-            else:
+            elif spec["time"] == "concat":
                 z = z + w(f"{l}.time") * t
             if l == 0 and context.shape[1]:
                 z = z + context @ w("0.context").T

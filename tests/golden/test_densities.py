@@ -39,6 +39,7 @@ FITS = [
     ("mixture", "wild", ["--arch", "maf", "--set", "components=3", "--set", "hidden=[16]", "--set", "layers=2"]),
     ("cnf", "protein", ["--arch", "cnf", "--set", "hidden=[8,6]", "--set", "solver_steps=24", "--set", "activation=softplus", "--set", "actnorm=true", "--set", "lr=5e-3"]),
     ("rnode-given", "given", ["--arch", "rnode", "--context", "2,5,7,8", "--categorical", "2,7", "--set", "hidden=2x8", "--set", "residual=true", "--set", "solver_steps=24"]),
+    ("hyper", "given", ["--arch", "cnf", "--context", "2,5,7,8", "--categorical", "2,7", "--set", "field=hyper", "--set", "functions=2", "--set", "hidden=[8]", "--set", "time=0.5", "--set", "solver_steps=24"]),
     ("planar", "pair", ["--arch", "cnf", "--context", "1,3", "--categorical", "1,3", "--set", "field=planar", "--set", "hidden=8", "--set", "layers=2", "--set", "solver_steps=24"]),
     ("column-given", "pair", ["--context", "1,3", "--categorical", "1,3", "--arch", "nice", "--set", "hidden=16"]),
 ]
@@ -46,7 +47,7 @@ FITS = [
 PARTS = set(
     "standardize drop dequantize grid levels support log logit chain permutation actnorm lu coupling elementwise affine additive scale "
     "constant mlp residual relu silu tanh gelu softplus elu identity autoregressive inverse rqs cnf time_mlp planar".split()
-) | {"base normal", "base full-normal", "base student-t", "base mixture", "masked mlp", "masked residual", "order natural", "order reversed", "order list", "mixture of flows", "time concat", "time squash", "field residual", "context standardize", "context one-hot", "context embedding", "context drop"}
+) | {"base normal", "base full-normal", "base student-t", "base mixture", "masked mlp", "masked residual", "order natural", "order reversed", "order list", "mixture of flows", "time concat", "time squash", "time hyper", "field residual", "context standardize", "context one-hot", "context embedding", "context drop"}
 
 
 def wild(protein):

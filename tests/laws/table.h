@@ -25,9 +25,10 @@
  * log-determinant of the steps themselves, falls with its square or faster, and is the row's tolerance. */
 #define CNF_BY(solver, gradient, time, steps, field) \
   "{\"type\":\"cnf\",\"solver\":\"" solver "\",\"gradient\":\"" gradient "\",\"time\":" time "," steps ",\"field\":" field "}"
-#define TOLERANCES(t)  "\"rtol\":" t ",\"atol\":" t
-#define RESIDUAL_FIELD "{\"type\":\"residual\",\"hidden\":3,\"blocks\":1,\"activation\":\"silu\"}"
-#define NET_FIELD      "{\"type\":\"mlp\",\"hidden\":[4],\"activation\":\"softplus\"}"
+#define TOLERANCES(t)   "\"rtol\":" t ",\"atol\":" t
+#define RESIDUAL_FIELD  "{\"type\":\"residual\",\"hidden\":3,\"blocks\":1,\"activation\":\"silu\"}"
+#define NET_FIELD       "{\"type\":\"mlp\",\"hidden\":[4],\"activation\":\"softplus\"}"
+#define TIME_CONV(more) "\"field\":{\"type\":\"time_conv\"," more "}"
 
 /* name, spec, columns, context, low, high, round-trip tolerance (0: 1e-10), no second order (with the reason) */
 static const law_entry law_table[] = {
@@ -248,6 +249,9 @@ static const law_entry law_table[] = {
      -3, 3, 0, true},
     {"cnf of three layers, residual", CNF(6, TIME_MLP("\"hidden\":[4,4,4],\"residual\":true,\"activation\":\"silu\"")), 2, 0, -3, 3, 0,
      false},
+    {"cnf, hyper", CNF(6, TIME_MLP("\"hidden\":[4],\"time\":\"hyper\",\"functions\":2")), 2, 0, -3, 3, 0, false},
+    {"cnf, hyper of two layers, a context", CNF(6, TIME_MLP("\"hidden\":[3,2],\"time\":\"hyper\",\"functions\":1")), 2, LAW_CONTEXT, -3, 3,
+     0, false},
     {"cnf, planar, a context", CNF(6, "\"field\":{\"type\":\"planar\",\"units\":4}"), 2, LAW_CONTEXT, -3, 3, 0, false},
     {"cnf of a network, rk4", CNF(24, "\"solver\":\"rk4\",\"field\":{\"type\":\"mlp\",\"hidden\":[4],\"activation\":\"tanh\"}"), 2, 0, -3,
      3, 0, false},
@@ -323,6 +327,22 @@ static const law_entry law_table[] = {
      -3, 3, 0, false},
     {"inverse of an image coupling", IMAGE("2,2,2", "{\"type\":\"inverse\",\"part\":" IMAGE_COUPLING("channels", "\"affine\"", CONV) "}"),
      8, 0, -3, 3, 0, false},
+    {"image cnf", IMAGE("2,2,1", CNF(4, TIME_CONV("\"hidden\":[2,1],\"activation\":\"tanh\""))), 4, 0, -3, 3, 0, false},
+    {"image cnf of a context", IMAGE("1,3,1", CNF(4, TIME_CONV("\"hidden\":[1]"))), 3, LAW_CONTEXT, -3, 3, 0, false},
+    {"image cnf by tolerance, squash", IMAGE("2,1,1", CNF_CONTROLLED TIME_CONV("\"hidden\":[2],\"time\":\"squash\"") "}"), 2, 0, -3, 3, 0,
+     false},
+    {"image cnf by columns, squash, a context",
+     IMAGE("2,1,1", CNF(4, TIME_CONV("\"hidden\":[1,1],\"time\":\"squash\",\"residual\":true,\"activation\":\"silu\""))), 2, LAW_CONTEXT,
+     -3, 3, 0, false},
+    {"image cnf, its steps taken back", IMAGE("2,2,1", "{\"type\":\"cnf\",\"time\":0.25,\"steps\":6," TIME_CONV("\"hidden\":[2,1]") "}"), 4,
+     0, -3, 3, 0, true},
+    {"image cnf of a network", IMAGE("2,2,1", CNF(4, "\"field\":" CONV_LINEAR)), 4, 0, -3, 3, 0, false},
+    {"image cnf of a field of vectors", IMAGE("2,1,1", CNF(4, TIME_MLP("\"hidden\":[3]"))), 2, 0, -3, 3, 0, false},
+    {"image cnf in two scales",
+     IMAGE("2,2,1", "{\"type\":\"squeeze\"}," CNF(
+                        4, TIME_CONV("\"hidden\":[2],\"kernel\":1")) ",{\"type\":\"factor_out\",\"net\":" CONV_LINEAR
+                                                                     ",\"part\":" CNF(4, TIME_CONV("\"hidden\":[],\"kernel\":1")) "}"),
+     4, 0, -3, 3, 0, false},
     {"image factor out", IMAGE("2,2,3", "{\"type\":\"factor_out\"}"), 12, 0, -3, 3, 0, false},
     {"image factor out, a part",
      IMAGE("2,2,2", "{\"type\":\"factor_out\",\"part\":" IMAGE_COUPLING("checkerboard", "\"affine\"", CONV) "}"), 8, 0, -3, 3, 0, false},

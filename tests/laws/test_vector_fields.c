@@ -12,29 +12,48 @@ static const char *const target_names[TARGETS] = {"the value", "the trace"};
 /* A new field adds rows, without a context and with one, and inherits every law. */
 typedef struct entry {
   const char *name, *spec;
-  int columns, context;
+  int64_t in[3]; /* columns, or an image's height, width, channels */
+  int context;
   bool affine; /* its trace reads no x, so that it is never stale */
 } entry;
 
 static const entry table[] = {
-    {"time_mlp, affine", "{\"hidden\":[]}", 3, 0, true},
-    {"time_mlp, affine, squash, a context", "{\"hidden\":[],\"time\":\"squash\"}", 2, LAW_CONTEXT, true},
-    {"time_mlp of one layer, a context", "{\"hidden\":[5],\"activation\":\"softplus\"}", 1, LAW_CONTEXT, false},
-    {"time_mlp of one layer, squash", "{\"hidden\":[5],\"time\":\"squash\",\"activation\":\"silu\"}", 3, 0, false},
-    {"time_mlp of two layers", "{\"hidden\":[6,5]}", 4, 0, false},
-    {"time_mlp of two layers, a context", "{\"hidden\":[4,5],\"activation\":\"gelu\"}", 3, LAW_CONTEXT, false},
-    {"time_mlp of three layers, residual, squash, a context", "{\"hidden\":[4,4,4],\"residual\":true,\"time\":\"squash\"}", 3, LAW_CONTEXT,
+    {"time_mlp, affine", "{\"hidden\":[]}", {3}, 0, true},
+    {"time_mlp, affine, squash, a context", "{\"hidden\":[],\"time\":\"squash\"}", {2}, LAW_CONTEXT, true},
+    {"time_mlp of one layer, a context", "{\"hidden\":[5],\"activation\":\"softplus\"}", {1}, LAW_CONTEXT, false},
+    {"time_mlp of one layer, squash", "{\"hidden\":[5],\"time\":\"squash\",\"activation\":\"silu\"}", {3}, 0, false},
+    {"time_mlp of two layers", "{\"hidden\":[6,5]}", {4}, 0, false},
+    {"time_mlp of two layers, a context", "{\"hidden\":[4,5],\"activation\":\"gelu\"}", {3}, LAW_CONTEXT, false},
+    {"time_mlp of three layers, residual, squash, a context",
+     "{\"hidden\":[4,4,4],\"residual\":true,\"time\":\"squash\"}",
+     {3},
+     LAW_CONTEXT,
      false},
-    {"planar", "{\"type\":\"planar\",\"units\":4}", 3, 0, false},
-    {"planar, a context", "{\"type\":\"planar\",\"units\":1}", 2, LAW_CONTEXT, false},
-    {"linear", "{\"type\":\"linear\"}", 4, 0, true},
-    {"linear, a context", "{\"type\":\"linear\"}", 2, LAW_CONTEXT, true},
-    {"mlp", "{\"type\":\"mlp\",\"hidden\":[5],\"activation\":\"silu\"}", 2, 0, false},
-    {"mlp, a context", "{\"type\":\"mlp\",\"hidden\":[5,4],\"activation\":\"tanh\"}", 3, LAW_CONTEXT, false},
-    {"residual", "{\"type\":\"residual\",\"hidden\":4,\"blocks\":2,\"activation\":\"softplus\"}", 3, 0, false},
-    {"residual, a context", "{\"type\":\"residual\",\"hidden\":4,\"blocks\":1,\"activation\":\"gelu\"}", 2, LAW_CONTEXT, false},
+    {"time_mlp of one layer, hyper", "{\"hidden\":[4],\"time\":\"hyper\",\"functions\":2}", {3}, 0, false},
+    {"time_mlp of two layers, hyper, a context", "{\"hidden\":[4,3],\"time\":\"hyper\",\"functions\":1}", {2}, LAW_CONTEXT, false},
+    {"time_conv of two layers", "{\"type\":\"time_conv\",\"hidden\":[3,2]}", {1, 2, 2}, 0, false},
+    {"time_conv of one layer, squash, a context",
+     "{\"type\":\"time_conv\",\"hidden\":[3],\"time\":\"squash\",\"activation\":\"softplus\"}",
+     {2, 2, 1},
+     LAW_CONTEXT,
+     false},
+    {"planar", "{\"type\":\"planar\",\"units\":4}", {3}, 0, false},
+    {"planar, a context", "{\"type\":\"planar\",\"units\":1}", {2}, LAW_CONTEXT, false},
+    {"linear", "{\"type\":\"linear\"}", {4}, 0, true},
+    {"linear, a context", "{\"type\":\"linear\"}", {2}, LAW_CONTEXT, true},
+    {"mlp", "{\"type\":\"mlp\",\"hidden\":[5],\"activation\":\"silu\"}", {2}, 0, false},
+    {"mlp, a context", "{\"type\":\"mlp\",\"hidden\":[5,4],\"activation\":\"tanh\"}", {3}, LAW_CONTEXT, false},
+    {"residual", "{\"type\":\"residual\",\"hidden\":4,\"blocks\":2,\"activation\":\"softplus\"}", {3}, 0, false},
+    {"residual, a context", "{\"type\":\"residual\",\"hidden\":4,\"blocks\":1,\"activation\":\"gelu\"}", {2}, LAW_CONTEXT, false},
 };
 enum { ENTRIES = sizeof table / sizeof *table };
+
+static rh_shape shape_of(const entry *e) {
+  return e->in[1] ? rh_shape3(e->in[0], e->in[1], e->in[2]) : rh_shape1(e->in[0]);
+}
+static int columns_of(const entry *e) {
+  return (int)(e->in[1] ? e->in[0] * e->in[1] * e->in[2] : e->in[0]);
+}
 
 /* ---- one made ---- */
 
@@ -51,7 +70,7 @@ static void create(made *m, const entry *e, int real_bytes) {
   memset(m, 0, sizeof *m);
   PROBE_OK(rh_json_parse(e->spec, strlen(e->spec), e->name, &spec));
   const rh_build build = {.leaves = &m->leaves, .prefix = "law", .context = e->context};
-  PROBE_OK(rh_field_create(&build, spec, e->name, e->columns, &m->field));
+  PROBE_OK(rh_field_create(&build, spec, e->name, shape_of(e), &m->field));
   json_decref(spec);
   PROBE_OK(rh_values_create(&m->leaves, real_bytes, &m->values));
   rh_values_init(&m->leaves, 5, &m->values);
@@ -62,7 +81,7 @@ static void begin(made *m, const entry *e, int real_bytes, rh_memory memory) {
   create(m, e, real_bytes);
   subject *s = &m->s;
   subject_begin(s, e->name, &m->leaves, &m->values);
-  const rh_val x = subject_input(s, e->columns, probe_random(SUBJECT_ROWS * e->columns, 11, -2, 2));
+  const rh_val x = subject_input(s, columns_of(e), probe_random(SUBJECT_ROWS * columns_of(e), 11, -2, 2));
   const rh_val t = subject_input(s, 1, probe_random(SUBJECT_ROWS, 12, 0, 1));
   const rh_val context = subject_input(s, e->context, probe_random(SUBJECT_ROWS * e->context, 13, -1, 1));
   rh_val dx, trace, old_dx = RH_NONE, old_trace = RH_NONE;
@@ -92,9 +111,9 @@ static bool trace_law(const entry *e, int real_bytes, char *text) {
   double trace[ROWS], column[ROWS * WIDTH], want[ROWS] = {0};
   begin(&m, e, real_bytes, RH_KEEP);
   subject_rows(&m.s, m.s.out[1], 0, ROWS, trace);
-  for (int j = 0; j < e->columns; j++) {
+  for (int j = 0; j < columns_of(e); j++) {
     subject_rows(&m.s, m.column[j], 0, ROWS, column);
-    for (int r = 0; r < ROWS; r++) want[r] += column[r * e->columns + j];
+    for (int r = 0; r < ROWS; r++) want[r] += column[r * columns_of(e) + j];
   }
   const bool fine = subject_near(text, &m.s, "the trace against the dense Jacobian", ROWS, trace, want, real_bytes == 8 ? 1e-13 : 2e-6);
   end(&m);
@@ -134,7 +153,7 @@ static bool extremes_law(const entry *e, int real_bytes, char *text) {
   double got[EXTREMES * WIDTH];
   bool fine = true;
   begin(&m, e, real_bytes, RH_KEEP);
-  for (int k = 0; k < EXTREMES * e->columns; k++) m.s.data[0][k] = extreme[(k / e->columns + k % e->columns * 5) % EXTREMES];
+  for (int k = 0; k < EXTREMES * columns_of(e); k++) m.s.data[0][k] = extreme[(k / columns_of(e) + k % columns_of(e) * 5) % EXTREMES];
   for (int i = 0; i < 2; i++) {
     subject_rows(&m.s, m.s.out[i], 0, EXTREMES, got);
     for (int64_t k = 0; k < EXTREMES * rh_count(&m.s.g, m.s.out[i]) && fine; k++)

@@ -20,7 +20,7 @@ typedef struct trace_field {
 static inline void trace_field_begin(trace_field *f, const trace_entry *e, const json_t *spec) {
   memset(f, 0, sizeof *f);
   const rh_build build = {.leaves = &f->leaves, .prefix = e->turned ? "law.part.field" : "law.field", .context = e->context};
-  PROBE_OK(rh_field_create(&build, json_object_get(spec, "field"), e->name, e->columns, &f->field));
+  PROBE_OK(rh_field_create(&build, json_object_get(spec, "field"), e->name, rh_shape1(e->columns), &f->field));
   PROBE_OK(rh_values_create(&f->leaves, 8, &f->values));
   rh_values_init(&f->leaves, 5, &f->values);
   subject_shake(&f->leaves, &f->values, TRACE_SHAKE);

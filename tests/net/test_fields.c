@@ -5,7 +5,7 @@
 #include "net/types.h"
 #include "support/probe.h"
 
-enum { ROWS = 6, WIDE = 64, MANY = 4000 };
+enum { ROWS = 6, WIDE = 64, IMAGE_WIDE = 256, MOST = 32, MANY = 4000 };
 
 typedef struct rig {
   rh_leaves leaves;
@@ -13,12 +13,12 @@ typedef struct rig {
   rh_field *field;
 } rig;
 
-static rh_status try(rig *r, const char *spec, int64_t d, int64_t context) {
+static rh_status try(rig *r, const char *spec, rh_shape in, int64_t context) {
   *r = (rig){0};
   json_t *json = NULL;
   const rh_build build = {&r->leaves, "p", context};
   PROBE_OK(rh_json_parse(spec, strlen(spec), "test", &json));
-  const rh_status status = rh_field_create(&build, json, "field", d, &r->field);
+  const rh_status status = rh_field_create(&build, json, "field", in, &r->field);
   json_decref(json);
   return status;
 }
@@ -29,9 +29,9 @@ static void drop(rig *r) {
   rh_leaves_free(&r->leaves);
 }
 
-static rig make(const char *spec, int64_t d, int64_t context, int real_bytes, bool shaken) {
+static rig make_of(const char *spec, rh_shape in, int64_t context, int real_bytes, bool shaken) {
   rig r;
-  PROBE_OK(try(&r, spec, d, context));
+  PROBE_OK(try(&r, spec, in, context));
   PROBE_OK(rh_values_create(&r.leaves, real_bytes, &r.values));
   rh_values_init(&r.leaves, 3, &r.values);
   for (int l = 0; l < r.leaves.n && shaken; l++) {
@@ -40,6 +40,10 @@ static rig make(const char *spec, int64_t d, int64_t context, int real_bytes, bo
     free(x);
   }
   return r;
+}
+
+static rig make(const char *spec, int64_t d, int64_t context, int real_bytes, bool shaken) {
+  return make_of(spec, rh_shape1(d), context, real_bytes, shaken);
 }
 
 typedef struct inputs {
@@ -94,33 +98,86 @@ static double activate(const char *name, double z) {
   return tanh(z);
 }
 
+/* One layer before the context: h [in] -> z [out]. */
+static void time_layer_by_hand(const rig *r, int l, const char *time, int64_t in, int64_t out, const double *h, double t, double *z) {
+  char name[6][32];
+  static const char *const part[6] = {"weight", "bias", "time", "gate", "shift", "rate"};
+  for (int k = 0; k < 6; k++) snprintf(name[k], sizeof name[k], "%d.%s", l, part[k]);
+  snprintf(name[2], sizeof name[2], "%d.%s", l, strcmp(time, "hyper") ? "time" : "phase");
+  const int64_t functions = strcmp(time, "hyper") ? 0 : json_integer_value(json_object_get(r->field->spec, "functions"));
+  for (int64_t i = 0; i < out; i++) {
+    z[i] = leaf(r, name[1])[i];
+    for (int64_t k = 0; k <= functions; k++) {
+      const double phi = k ? tanh(leaf(r, name[5])[k - 1] * t + leaf(r, name[2])[k - 1]) : 1;
+      for (int64_t j = 0; j < in; j++) z[i] += phi * leaf(r, name[0])[(i * (functions + 1) + k) * in + j] * h[j];
+      if (k) z[i] += phi * leaf(r, name[4])[i * functions + k - 1];
+    }
+    if (!strcmp(time, "concat")) z[i] += leaf(r, name[2])[i] * t;
+    if (!strcmp(time, "squash")) z[i] = z[i] / (1 + exp(-(leaf(r, name[2])[i] * t + leaf(r, name[3])[i]))) + leaf(r, name[4])[i] * t;
+  }
+}
+
 static void time_mlp_by_hand(const rig *r, const double *x, double t, const double *c, double *dx) {
   const json_t *spec = r->field->spec, *hidden = json_object_get(spec, "hidden");
   const int layers = (int)json_array_size(hidden);
-  const bool squash = !strcmp(json_string_value(json_object_get(spec, "time")), "squash"),
-             residual = json_is_true(json_object_get(spec, "residual"));
+  const bool residual = json_is_true(json_object_get(spec, "residual"));
   double h[WIDE], z[WIDE];
   int64_t in = r->field->d;
   memcpy(h, x, (size_t)in * 8);
   for (int l = 0; l <= layers; l++) {
     const int64_t out = l < layers ? json_integer_value(json_array_get(hidden, (size_t)l)) : r->field->d;
-    char name[5][32];
-    static const char *const part[5] = {"weight", "bias", "time", "gate", "shift"};
-    for (int k = 0; k < 5; k++) snprintf(name[k], sizeof name[k], "%d.%s", l, part[k]);
+    time_layer_by_hand(r, l, json_string_value(json_object_get(spec, "time")), in, out, h, t, z);
     for (int64_t i = 0; i < out; i++) {
-      z[i] = leaf(r, name[1])[i];
-      for (int64_t j = 0; j < in; j++) z[i] += leaf(r, name[0])[i * in + j] * h[j];
-      const double a = leaf(r, name[2])[i] * t;
-      z[i] = squash ? z[i] / (1 + exp(-(a + leaf(r, name[3])[i]))) + leaf(r, name[4])[i] * t : z[i] + a;
       for (int64_t j = 0; j < r->field->context && l == 0; j++) z[i] += leaf(r, "0.context")[i * r->field->context + j] * c[j];
-    }
-    for (int64_t i = 0; i < out; i++) {
       if (l < layers) z[i] = activate(json_string_value(json_object_get(spec, "activation")), z[i]);
       h[i] = residual && l && l < layers ? h[i] + z[i] : z[i];
     }
     in = out;
   }
   memcpy(dx, h, (size_t)in * 8);
+}
+
+/* Of an image: pixel p, channel o of the convolution l of h [pixels, in] and, with "concat", of the time as one more channel. */
+static double convolve_by_hand(const rig *r, int l, bool concat, int64_t in, const double *h, double t, int64_t p, int64_t o) {
+  const int64_t height = r->field->image.dim[0], width = r->field->image.dim[1];
+  const int64_t k = json_integer_value(json_object_get(r->field->spec, "kernel"));
+  char weight[32], bias[32], time[32];
+  snprintf(weight, sizeof weight, "%d.weight", l), snprintf(bias, sizeof bias, "%d.bias", l), snprintf(time, sizeof time, "%d.time", l);
+  double sum = leaf(r, bias)[o];
+  for (int64_t a = 0; a < k; a++)
+    for (int64_t b = 0; b < k; b++) {
+      const int64_t i = p / width + a - k / 2, j = p % width + b - k / 2;
+      if (i < 0 || i >= height || j < 0 || j >= width) continue;
+      for (int64_t c = 0; c < in; c++) sum += leaf(r, weight)[((o * k + a) * k + b) * in + c] * h[(i * width + j) * in + c];
+      if (concat) sum += leaf(r, time)[(o * k + a) * k + b] * t;
+    }
+  return sum;
+}
+
+static void time_conv_by_hand(const rig *r, const double *x, double t, const double *c, double *dx) {
+  const json_t *spec = r->field->spec, *hidden = json_object_get(spec, "hidden");
+  const int layers = (int)json_array_size(hidden);
+  const int64_t pixels = r->field->image.dim[0] * r->field->image.dim[1], n = r->field->context;
+  const bool concat = !strcmp(json_string_value(json_object_get(spec, "time")), "concat"),
+             residual = json_is_true(json_object_get(spec, "residual"));
+  double h[IMAGE_WIDE], z[IMAGE_WIDE];
+  int64_t in = r->field->image.dim[2];
+  memcpy(h, x, (size_t)r->field->d * 8);
+  for (int l = 0; l <= layers; l++) {
+    const int64_t out = l < layers ? json_integer_value(json_array_get(hidden, (size_t)l)) : r->field->image.dim[2];
+    char time[32], gate[32], shift[32];
+    snprintf(time, sizeof time, "%d.time", l), snprintf(gate, sizeof gate, "%d.gate", l), snprintf(shift, sizeof shift, "%d.shift", l);
+    for (int64_t i = 0; i < pixels * out; i++) {
+      const int64_t o = i % out;
+      z[i] = convolve_by_hand(r, l, concat, in, h, t, i / out, o);
+      if (!concat) z[i] = z[i] / (1 + exp(-(leaf(r, time)[o] * t + leaf(r, gate)[o]))) + leaf(r, shift)[o] * t;
+      for (int64_t j = 0; j < n && l == 0; j++) z[i] += leaf(r, "context.weight")[o * n + j] * c[j];
+      if (l < layers) z[i] = activate(json_string_value(json_object_get(spec, "activation")), z[i]);
+    }
+    for (int64_t i = 0; i < pixels * out; i++) h[i] = residual && l && l < layers ? h[i] + z[i] : z[i];
+    in = out;
+  }
+  memcpy(dx, h, (size_t)r->field->d * 8);
 }
 
 static void planar_by_hand(const rig *r, const double *x, double t, const double *c, double *dx) {
@@ -136,38 +193,80 @@ static void planar_by_hand(const rig *r, const double *x, double t, const double
 
 typedef void by_hand(const rig *r, const double *x, double t, const double *c, double *dx);
 
-static const struct {
+typedef struct field_row {
   const char *spec;
-  int d, context;
+  rh_shape in;
+  int context;
   bool closed;
   by_hand *by_hand;
-} rows[] = {
-    {"{\"hidden\":[]}", 4, 0, true, time_mlp_by_hand},
-    {"{\"hidden\":[],\"time\":\"squash\"}", 3, 2, true, time_mlp_by_hand},
-    {"{\"hidden\":[7]}", 4, 0, true, time_mlp_by_hand},
-    {"{\"hidden\":[6],\"activation\":\"softplus\"}", 1, 2, true, time_mlp_by_hand},
-    {"{\"hidden\":[6],\"time\":\"squash\",\"activation\":\"silu\"}", 3, 2, true, time_mlp_by_hand},
-    {"{\"hidden\":[7,5]}", 4, 0, true, time_mlp_by_hand},
-    {"{\"hidden\":[5,8],\"activation\":\"gelu\"}", 3, 2, true, time_mlp_by_hand},
-    {"{\"hidden\":[5,6],\"time\":\"squash\"}", 3, 0, false, time_mlp_by_hand},
-    {"{\"hidden\":[7,5,6],\"activation\":\"softplus\"}", 4, 0, false, time_mlp_by_hand},
-    {"{\"hidden\":[6,6,6],\"time\":\"squash\",\"activation\":\"silu\"}", 3, 2, false, time_mlp_by_hand},
-    {"{\"hidden\":[6,6],\"residual\":true}", 3, 0, false, time_mlp_by_hand},
-    {"{\"hidden\":[5,5,5],\"residual\":true,\"time\":\"squash\"}", 1, 2, false, time_mlp_by_hand},
-    {"{\"type\":\"planar\",\"units\":5}", 3, 0, true, planar_by_hand},
-    {"{\"type\":\"planar\",\"units\":1}", 2, 2, true, planar_by_hand},
-    {"{\"type\":\"linear\"}", 4, 0, false, NULL},
-    {"{\"type\":\"mlp\",\"hidden\":[7,5],\"activation\":\"tanh\"}", 3, 2, false, NULL},
-    {"{\"type\":\"residual\",\"hidden\":6,\"blocks\":2,\"activation\":\"silu\"}", 3, 0, false, NULL},
+} field_row;
+#define VECTOR(d) \
+  {               \
+    1, {          \
+      d           \
+    }             \
+  }
+#define IMAGE(h, w, c) \
+  {                    \
+    3, {               \
+      h, w, c          \
+    }                  \
+  }
+
+static const field_row rows[] = {
+    {"{\"hidden\":[]}", VECTOR(4), 0, true, time_mlp_by_hand},
+    {"{\"hidden\":[],\"time\":\"squash\"}", VECTOR(3), 2, true, time_mlp_by_hand},
+    {"{\"hidden\":[7]}", VECTOR(4), 0, true, time_mlp_by_hand},
+    {"{\"hidden\":[6],\"activation\":\"softplus\"}", VECTOR(1), 2, true, time_mlp_by_hand},
+    {"{\"hidden\":[6],\"time\":\"squash\",\"activation\":\"silu\"}", VECTOR(3), 2, true, time_mlp_by_hand},
+    {"{\"hidden\":[7,5]}", VECTOR(4), 0, true, time_mlp_by_hand},
+    {"{\"hidden\":[5,8],\"activation\":\"gelu\"}", VECTOR(3), 2, true, time_mlp_by_hand},
+    {"{\"hidden\":[5,6],\"time\":\"squash\"}", VECTOR(3), 0, false, time_mlp_by_hand},
+    {"{\"hidden\":[7,5,6],\"activation\":\"softplus\"}", VECTOR(4), 0, false, time_mlp_by_hand},
+    {"{\"hidden\":[6,6,6],\"time\":\"squash\",\"activation\":\"silu\"}", VECTOR(3), 2, false, time_mlp_by_hand},
+    {"{\"hidden\":[6,6],\"residual\":true}", VECTOR(3), 0, false, time_mlp_by_hand},
+    {"{\"hidden\":[5,5,5],\"residual\":true,\"time\":\"squash\"}", VECTOR(1), 2, false, time_mlp_by_hand},
+    {"{\"hidden\":[],\"time\":\"hyper\"}", VECTOR(3), 0, true, time_mlp_by_hand},
+    {"{\"hidden\":[7],\"time\":\"hyper\",\"functions\":3}", VECTOR(4), 0, true, time_mlp_by_hand},
+    {"{\"hidden\":[6],\"time\":\"hyper\",\"functions\":1,\"activation\":\"silu\"}", VECTOR(1), 2, true, time_mlp_by_hand},
+    {"{\"hidden\":[5,7],\"time\":\"hyper\",\"functions\":2,\"activation\":\"softplus\"}", VECTOR(3), 2, false, time_mlp_by_hand},
+    {"{\"hidden\":[5,5,5],\"residual\":true,\"time\":\"hyper\"}", VECTOR(2), 0, false, time_mlp_by_hand},
+    {"{\"type\":\"planar\",\"units\":5}", VECTOR(3), 0, true, planar_by_hand},
+    {"{\"type\":\"planar\",\"units\":1}", VECTOR(2), 2, true, planar_by_hand},
+    {"{\"type\":\"linear\"}", VECTOR(4), 0, false, NULL},
+    {"{\"type\":\"mlp\",\"hidden\":[7,5],\"activation\":\"tanh\"}", VECTOR(3), 2, false, NULL},
+    {"{\"type\":\"residual\",\"hidden\":6,\"blocks\":2,\"activation\":\"silu\"}", VECTOR(3), 0, false, NULL},
+    /* images: windows larger than the image, images of one line, every kind of border */
+    {"{\"hidden\":[]}", IMAGE(3, 2, 2), 0, true, time_conv_by_hand},
+    {"{\"hidden\":[],\"time\":\"squash\"}", IMAGE(2, 2, 2), 2, true, time_conv_by_hand},
+    {"{\"hidden\":[4]}", IMAGE(3, 4, 2), 0, true, time_conv_by_hand},
+    {"{\"hidden\":[3],\"time\":\"squash\",\"activation\":\"tanh\"}", IMAGE(3, 3, 2), 2, true, time_conv_by_hand},
+    {"{\"hidden\":[4,3]}", IMAGE(3, 4, 2), 0, true, time_conv_by_hand},
+    {"{\"hidden\":[3,5],\"activation\":\"silu\"}", IMAGE(4, 4, 1), 2, true, time_conv_by_hand},
+    {"{\"hidden\":[3,4],\"kernel\":5,\"activation\":\"tanh\"}", IMAGE(6, 3, 1), 0, true, time_conv_by_hand},
+    {"{\"hidden\":[3,4],\"kernel\":5}", IMAGE(2, 2, 3), 0, true, time_conv_by_hand},
+    {"{\"hidden\":[4,3],\"kernel\":1,\"activation\":\"gelu\"}", IMAGE(2, 3, 2), 0, true, time_conv_by_hand},
+    {"{\"hidden\":[3,4]}", IMAGE(1, 5, 2), 0, true, time_conv_by_hand},
+    {"{\"hidden\":[3,4]}", IMAGE(1, 1, 2), 2, true, time_conv_by_hand},
+    {"{\"hidden\":[3,4],\"time\":\"squash\"}", IMAGE(2, 3, 2), 0, false, time_conv_by_hand},
+    {"{\"hidden\":[3,4,2],\"activation\":\"silu\"}", IMAGE(3, 3, 1), 2, false, time_conv_by_hand},
+    {"{\"hidden\":[3,3,3],\"residual\":true,\"time\":\"squash\"}", IMAGE(2, 4, 1), 0, false, time_conv_by_hand},
+    {"{\"type\":\"conv\",\"hidden\":3,\"activation\":\"tanh\"}", IMAGE(2, 2, 2), 2, false, NULL},
+    {"{\"type\":\"conv_residual\",\"hidden\":3,\"blocks\":1,\"activation\":\"silu\"}", IMAGE(3, 2, 2), 0, false, NULL},
+    {"{\"type\":\"time_mlp\",\"hidden\":[5,6]}", IMAGE(2, 2, 2), 0, true, time_mlp_by_hand},
 };
+
+static rig make_row(const field_row *f, bool shaken) {
+  return make_of(f->spec, f->in, f->context, 8, shaken);
+}
 
 static void values_by_hand(void **state) {
   (void)state;
   for (size_t k = 0; k < RH_COUNT_OF(rows); k++) {
     if (!rows[k].by_hand) continue;
-    rig r = make(rows[k].spec, rows[k].d, rows[k].context, 8, true);
+    rig r = make_row(&rows[k], true);
     inputs in = draw(&r, ROWS);
-    double got[ROWS * 8], want[WIDE];
+    double got[ROWS * MOST], want[WIDE];
     run(&r, &in, ROWS, got, NULL, NULL);
     for (int64_t i = 0; i < ROWS; i++) {
       rows[k].by_hand(&r, in.x + i * r.field->d, in.t[i], in.context + i * r.field->context, want);
@@ -204,9 +303,9 @@ static double trace_by_differences(const rig *r, const inputs *in, int64_t row) 
 static void traces(void **state) {
   (void)state;
   for (size_t k = 0; k < RH_COUNT_OF(rows); k++) {
-    rig r = make(rows[k].spec, rows[k].d, rows[k].context, 8, true);
+    rig r = make_row(&rows[k], true);
     inputs in = draw(&r, ROWS);
-    double exact[ROWS], columns[ROWS], dx[ROWS * 8], same[ROWS * 8];
+    double exact[ROWS], columns[ROWS], dx[ROWS * MOST], same[ROWS * MOST];
     run(&r, &in, ROWS, dx, exact, columns);
     run(&r, &in, ROWS, same, NULL, NULL);
     assert_int_equal(r.field->columns == 0, rows[k].closed);
@@ -229,7 +328,7 @@ static void mutants_of_traces_die(void **state) {
   enum { KINDS = 4 };
   int made = 0, killed = 0;
   for (size_t k = 0; k < RH_COUNT_OF(rows); k++) {
-    rig r = make(rows[k].spec, rows[k].d, rows[k].context, 8, true);
+    rig r = make_row(&rows[k], true);
     inputs in = draw(&r, ROWS), old = draw(&r, ROWS);
     double exact[ROWS], stale[ROWS];
     bool noticed[KINDS] = {false};
@@ -346,11 +445,11 @@ static void sizes_and_starts(void **state) {
   assert_int_equal(r.leaves.params, 88662);
   drop(&r);
   for (size_t k = 0; k < RH_COUNT_OF(rows); k++) { /* the flow starts as the identity */
-    r = make(rows[k].spec, rows[k].d, rows[k].context, 8, false);
+    r = make_row(&rows[k], false);
     inputs in = draw(&r, ROWS);
-    double dx[ROWS * 8], trace[ROWS];
+    double dx[ROWS * MOST], trace[ROWS];
     run(&r, &in, ROWS, dx, trace, NULL);
-    for (int i = 0; i < ROWS * rows[k].d; i++) assert_true(dx[i] == 0);
+    for (int i = 0; i < ROWS * r.field->d; i++) assert_true(dx[i] == 0);
     for (int i = 0; i < ROWS; i++) assert_true(trace[i] == 0);
     undraw(&in);
     drop(&r);
@@ -366,17 +465,20 @@ static void errors_are_named(void **state) {
       {"{\"type\":\"mlp\"}", "field.activation: relu has no second derivative"},
       {"{\"type\":\"residual\",\"activation\":\"elu\"}", "take tanh, softplus, silu or gelu"},
       {"{\"activation\":\"tan\"}", "did you mean 'tanh'"},
-      {"{\"time\":\"hyper\"}", "field.time"},
+      {"{\"time\":\"hiper\"}", "did you mean 'hyper'"},
+      {"{\"time\":\"hyper\",\"functions\":0}", "field.functions"},
+      {"{\"functions\":2}", "unknown key 'functions'"},
       {"{\"hidden\":[3,4],\"residual\":true}", "field.residual: layers that add"},
       {"{\"type\":\"time\"}", "field.type"},
-      {"{\"type\":\"conv\"}", "field.type"},
+      {"{\"type\":\"conv\"}", "field.type: 'conv' reads images, here comes a vector"},
+      {"{\"type\":\"time_conv\"}", "field.type: 'time_conv' reads images, here comes a vector"},
       {"{\"type\":\"planar\",\"units\":0}", "field.units"},
       {"{\"hiden\":[3]}", "did you mean 'hidden'"},
       {"[]", "expected an object"},
   };
   for (size_t k = 0; k < RH_COUNT_OF(cases); k++) {
     rig r;
-    assert_int_not_equal(try(&r, cases[k].spec, 3, 0), RH_OK);
+    assert_int_not_equal(try(&r, cases[k].spec, rh_shape1(3), 0), RH_OK);
     if (!strstr(rh_last_error(), cases[k].says)) fail_msg("'%s' does not say '%s'", rh_last_error(), cases[k].says);
     drop(&r);
   }
