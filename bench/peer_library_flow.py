@@ -72,9 +72,10 @@ class Ffjord:
         warnings.filterwarnings("ignore", message="To copy construct from a tensor")
         from lib.layers import CNF, ODEfunc, ODEnet
         self.d = problem["d"]
-        net = ODEnet(tuple(problem["hidden"]), (self.d,), None, False, layer_type="concat", nonlinearity=problem["activation"])
-        self.model = CNF(ODEfunc(net, divergence_fn="approximate", rademacher=True), T=1.0, solver="dopri5", atol=continuous.TOLERANCE, rtol=continuous.TOLERANCE)
+        net = ODEnet(tuple(problem["hidden"]), (self.d,), None, False, layer_type=problem.get("layer", "concat"), nonlinearity=problem["activation"])
+        self.model = CNF(ODEfunc(net, divergence_fn="approximate", rademacher=True), T=1.0, train_T=problem.get("train_T", False), solver="dopri5", atol=continuous.TOLERANCE, rtol=continuous.TOLERANCE)
         self.exact = CNF(ODEfunc(net, divergence_fn="brute_force"), T=1.0, solver="dopri5", atol=continuous.TOLERANCE, rtol=continuous.TOLERANCE)
+        self.exact.sqrt_end_time = self.model.sqrt_end_time.detach()  # the same number where T is trained: it shares the memory
         self.linears = [layer._layer for layer in net.layers]
         self.used = self.model
 

@@ -32,7 +32,8 @@ typedef struct plot {
   double log_peak;           /* log of the greatest */
   double mass;               /* on the grid: 1 where it holds all of the density and is fine enough */
   double level[PLOT_LEVELS]; /* over the greatest; 0: the grid has less mass than that share */
-  int64_t unknown;           /* cells whose density was not found */
+  double darkest;  /* likewise, where the colours end: the least part of the mass lies above, so that a needle leaves the rest its shades */
+  int64_t unknown; /* cells whose density was not found */
   plot_points samples, data;
   plot_path_bundle paths;
   json_t *info, *report;

@@ -7,6 +7,7 @@
 #include "plot.h"
 
 enum { SIDE = 400, POINTS = 2000, BLOCK = 16384 };
+static const double ABOVE_COLOURS = 0.01; /* of the mass */
 const double plot_shares[PLOT_LEVELS] = {0.5, 0.95};
 
 /* Cells [first, first + n) as rows [n, d + c]: their middles, and the context. */
@@ -41,18 +42,21 @@ static int downwards(const void *a, const void *b) {
   return (x < y) - (x > y);
 }
 
-/* The highest density regions (Hyndman 1996): the greatest level above which lies the share of the mass. */
+/* The highest density regions (Hyndman 1996): the greatest level above which lies the mass; 0: the grid has less. */
+static double level_of(const double *sorted, int64_t cells, double mass) {
+  double above = 0;
+  int64_t i = 0;
+  while (i < cells && above < mass) above += sorted[i++];
+  return i < cells ? sorted[i - 1] : 0;
+}
+
 static int find_levels(plot *p, int64_t cells, double sum) {
   double *sorted = malloc((size_t)cells * sizeof *sorted);
   if (!sorted) return complain(EXIT_FAILED, "plot: out of memory");
   memcpy(sorted, p->grid, (size_t)cells * sizeof *sorted);
   qsort(sorted, (size_t)cells, sizeof *sorted, downwards);
-  for (int k = 0; k < PLOT_LEVELS; k++) {
-    double above = 0;
-    int64_t i = 0;
-    while (i < cells && above < plot_shares[k] * sum / p->mass) above += sorted[i++];
-    p->level[k] = i < cells ? sorted[i - 1] : 0;
-  }
+  for (int k = 0; k < PLOT_LEVELS; k++) p->level[k] = level_of(sorted, cells, plot_shares[k] * sum / p->mass);
+  p->darkest = level_of(sorted, cells, ABOVE_COLOURS * sum);
   free(sorted);
   return EXIT_DONE;
 }

@@ -31,15 +31,15 @@ static bool is_plane(const plot *p) {
   return p->d == 2;
 }
 
-/* share(x, y) of a w x h image over a rectangle, smoothed. */
-static void paint(const plot_frame *f, int w, int h, const double *share) {
+/* share(x, y) of a w x h image over a rectangle, smoothed; from `darkest` on there is one colour. */
+static void paint(const plot_frame *f, int w, int h, const double *share, double darkest) {
   cairo_surface_t *image = cairo_image_surface_create(CAIRO_FORMAT_RGB24, w, h);
   unsigned char *data = cairo_image_surface_get_data(image);
   for (int i = 0; data && i < h; i++) {
     uint32_t *line = (uint32_t *)(void *)(data + (h - 1 - i) * cairo_image_surface_get_stride(image));
     for (int j = 0; j < w; j++) {
       double rgb[3];
-      plot_colour(share[i * w + j], rgb);
+      plot_colour(fmin(1, share[i * w + j] / darkest), rgb);
       line[j] = 0;
       for (int k = 0; k < 3; k++) line[j] = line[j] << 8 | (uint32_t)lround(255 * rgb[k]);
     }
@@ -65,18 +65,20 @@ static void bar(const plot *p, const plot_frame *beside) {
   f.left = beside->left + beside->width + 14;
   f.width = 12;
   f.low[1] = 0;
-  f.high[1] = unit(p);
-  paint(&f, 1, SHADES, share);
+  f.high[1] = p->darkest * unit(p);
+  paint(&f, 1, SHADES, share, 1);
   plot_right_axis(&f);
 }
+
+static const double NEEDLE = 0.9; /* a scale that ends below is said to: of a smooth mode it ends at 0.98 and more */
 
 static void draw_density(const plot *p, plot_frame *f) {
   static const double width[PLOT_LEVELS] = {1.1, 0.8};
   char title[200];
-  paint(f, (int)p->side, (int)p->side, p->grid);
+  paint(f, (int)p->side, (int)p->side, p->grid, p->darkest);
   for (int k = 0; k < PLOT_LEVELS; k++) {
     if (p->level[k] == 0) continue;
-    const double shade = p->level[k] > 0.4 ? 1 : 0.1;
+    const double shade = p->level[k] > 0.4 * p->darkest ? 1 : 0.1;
     cairo_set_source_rgba(f->cr, shade, shade, shade, 0.85);
     cairo_set_line_width(f->cr, width[k]);
     plot_contour(f, p->grid, p->side, p->level[k]);
@@ -84,7 +86,8 @@ static void draw_density(const plot *p, plot_frame *f) {
   plot_axes(f, p->name[0], p->name[1]);
   bar(p, f);
   plot_text(f->cr, f->left, f->top - 22, 0, f->width + 60, title_size, density_title(p, title));
-  plot_text(f->cr, f->left, f->top - 7, 0, f->width + 60, title_size - 1, "the lines hold 50 % and 95 % of the mass");
+  snprintf(title, sizeof title, "the lines hold 50 %% and 95 %% of the mass%s", p->darkest < NEEDLE ? "; 1 % lies above the scale" : "");
+  plot_text(f->cr, f->left, f->top - 7, 0, f->width + 60, title_size - 1, title);
 }
 
 /* ---- two columns: samples and data ---- */

@@ -91,6 +91,7 @@ static void report_on(const plot *p) {
   json_object_set_new(o, "range", range);
   json_object_set_new(o, "levels", levels);
   json_object_set_new(o, "log_peak", json_real(p->log_peak));
+  if (p->d == 2) json_object_set_new(o, "colours_end", json_real(p->log_peak + log(p->darkest)));
   json_object_set_new(o, "mass", isfinite(p->mass) ? json_real(p->mass) : json_null());
   json_object_set_new(o, "samples", json_integer(p->samples.drawn));
   if (p->paths.n) json_object_set_new(o, "paths", json_integer(p->paths.n));

@@ -137,6 +137,7 @@ static rh_status arrange_rows(fit_job *j) {
 static rh_status set_recipe(fit_job *j, const json_t *training) {
   j->recipe = rh_recipe_default(j->rows[RH_PART_TRAIN].rows, j->image.h > 0);
   j->recipe.seed = j->o.compute.seed;
+  if (!j->o.spec && rh_arch_of_fields(j->o.arch, j->data)) rh_recipe_of_fields(&j->recipe, j->rows[RH_PART_TRAIN].rows);
   RH_TRY(rh_recipe_set(&j->recipe, training));
   if (j->o.image.flip) j->recipe.flip = true;
   if (j->o.epochs) j->recipe.epochs = j->o.epochs;

@@ -6,7 +6,10 @@
 #include "numeric/ode.h"
 
 enum { HIDDEN = 16 };
+/* Of a table's training: at 1e-5, as densities have it, a fit takes half as many steps in the same time (docs/results.md). */
+static const double TOLERANCE = 1e-3;
 enum { CONCAT, SQUASH, PLANAR };
+enum { TANH, SOFTPLUS, SILU };
 static const char *const field_names[] = {"concat", "squash", "planar", NULL},
                          *const activation_names[] = {"tanh", "softplus", "silu", "gelu", NULL},
                          *const base_names[] = {"normal", "full-normal", "student-t", "mixture", NULL};
@@ -22,10 +25,15 @@ typedef struct plan {
   ode_kind kind;
   int64_t layers, hidden[HIDDEN], steps, max_steps, fallback_steps, training_steps, probes;
   int hidden_n, field, activation, base, probe, solver, training_solver, gradient;
-  bool residual, actnorm;
-  double time, rtol, atol, min_step, kinetic, jacobian, straight, gain;
+  bool residual, actnorm, decay;
+  double time, rtol, atol, min_step, training_tolerance, kinetic, jacobian, straight, gain;
   rh_trace_kind trace;
 } plan;
+
+/* In a plane: weights that start small leave what is narrow out of a field for long. Four rings of width 0.08 came to -3.16 nats in 10
+ * epochs, and in 40 to -3.30 at the usual gain; 4 is too much (docs/results.md). */
+enum { PLANE = 2 };
+static const double PLANE_GAIN = 2;
 
 static void read_field(plan *p, rh_options *o, const rh_arch_size *size) {
   p->field = rh_options_choice(o, "field", p->kind.field, field_names);
@@ -33,12 +41,12 @@ static void read_field(plan *p, rh_options *o, const rh_arch_size *size) {
   for (int i = 0; i < p->hidden_n; i++) p->hidden[i] = size->columns > 16 ? 128 : 64;
   rh_options_ints(o, "hidden", 1, 1 << 16, HIDDEN, &p->hidden_n, p->hidden);
   if (p->field == PLANAR) return;
-  p->activation = rh_options_choice(o, "activation", 0, activation_names);
+  p->activation = rh_options_choice(o, "activation", size->columns < RH_ARCH_TABLE ? TANH : SILU, activation_names);
   p->residual = rh_options_bool(o, "residual", false);
-  p->gain = rh_options_real(o, "gain", RH_NET_GAIN, 0.01, 10);
+  p->gain = rh_options_real(o, "gain", size->columns <= PLANE ? PLANE_GAIN : RH_NET_GAIN, 0.01, 10);
 }
 
-static void read_solver(plan *p, rh_options *o) {
+static void read_solver(plan *p, rh_options *o, const rh_arch_size *size) {
   const char *names[RH_ODE_METHODS + 1] = {NULL};
   for (int m = 0; m < RH_ODE_METHODS; m++) names[m] = rh_ode_tableau_of((rh_ode_method)m)->name;
   p->time = rh_options_real(o, "time", 1, 1e-3, 1e3);
@@ -51,6 +59,7 @@ static void read_solver(plan *p, rh_options *o) {
   p->fallback_steps = rh_options_int(o, "fallback_steps", 0, 0, 1 << 20);
   p->training_solver = rh_options_choice(o, "training_solver", RH_ODE_RK4, names);
   p->training_steps = rh_options_int(o, "training_steps", p->kind.training_steps, 0, 1 << 20);
+  p->training_tolerance = rh_options_real(o, "training_tolerance", size->columns < RH_ARCH_TABLE ? 0 : TOLERANCE, 0, 0.1);
   p->gradient = rh_options_choice(o, "gradient", RH_ODE_REPLAY, rh_ode_gradient_names);
 }
 
@@ -77,13 +86,14 @@ static rh_status read_options(plan *p, const json_t *options, const rh_arch_size
   p->probes = 1;
   p->layers = rh_options_int(&o, "layers", 1, 1, 1024);
   read_field(p, &o, size);
-  read_solver(p, &o);
+  read_solver(p, &o, size);
   const char *trace = rh_options_text(&o, "trace", p->kind.trace);
   p->probe = rh_options_choice(&o, "probe", RH_PROBE_RADEMACHER, rh_probe_names);
   p->kinetic = rh_options_real(&o, "kinetic", p->kind.penalty, 0, 1e3);
   p->jacobian = rh_options_real(&o, "jacobian", p->kind.penalty, 0, 1e3);
   p->straight = rh_options_real(&o, "straight", 0, 0, 1e3);
   p->actnorm = rh_options_bool(&o, "actnorm", false);
+  p->decay = size->columns >= RH_ARCH_TABLE;
   p->base = rh_options_choice(&o, "base", 2, base_names);
   RH_TRY(rh_options_done(&o));
   RH_TRY(check_plan(p, where));
@@ -100,13 +110,14 @@ static json_t *field_spec(const plan *p) {
 }
 
 static json_t *block_spec(const plan *p) {
-  json_t *solver = json_pack("{s:s, s:s, s:I, s:f, s:f, s:I, s:s, s:I, s:f, s:s}", "type", "cnf", "solver", solver_name(p->solver), "steps",
-                             (json_int_t)p->steps, "rtol", p->rtol, "atol", p->atol, "max_steps", (json_int_t)p->max_steps,
-                             "training_solver", solver_name(p->training_solver), "training_steps", (json_int_t)p->training_steps, "time",
-                             p->time, "gradient", rh_ode_gradient_names[p->gradient]);
-  json_t *rest = json_pack("{s:o, s:s, s:I, s:s, s:f, s:f, s:f, s:f, s:I}", "field", field_spec(p), "trace", rh_trace_names[p->trace],
-                           "probes", (json_int_t)p->probes, "probe", rh_probe_names[p->probe], "kinetic", p->kinetic, "jacobian",
-                           p->jacobian, "straight", p->straight, "min_step", p->min_step, "fallback_steps", (json_int_t)p->fallback_steps);
+  json_t *solver = json_pack("{s:s, s:s, s:I, s:f, s:f, s:I, s:s, s:I, s:f, s:f, s:s}", "type", "cnf", "solver", solver_name(p->solver),
+                             "steps", (json_int_t)p->steps, "rtol", p->rtol, "atol", p->atol, "max_steps", (json_int_t)p->max_steps,
+                             "training_solver", solver_name(p->training_solver), "training_steps", (json_int_t)p->training_steps,
+                             "training_tolerance", p->training_tolerance, "time", p->time, "gradient", rh_ode_gradient_names[p->gradient]);
+  json_t *rest =
+      json_pack("{s:o, s:b, s:s, s:I, s:s, s:f, s:f, s:f, s:f, s:I}", "field", field_spec(p), "decay", p->decay, "trace",
+                rh_trace_names[p->trace], "probes", (json_int_t)p->probes, "probe", rh_probe_names[p->probe], "kinetic", p->kinetic,
+                "jacobian", p->jacobian, "straight", p->straight, "min_step", p->min_step, "fallback_steps", (json_int_t)p->fallback_steps);
   const bool failed = !solver || !rest || json_object_update(solver, rest) != 0;
   json_decref(rest);
   if (!failed) return solver;

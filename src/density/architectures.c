@@ -13,6 +13,13 @@ const rh_arch *const *rh_archs(int *n) {
   return archs;
 }
 
+bool rh_arch_of_fields(const char *name, int64_t columns) {
+  static const rh_arch *const of[] = {&rh_arch_cnf, &rh_arch_ffjord, &rh_arch_rnode};
+  for (size_t i = 0; i < RH_COUNT_OF(of); i++)
+    if (strcmp(name, of[i]->name) == 0) return columns >= RH_ARCH_TABLE;
+  return false;
+}
+
 static rh_status find_arch(const char *name, const rh_arch **arch, const char **why) {
   const char *names[RH_COUNT_OF(archs) + 2] = {"auto"};
   for (size_t i = 0; i < RH_COUNT_OF(archs); i++) names[i + 1] = archs[i]->name;

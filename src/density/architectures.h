@@ -9,6 +9,7 @@ extern const rh_arch rh_arch_realnvp, rh_arch_nice, rh_arch_maf, rh_arch_iaf, rh
 enum {
   RH_ARCH_WIDE = 128,   /* columns from which matrices between the couplings cost more than the couplings */
   RH_ARCH_MANY = 20000, /* rows from which epochs are what is short in a fit of a minute or two */
+  RH_ARCH_TABLE = 4,    /* columns from which rows are a table's, not points of a plane or of space */
   RH_ARCH_FEW = 1000    /* rows below which nets are small */
 };
 #endif

@@ -121,6 +121,9 @@ struct rh_arch {
   bool image;      /* for images only */
 };
 const rh_arch *const *rh_archs(int *n);
+/* Whether the architecture of that name moves rows of so many columns by vector fields that are trained as a table's: rh_recipe_of_fields.
+ */
+bool rh_arch_of_fields(const char *name, int64_t columns);
 /* name "auto" chooses by width and size and says why in *why (static text; why may be NULL). preprocess: array of specs, or NULL. */
 rh_status rh_arch_spec(const char *name, const json_t *options, const rh_arch_size *size, const json_t *preprocess, json_t **spec,
                        const char **why) RH_WARN_UNUSED;

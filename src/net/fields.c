@@ -87,12 +87,6 @@ static rh_status fill_net(rh_field *f, const rh_build *build, const json_t *spec
 
 /* ---- for all ---- */
 
-/* Weights that decay pull a flow to the identity: on 2,800 rows of two moons, where a fit decays by 2, that cost 0.44 nats. What keeps a
- * field simple is a penalty on it. */
-static void never_decay(rh_leaves *leaves, int64_t from) {
-  for (int64_t l = from; l < leaves->n; l++) leaves->leaf[l].decay = false;
-}
-
 static rh_status fill(rh_field *f, const rh_build *build, const json_t *spec, const char *where) {
   if (f->type == &net_type) return fill_net(f, build, spec, where);
   rh_spec s = rh_spec_begin(spec, where, f->type->type);
@@ -125,10 +119,8 @@ rh_status rh_field_create(const rh_build *build, const json_t *spec, const char 
   rh_field *f = rh_alloc_zero(1, type->bytes);
   if (!f) return RH_E_MEMORY;
   *f = (rh_field){.type = type, .d = d, .context = build->context};
-  const int64_t before = build->leaves->n;
   rh_status status = fill(f, build, spec, where);
   if (status == RH_OK) status = rh_field_check(f, build->leaves, where);
-  never_decay(build->leaves, before);
   if (status != RH_OK) {
     rh_field_destroy(f);
     return status;

@@ -43,6 +43,8 @@ typedef struct rh_recipe {
 
 /* Defaults for a table of that size; the rows decide the epochs and the batch. */
 rh_recipe rh_recipe_default(int64_t rows, bool images);
+/* What of the defaults is another for continuous flows of a table's columns. */
+void rh_recipe_of_fields(rh_recipe *recipe, int64_t rows);
 /* Reads the user's pairs {"lr": 1e-3, "batch": 512, ...} over `recipe`; ranges are checked, unknown keys refused (the nearest is named). */
 rh_status rh_recipe_set(rh_recipe *recipe, const json_t *options) RH_WARN_UNUSED;
 json_t *rh_recipe_json(const rh_recipe *recipe); /* all of it, as rh_recipe_set reads it; NULL: out of memory */

@@ -183,6 +183,54 @@ static void scoring_reads_no_probes(void **state) {
   part_free(&q);
 }
 
+/* Training keeps its own tolerance, never a tighter one than scoring's; scoring does not see it, nor do equal steps. */
+static void training_s_tolerance(void **state) {
+  (void)state;
+#define SOLVED(more) "{\"type\":\"cnf\"," more "," NET "}"
+  static const char *const pairs[][3] = {
+      /* training as the second has it, scoring as the third */
+      {SOLVED("\"training_tolerance\":1e-2"), SOLVED("\"rtol\":1e-2,\"atol\":1e-2"), SOLVED("\"rtol\":1e-5")},
+      {SOLVED("\"training_tolerance\":1e-6"), SOLVED("\"rtol\":1e-5"), SOLVED("\"rtol\":1e-5")},
+      {SOLVED("\"training_tolerance\":1e-2,\"steps\":3"), SOLVED("\"steps\":3"), SOLVED("\"steps\":3")},
+      {SOLVED("\"training_tolerance\":1e-2,\"training_steps\":3"), SOLVED("\"solver\":\"rk4\",\"steps\":3"), SOLVED("\"rtol\":1e-5")}};
+  double *x = probe_random(ROWS * 4, 1, -2, 2), y[2][ROWS * 4], ladj[2][ROWS];
+  for (size_t k = 0; k < RH_COUNT_OF(pairs); k++) {
+    part p = part_make(pairs[k][0], 4, 0, 8);
+    part_shake(&p, 0.5);
+    for (int scoring = 0; scoring < 2; scoring++) {
+      part q = part_make(pairs[k][1 + scoring], 4, 0, 8);
+      part_shake(&q, 0.5);
+      forward(&p, !scoring, ROWS, x, NULL, y[0], ladj[0]);
+      forward(&q, false, ROWS, x, NULL, y[1], ladj[1]);
+      if (memcmp(y[0], y[1], sizeof y[0]) != 0) fail_msg("pair %zu, %s: other codes", k, scoring ? "scoring" : "training");
+      assert_memory_equal(ladj[0], ladj[1], sizeof ladj[0]);
+      part_free(&q);
+    }
+    part_free(&p);
+  }
+  free(x);
+}
+
+/* Of a network as field, too. */
+static void decay_is_asked_for(void **state) {
+  (void)state;
+  static const char *const specs[] = {
+      "{\"type\":\"cnf\"," NET "}", "{\"type\":\"cnf\",\"decay\":true," NET "}",
+      "{\"type\":\"cnf\",\"field\":{\"type\":\"mlp\",\"hidden\":[4],\"activation\":\"tanh\"}}",
+      "{\"type\":\"cnf\",\"decay\":true,\"field\":{\"type\":\"mlp\",\"hidden\":[4],\"activation\":\"tanh\"}}"};
+  static const int weights[] = {0, 4, 0, 2};
+  for (size_t k = 0; k < RH_COUNT_OF(specs); k++) {
+    part p = part_make(specs[k], 2, 0, 8);
+    int decaying = 0;
+    for (int l = 0; l < p.leaves.n; l++) {
+      decaying += p.leaves.leaf[l].decay;
+      if (p.leaves.leaf[l].decay) assert_int_equal(p.leaves.leaf[l].shape.rank, 2);
+    }
+    if (decaying < weights[k] || (!weights[k] && decaying)) fail_msg("%s: %d leaves decay", specs[k], decaying);
+    part_free(&p);
+  }
+}
+
 /* d (y_0 + ladj) / d parameter, of two rows with probes and penalties, in equal steps: against central differences. */
 static void training_s_gradients(void **state) {
   (void)state;
@@ -367,6 +415,8 @@ int main(void) {
       cmocka_unit_test(penalties_are_training_s),
       cmocka_unit_test(penalties_of_an_equation_turned_round),
       cmocka_unit_test(scoring_reads_no_probes),
+      cmocka_unit_test(training_s_tolerance),
+      cmocka_unit_test(decay_is_asked_for),
       cmocka_unit_test(training_s_gradients),
       cmocka_unit_test(the_estimate_is_unbiased),
       cmocka_unit_test(wide_rows_are_estimated),

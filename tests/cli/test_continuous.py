@@ -40,6 +40,13 @@ class Continuous(CommandTest):
                 drawn = np.load(self.path("drawn.npy"))
                 self.assertLess(abs((drawn.mean(0) - x.mean(0)) / x.std(0)).max(), 0.5)
 
+    def test_fields_of_the_plane_start_steeper(self):
+        for columns, gain in ((1, 2), (2, 2), (3, 0.577)):
+            with self.subTest(columns):
+                self.done("fit", "x.npy", "-o", "steep.rheo", "--arch", "cnf", "--columns", f"1-{columns}", "--steps", 1, "-q")
+                field = self.report("info", "steep.rheo", "-q")["spec"]["flow"]["parts"][0]["field"]
+                self.assertAlmostEqual(field["gain"], gain, places=3)
+
     def test_a_row_s_bits(self):
         """Alone, in a batch of 7 and in one of 10,000, some of which are far out and take more steps: by exact traces, by estimates, in codes."""
         many = table(10000, 3, seed=7)
@@ -131,6 +138,14 @@ class Continuous(CommandTest):
         self.assertIn("trace exact leaves none", notes[1][0])
         self.assertLess((mean - exact).std(), 2 * (one - exact).std() / many**0.5)
         self.assertLess(abs((mean - exact).mean()), 5 * (one - exact).std() / (many * len(exact)) ** 0.5)
+
+    def test_the_recipe_of_tables(self):
+        """Continuous flows of four columns and more have their own rate and decay, until they are given."""
+        for arch, columns, more, want in (("cnf", 4, [], (0.01, 0.3)), ("cnf", 3, [], (0.005, 2)), ("realnvp", 4, [], (0.005, 2)), ("rnode", 4, ["--set", "lr=0.003", "--set", "weight_decay=0.5"], (0.003, 0.5)), ("ffjord", 4, ["--set", "optimizer=adam"], (0.01, 0))):
+            with self.subTest(arch=arch, columns=columns):
+                self.done("fit", "given.npy", "-o", "m.rheo", "--arch", arch, "--columns", f"1-{columns}", "--steps", 2, "--set", "hidden=8", "-q", *more)
+                recipe = self.report("info", "m.rheo", "-q")["fit"]["recipe"]
+                self.assertEqual((recipe["lr"], recipe["weight_decay"]), want)
 
     def test_the_standard_error_of_an_estimate(self):
         """That of a row is how far rows are from the exact trace's; that of the mean is how far means are, over many seeds."""

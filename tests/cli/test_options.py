@@ -8,7 +8,7 @@ from command import ROOT, CommandTest, table, write_csv
 OWN = {"epochs", "steps", "seconds", "seed", "flip"}  # options of the command, not of --set
 VALUES = {"residual": "true", "layers": "2", "hidden": "8", "blocks": "1", "lu": "true", "actnorm": "true", "batch": "64", "weight_decay": "0.1", "patience": "3"}
 ARCH = {"order": "maf", "bins": "nsf", "box": "nsf"}  # options that only some architectures have
-ODE = {"field", "residual", "time", "solver", "solver_steps", "rtol", "atol", "max_steps", "min_step", "fallback_steps", "training_steps", "training_solver", "gradient", "trace", "probe", "kinetic", "jacobian", "straight"}
+ODE = {"field", "residual", "time", "solver", "solver_steps", "rtol", "atol", "max_steps", "min_step", "fallback_steps", "training_steps", "training_solver", "training_tolerance", "gradient", "trace", "probe", "kinetic", "jacobian", "straight"}
 ARCH |= {key: "cnf" for key in ODE}
 
 

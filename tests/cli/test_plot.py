@@ -77,6 +77,7 @@ class Plot(CommandTest):
         scores = self.scores("m.rheo", np.load(self.path("s.npy")))
         for level, share in zip(report["levels"], (0.5, 0.95)):
             self.assertAlmostEqual(np.mean(scores > level), share, delta=0.015)
+        self.assertAlmostEqual(np.mean(scores > report["colours_end"]), 0.01, delta=0.004)
         self.assertEqual((report["samples"], report["data"], report["unfinished"]), (500, 1500, 0))
         self.assertLess(report["outside"], 10)
         low, high = np.quantile(self.x, [0.001, 0.999], axis=0)

@@ -287,6 +287,23 @@ static void the_plain_realnvp(void **state) {
   drop(&r);
 }
 
+/* Weights of fields decay on tables, not on a plane, and there alone a fit has a recipe of its own. */
+static void fields_of_tables_and_of_the_plane(void **state) {
+  (void)state;
+  static const char *const names[] = {"cnf", "ffjord", "rnode"};
+  for (size_t a = 0; a < RH_COUNT_OF(names); a++)
+    for (int64_t d = 2; d < 6; d++) {
+      rig r = make_arch(names[a], "{\"base\":\"normal\"}", d, 0, 0, 8, 0);
+      int decaying = 0;
+      for (int l = 0; l < r.flow->leaves.n; l++) decaying += r.flow->leaves.leaf[l].decay;
+      assert_int_equal(decaying, d < 4 ? 0 : a ? 4 : 3); /* the weights of its layers */
+      assert_int_equal(rh_arch_of_fields(names[a], d), d >= 4);
+      drop(&r);
+    }
+  assert_false(rh_arch_of_fields("nsf", 10));
+  assert_false(rh_arch_of_fields("auto", 10));
+}
+
 /* The literature's sizes: t is an input of every layer. */
 static void the_plain_cnf(void **state) {
   (void)state;
@@ -387,6 +404,7 @@ int main(void) {
       cmocka_unit_test(architectures_start_as_the_identity),
       cmocka_unit_test(full_specifications_make_the_same),
       cmocka_unit_test(the_plain_realnvp),
+      cmocka_unit_test(fields_of_tables_and_of_the_plane),
       cmocka_unit_test(the_plain_cnf),
       cmocka_unit_test(wide_tables),
       cmocka_unit_test(auto_says_why),

@@ -37,7 +37,7 @@ FITS = [
     ("nsf-column", "column", ["--arch", "nsf", "--set", "hidden=[8]", "--set", "layers=2"]),
     ("iaf-wild", "wild", ["--arch", "iaf", "--set", "hidden=2x32", "--set", "layers=2"]),
     ("mixture", "wild", ["--arch", "maf", "--set", "components=3", "--set", "hidden=[16]", "--set", "layers=2"]),
-    ("cnf", "protein", ["--arch", "cnf", "--set", "hidden=[8,6]", "--set", "solver_steps=24", "--set", "activation=softplus", "--set", "actnorm=true"]),
+    ("cnf", "protein", ["--arch", "cnf", "--set", "hidden=[8,6]", "--set", "solver_steps=24", "--set", "activation=softplus", "--set", "actnorm=true", "--set", "lr=5e-3"]),
     ("rnode-given", "given", ["--arch", "rnode", "--context", "2,5,7,8", "--categorical", "2,7", "--set", "hidden=2x8", "--set", "residual=true", "--set", "solver_steps=24"]),
     ("planar", "pair", ["--arch", "cnf", "--context", "1,3", "--categorical", "1,3", "--set", "field=planar", "--set", "hidden=8", "--set", "layers=2", "--set", "solver_steps=24"]),
     ("column-given", "pair", ["--context", "1,3", "--categorical", "1,3", "--arch", "nice", "--set", "hidden=16"]),

@@ -45,6 +45,26 @@ static void bad_options_are_refused(void **state) {
   refused("{\"ema\":1}", "ema");
 }
 
+/* Decay of fields is for few rows. */
+static void fields_have_their_own(void **state) {
+  (void)state;
+  static const struct {
+    int64_t rows;
+    double decay;
+  } known[] = {{1, 0.3}, {1000, 0.3}, {4500, 0.17}, {45000, 0.0017}};
+  for (size_t k = 0; k < RH_COUNT_OF(known); k++) {
+    rh_recipe r = rh_recipe_default(known[k].rows, false), before = r;
+    rh_recipe_of_fields(&r, known[k].rows);
+    if (!(fabs(r.weight_decay - known[k].decay) < 1e-12)) fail_msg("%lld rows: %g", (long long)known[k].rows, r.weight_decay);
+    assert_true(r.lr == 0.01);
+    before.lr = r.lr, before.weight_decay = r.weight_decay;
+    json_t *one = rh_recipe_json(&r), *other = rh_recipe_json(&before);
+    assert_true(json_equal(one, other)); /* and nothing else */
+    json_decref(one);
+    json_decref(other);
+  }
+}
+
 static void schedule_warms_up_and_falls(void **state) {
   (void)state;
   rh_recipe r = rh_recipe_default(1000, false);
@@ -73,6 +93,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(options_are_read),
       cmocka_unit_test(bad_options_are_refused),
+      cmocka_unit_test(fields_have_their_own),
       cmocka_unit_test(schedule_warms_up_and_falls),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
