@@ -70,19 +70,10 @@ static json_t *level_spec(plan *p, int64_t level) {
   return json_pack("{s:s, s:o}", "type", "chain", "parts", parts);
 }
 
-static json_t *flow_spec(plan *p, const rh_image_shape *image) {
-  json_t *first =
-      json_pack("{s:s, s:[I, I, I]}", "type", "image", "shape", (json_int_t)image->h, (json_int_t)image->w, (json_int_t)image->c);
-  json_t *flow = json_pack("{s:s, s:[o, o]}", "type", "chain", "parts", first, level_spec(p, 0));
-  if (!p->failed) return flow;
-  json_decref(flow);
-  return NULL;
-}
-
 static rh_status expand(const rh_arch *arch, const json_t *options, const rh_arch_size *size, json_t **flow, json_t **base) {
   plan p = {.failed = 0};
   RH_TRY(read_options(&p, options, size, arch->own, arch->name));
-  json_t *f = flow_spec(&p, &size->image);
+  json_t *f = rh_arch_image_spec(&size->image, level_spec(&p, 0), &p.failed);
   json_t *b = p.base == DIAGONAL ? json_pack("{s:s, s:b}", "type", "normal", "learn", 1) : json_pack("{s:s}", "type", base_names[p.base]);
   if (!f || !b) {
     json_decref(f);

@@ -160,3 +160,12 @@ rh_status rh_arch_spec(const char *name, const json_t *options, const rh_arch_si
   if (why) *why = reason;
   return RH_OK;
 }
+
+json_t *rh_arch_image_spec(const rh_image_shape *image, json_t *levels, const int *failed) {
+  json_t *first =
+      json_pack("{s:s, s:[I, I, I]}", "type", "image", "shape", (json_int_t)image->h, (json_int_t)image->w, (json_int_t)image->c);
+  json_t *flow = json_pack("{s:s, s:[o, o]}", "type", "chain", "parts", first, levels);
+  if (!*failed) return flow;
+  json_decref(flow);
+  return NULL;
+}

@@ -15,4 +15,6 @@ enum {
 
 /* Option "levels" of architectures of images: squeezes, as many as the sides can be halved. */
 int64_t rh_arch_levels(rh_options *o, const rh_image_shape *image);
+/* The whole flow of images: the shape, then the levels, which are taken. A new reference, or NULL if something failed on the way. */
+json_t *rh_arch_image_spec(const rh_image_shape *image, json_t *levels, const int *failed);
 #endif
