@@ -104,7 +104,7 @@ class Failures(CommandTest):
         for options, words in ((["--rtol", -1], "--rtol -1: give a number from 0 to 0.1"), (["--rtol", "nan"], "--rtol nan: give a number"), (["--atol", 0], "options.atol: 0 is out of range, it must be 1e-300 to 0.1"), (["--atol", -1e-9], "--atol -1e-09: give a number"), (["--rtol", 1], "from 0 to 0.1"), (["--min-step", -1], "--min-step -1"), (["--max-steps", 0], "--max-steps 0"), (["--fallback-steps", -1], "--fallback-steps -1")):
             with self.subTest(str(options)):
                 self.refused(2, words, "score", "soft.rheo", "x.npy", *options)
-        self.assertIn(raised["f32"], self.report(*FIT, "-o", "m.rheo", "--arch", "cnf", "--set", "rtol=1e-12")["warnings"][0])
+        self.assertIn(raised["f32"], self.report(*FIT, "-o", "m.rheo", "--arch", "cnf", "--set", "rtol=1e-12", "--set", "training_tolerance=0")["warnings"][0])
         for key, value in (("rtol", -1), ("rtol", "NaN"), ("atol", 0), ("atol", -1), ("min_step", -1), ("fallback_steps", -1), ("max_steps", 0)):
             with self.subTest(key=key, value=value):
                 self.refused(2, f"cnf.{key}", *FIT, "-o", "n.rheo", "--arch", "cnf", "--set", f"{key}={value}")
