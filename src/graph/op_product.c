@@ -82,30 +82,30 @@ static int64_t linear_flops(const rh_graph *g, const rh_node *node) {
   return 2 * m->dim[0] * m->dim[1] * (rh_shape_count(s) / s->dim[s->rank - 1]);
 }
 
-/* The matrix as panels of columns, some at a time. */
+/* The right matrix as panels of columns, some at a time. In turn: it lies column by column, [n, terms]. */
 enum { PACK_CHUNK = 8 };
+static bool in_turn(const rh_node *node);
 static bool linear_wants(const rh_node *node, int operand) {
   (void)node;
   return operand == 1;
 }
-static int64_t linear_pack_count(const rh_kernels *k, const rh_node *node, const rh_shape *m, int operand) {
+static int64_t pack_count(const rh_kernels *k, const rh_node *node, const rh_shape *m, int operand) {
   (void)operand;
-  return k->pack_count(m->dim[is_transposed(node) ? 0 : 1], m->dim[is_transposed(node) ? 1 : 0]);
+  return k->pack_count(m->dim[in_turn(node)], m->dim[!in_turn(node)]);
 }
-static int64_t linear_pack_pieces(const rh_kernels *k, const rh_node *node, const rh_shape *m, int operand) {
+static int64_t pack_pieces(const rh_kernels *k, const rh_node *node, const rh_shape *m, int operand) {
   (void)operand;
-  const int64_t panels = (m->dim[is_transposed(node) ? 1 : 0] + k->panel - 1) / k->panel;
+  const int64_t panels = (m->dim[!in_turn(node)] + k->panel - 1) / k->panel;
   return (panels + PACK_CHUNK - 1) / PACK_CHUNK;
 }
-static void linear_pack(const rh_kernels *k, const rh_node *node, const rh_shape *m, int operand, const void *from, void *packed,
+static void pack_matrix(const rh_kernels *k, const rh_node *node, const rh_shape *m, int operand, const void *from, void *packed,
                         int64_t piece, void *scratch) {
   (void)operand, (void)scratch;
-  const bool t = is_transposed(node);
-  const int64_t terms = m->dim[t ? 0 : 1], n = m->dim[t ? 1 : 0], panels = (n + k->panel - 1) / k->panel, first = piece * PACK_CHUNK;
-  k->pack(terms, n, from, t ? n : 1, t ? 1 : terms, packed, first, first + PACK_CHUNK < panels ? first + PACK_CHUNK : panels);
+  const bool turned = in_turn(node);
+  const int64_t terms = m->dim[turned], n = m->dim[!turned], panels = (n + k->panel - 1) / k->panel, first = piece * PACK_CHUNK;
+  k->pack(terms, n, from, turned ? 1 : n, turned ? terms : 1, packed, first, first + PACK_CHUNK < panels ? first + PACK_CHUNK : panels);
 }
-static const rh_packing linear_packing = {
-    .wants = linear_wants, .count = linear_pack_count, .pieces = linear_pack_pieces, .pack = linear_pack};
+static const rh_packing linear_packing = {.wants = linear_wants, .count = pack_count, .pieces = pack_pieces, .pack = pack_matrix};
 const rh_op rh_op_linear = {.name = "linear",
                             .order = -1,
                             .vjp = linear_vjp,
@@ -161,23 +161,10 @@ static int64_t matmul_flops(const rh_graph *g, const rh_node *node) {
 static bool matmul_wants(const rh_node *node, int operand) {
   return operand == 1 && !((const matmul_attr *)node->attr)->ta;
 }
-static int64_t matmul_pack_count(const rh_kernels *k, const rh_node *node, const rh_shape *m, int operand) {
-  (void)operand;
-  return k->pack_count(m->dim[((const matmul_attr *)node->attr)->tb], node->shape.dim[1]);
+static const rh_packing matmul_packing = {.wants = matmul_wants, .count = pack_count, .pieces = pack_pieces, .pack = pack_matrix};
+static bool in_turn(const rh_node *node) {
+  return node->op == RH_OP_matmul ? ((const matmul_attr *)node->attr)->tb : !is_transposed(node);
 }
-static int64_t matmul_pack_pieces(const rh_kernels *k, const rh_node *node, const rh_shape *m, int operand) {
-  (void)k, (void)node, (void)m, (void)operand;
-  return 1;
-}
-static void matmul_pack(const rh_kernels *k, const rh_node *node, const rh_shape *m, int operand, const void *from, void *packed,
-                        int64_t piece, void *scratch) {
-  (void)operand, (void)piece, (void)scratch;
-  const bool t = ((const matmul_attr *)node->attr)->tb;
-  const int64_t terms = m->dim[t], n = node->shape.dim[1];
-  k->pack(terms, n, from, t ? 1 : n, t ? terms : 1, packed, 0, (n + k->panel - 1) / k->panel);
-}
-static const rh_packing matmul_packing = {
-    .wants = matmul_wants, .count = matmul_pack_count, .pieces = matmul_pack_pieces, .pack = matmul_pack};
 const rh_op rh_op_matmul = {.name = "matmul",
                             .order = -1,
                             .vjp = matmul_vjp,
