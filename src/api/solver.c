@@ -55,14 +55,16 @@ static rh_status no_memory(void) {
   return rh_fail(RH_E_MEMORY, "out of memory for the specification");
 }
 
+/* The specification is a flow's, so it names one. */
+static rh_ode_method method_of(const json_t *cnf) {
+  int m = 0;
+  while (m < RH_ODE_METHODS - 1 &&
+         strcmp(rh_ode_tableau_of((rh_ode_method)m)->name, json_string_value(json_object_get(cnf, "solver"))) != 0)
+    m++;
+  return (rh_ode_method)m;
+}
 static bool controlled(const json_t *cnf) {
-  const char *solver = json_string_value(json_object_get(cnf, "solver"));
-  bool estimate = false;
-  for (int m = 0; m < RH_ODE_METHODS; m++) {
-    const rh_ode_tableau *t = rh_ode_tableau_of((rh_ode_method)m);
-    estimate = estimate || (strcmp(t->name, solver) == 0 && t->estimate);
-  }
-  return estimate;
+  return rh_ode_tableau_of(method_of(cnf))->estimate;
 }
 
 /* What does not go together is said by the options' keys: the specification's are others. */
@@ -95,11 +97,8 @@ enum { MOST_STEPS = 1 << 20 };
 static rh_status tighten_one(json_t *cnf, const json_t *none) {
   enum { TIGHTER = 100, STEPS = 10 };
   const json_int_t most = json_integer_value(json_object_get(cnf, "max_steps"));
-  int own = RH_ODE_DP54;
   (void)none;
-  for (int m = 0; m < RH_ODE_METHODS && controlled(cnf); m++)
-    if (strcmp(rh_ode_tableau_of((rh_ode_method)m)->name, json_string_value(json_object_get(cnf, "solver"))) == 0) own = m;
-  return solve_by(cnf, (rh_ode_method)own, number(cnf, "rtol") / TIGHTER, number(cnf, "atol") / TIGHTER,
+  return solve_by(cnf, controlled(cnf) ? method_of(cnf) : RH_ODE_DP54, number(cnf, "rtol") / TIGHTER, number(cnf, "atol") / TIGHTER,
                   most < MOST_STEPS / STEPS ? most * STEPS : MOST_STEPS);
 }
 
