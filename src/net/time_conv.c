@@ -1,10 +1,11 @@
 /* A stack of convolutions of an image that reads the time at every layer, as a field of images (Grathwohl et al. 2019, FFJORD,
- * section 4.2). Layers z = W * h + b, windows k x k, zeros outside, join the time t in one of two ways (the layers of their code): "concat"
- * t is one more channel, constant over the image, [W A] * (h, t) + b. That is z + t (A * 1), where A * 1 [h, w, channels] is of parameters
- * alone, made once a run: what the border cuts off from a window it also cuts off from the time "squash"  z sigmoid(a t + c) + u t by
- * channel and a context joins the first layer by a linear map to its channels. "residual": from the second on, hidden layers add to what
- * they read. Leaves prefix.0.weight [channels, k, k, inputs], .bias, .time: of concat A [channels, k, k], of squash a; .gate (c), .shift
- * (u); of the context prefix.context.weight; prefix.1.weight, ... Traces: net/conv_trace.c. */
+ * section 4.2). Layers z = W * h + b, windows k x k, zeros outside, join the time t in one of two ways (the layers of their code):
+ *   "concat"  t is one more channel, constant over the image: [W A] * (h, t) + b = z + t (A * 1), where A * 1 [h, w, channels] is of
+ *             parameters alone, made once a run; what the border cuts off from a window it also cuts off from the time
+ *   "squash"  z sigmoid(a t + c) + u t, by channel
+ * and a context joins the first layer by a linear map to its channels. "residual": from the second on, hidden layers add to what they read.
+ * Leaves prefix.0.weight [channels, k, k, inputs], .bias, .time: of concat A [channels, k, k], of squash a; .gate (c), .shift (u); of the
+ * context prefix.context.weight; prefix.1.weight, ... Traces: net/conv_trace.c. */
 #include <math.h>
 #include <stdio.h>
 

@@ -27,11 +27,7 @@ static rig make(const char *spec, int64_t in, int64_t out, int64_t context, int 
   json_decref(json);
   PROBE_OK(rh_values_create(&r.leaves, real_bytes, &r.values));
   rh_values_init(&r.leaves, 3, &r.values);
-  for (int l = 0; l < r.leaves.n && shaken; l++) {
-    double *x = probe_random(r.leaves.leaf[l].count, 50 + (uint64_t)l, -0.8, 0.8);
-    for (int64_t i = 0; i < r.leaves.leaf[l].count; i++) rh_values_set(&r.leaves, &r.values, l, i, x[i]);
-    free(x);
-  }
+  if (shaken) probe_scatter(&r.leaves, &r.values);
   return r;
 }
 

@@ -93,4 +93,13 @@ static inline double *probe_random(int64_t n, uint64_t which, double low, double
   for (int64_t i = 0; i < n; i++) x[i] = low + (high - low) * x[i];
   return x;
 }
+
+/* Every number of every leaf anew, in [-0.8, 0.8). */
+static inline void probe_scatter(const rh_leaves *leaves, rh_values *values) {
+  for (int l = 0; l < leaves->n; l++) {
+    double *x = probe_random(leaves->leaf[l].count, 50 + (uint64_t)l, -0.8, 0.8);
+    for (int64_t i = 0; i < leaves->leaf[l].count; i++) rh_values_set(leaves, values, l, i, x[i]);
+    free(x);
+  }
+}
 #endif
